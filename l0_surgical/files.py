@@ -1,0 +1,63 @@
+"""Writing files so that a crash, a kill or a full disk never destroys the last good version."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from l0_surgical.errors import BadInputError, L0SurgicalError
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
+    """Opens a temporary file beside `path` for writing and renames it over `path` once it is on the disk.
+
+    If the body or the disk fails, `path` keeps its former content and the temporary file is removed.
+
+    Raises:
+        L0SurgicalError: the data could not be written (a full disk, a quota); the former file is intact.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        kept = "; the version saved before is intact" if path.exists() else ""
+        raise L0SurgicalError(f"could not write {path}: {error.strerror or error}{kept}. Free some space and run again.") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: str | Path) -> Path:
+    """Creates `folder` with its parents and checks that files can be written in it.
+
+    Raises:
+        BadInputError: it cannot be created or is not writable.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInputError(f"cannot create the folder {folder}: {error.strerror}; choose another one") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInputError(f"the folder {folder} is not writable; choose another one or change its permissions")
+    return folder
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

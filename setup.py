@@ -1,0 +1,37 @@
+"""One package for pip and for ament_python (colcon): metadata lives here because colcon reads it from setup.py."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "l0_surgical"
+TRAIN = ["torch", "gymnasium", "gymnasium-robotics", "mujoco<3.12", "pybullet", "tyro", "rich", "tensorboard", "matplotlib", "imageio", "scipy"]
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="Sparse, rank-reduced deep-RL policies as real-time control nodes for surgical robots",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="The l0_surgical authors",
+    maintainer="The l0_surgical authors",
+    maintainer_email="l0-surgical@users.noreply.github.com",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={PACKAGE: ["policies/*.safetensors", "tasks/needle_reach/*.urdf", "py.typed"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+    ],
+    install_requires=["numpy>=1.24", "numba>=0.59", "safetensors>=0.4"],
+    extras_require={
+        "train": TRAIN,
+        "mario": ["gym-super-mario-bros==7.4.0", "nes-py==8.2.1"],
+        "dds": ["cyclonedds"],
+        "sweep": ["ray", "rliable"],
+        "dev": ["pytest", "pytest-xdist", "ruff", "stable-baselines3"],
+    },
+    entry_points={"console_scripts": [f"l0-surgical = {PACKAGE}.cli:main"]},
+    zip_safe=False,
+)
