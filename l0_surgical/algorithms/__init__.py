@@ -1,0 +1,1 @@
+"""Learning algorithms, one file each, readable top to bottom beside the paper."""

@@ -1,0 +1,189 @@
+"""DDPG with hindsight replay (HER), demonstration-guided exploration (DEX) and sparse networks: Goddla 2024, Algorithm 3.
+
+Every tensor has a leading member axis. Per-member losses are means over the batch, summed over members, so gradients never mix
+and a member learns the same whatever runs beside it. Deviations from the paper are numbered in docs/deviations.md.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from l0_surgical.config import DDPGConfig
+from l0_surgical.networks import MemberMLP
+from l0_surgical.sparsity import Sparsifier
+
+
+@dataclass(frozen=True)
+class UpdateBatch:
+    """What one update needs; every tensor is `(members, batch, ...)`, states are normalised observation and goal.
+
+    `expert_actions` and `next_expert_actions` are pi_e(s), pi_e(s') of (3.12), or None while DEX is off.
+    """
+
+    states: Tensor
+    actions: Tensor
+    rewards: Tensor
+    next_states: Tensor
+    terminated: Tensor
+    expert_actions: Tensor | None
+    next_expert_actions: Tensor | None
+
+
+class DDPG:
+    """The networks, targets and optimisers of a cohort of members that share one kind of sparsifier.
+
+    Args:
+        config: the shared hyperparameters.
+        dimensions: `(state, action)`: observation and goal side by side, and the action, in [-1, 1].
+        seeds: one per member.
+        actor_sparsifier, critic_sparsifier: attached here.
+        device: where everything lives.
+    """
+
+    def __init__(
+        self,
+        config: DDPGConfig,
+        dimensions: tuple[int, int],
+        seeds: Sequence[int],
+        sparsifiers: tuple[Sparsifier, Sparsifier],
+        device: str = "cpu",
+    ) -> None:
+        state, action = dimensions
+        self.config = config
+        self.actor_sparsifier, self.critic_sparsifier = sparsifiers
+        self.actor = MemberMLP((state, *config.hidden, action), _network_seeds(seeds, 0), "tanh").to(device)
+        self.critic = MemberMLP((state + action, *config.hidden, 1), _network_seeds(seeds, 1), "linear").to(device)
+        self.actor_sparsifier.attach(self.actor)
+        self.critic_sparsifier.attach(self.critic)
+        self.actor_target = self.actor.plain_copy(self.actor_sparsifier.finalize())
+        self.critic_target = self.critic.plain_copy(self.critic_sparsifier.finalize())
+        self.behaviour = self.actor.plain_copy(self.actor_sparsifier.finalize())
+        self.actor_optimizer, self._actor_parameters = _optimizer(self.actor, self.actor_sparsifier, config.actor_learning_rate)
+        self.critic_optimizer, self._critic_parameters = _optimizer(self.critic, self.critic_sparsifier, config.critic_learning_rate)
+        self.updates = 0
+        self.diverged: dict[int, str] = {}
+
+    def freeze_behaviour(self) -> None:
+        """Fixes one gate map for the coming episode, so that every step is acted by the same network."""
+        self.behaviour.copy_from(self.actor, self.actor_sparsifier.finalize())
+
+    @torch.no_grad()
+    def act(self, states: Tensor) -> np.ndarray:
+        """The deterministic action of every member: normalised `(members, state) -> (members, action)`."""
+        return self.behaviour(states.unsqueeze(1)).squeeze(1).cpu().numpy()
+
+    def update(self, batch: UpdateBatch, dex_coefficient: float) -> dict[str, Tensor]:
+        """One gradient step of actor and critic, both from the networks as they were before it (Algorithm 3, steps 5 to 12).
+
+        Returns:
+            Per-member diagnostics `(members,)`: actor_loss, critic_loss, q, actor_penalty, critic_penalty.
+        """
+        size = batch.states.shape[1]
+        self.actor_sparsifier.step(self.updates)
+        self.critic_sparsifier.step(self.updates)
+        with parametrize.cached():
+            target = self._target(batch, dex_coefficient)
+            q = self.critic(torch.cat([batch.states, batch.actions], dim=2)).squeeze(2)
+            critic_loss = (q - target).square().mean(1)  # (3.15)
+            critic_penalty = self.critic_sparsifier.penalty()
+
+            actions = self.actor(batch.states)
+            objective = self.critic(torch.cat([batch.states, actions], dim=2)).squeeze(2)
+            if dex_coefficient > 0:
+                objective = objective - dex_coefficient * torch.linalg.vector_norm(actions - batch.expert_actions, dim=2)  # (3.14)
+            actor_loss = -objective.mean(1)
+            if self.config.action_penalty:
+                actor_loss = actor_loss + self.config.action_penalty * actions.square().mean((1, 2))
+            actor_penalty = self.actor_sparsifier.penalty()
+
+            critic_total = critic_loss + critic_penalty / size
+            actor_total = actor_loss + actor_penalty / size
+            self._check(critic_total.detach(), actor_total.detach())
+            self._minimize(critic_total, self._critic_parameters, self.critic_optimizer)
+            self._minimize(actor_total, self._actor_parameters, self.actor_optimizer)
+            self.actor_target.average_towards(self.actor, [layer.weight for layer in self.actor.layers], self.config.target_rate)
+            self.critic_target.average_towards(self.critic, [layer.weight for layer in self.critic.layers], self.config.target_rate)
+        self.updates += 1
+        return {
+            "actor_loss": actor_loss.detach(),
+            "critic_loss": critic_loss.detach(),
+            "q": q.detach().mean(1),
+            "actor_penalty": actor_penalty.detach(),
+            "critic_penalty": critic_penalty.detach(),
+        }
+
+    @torch.no_grad()
+    def _target(self, batch: UpdateBatch, dex_coefficient: float) -> Tensor:
+        """r + gamma Q'(s', a') - alpha d(a', a_e') of (3.15), `(members, batch)`."""
+        actions = self.actor_target(batch.next_states)
+        q = self.critic_target(torch.cat([batch.next_states, actions], dim=2)).squeeze(2)
+        if dex_coefficient > 0:
+            distance = torch.linalg.vector_norm(actions - batch.next_expert_actions, dim=2)
+            target = batch.rewards + self.config.discount * q * ~batch.terminated - dex_coefficient * distance
+        else:
+            target = batch.rewards + self.config.discount * q * ~batch.terminated
+        return target.clamp(max=0) if self.config.clip_target else target
+
+    def _check(self, critic_loss: Tensor, actor_loss: Tensor) -> None:
+        """A member whose loss is not finite stops here with its last finite weights; the others go on."""
+        finite = torch.isfinite(critic_loss + actor_loss)
+        if bool(finite.all()):
+            return
+        for member in torch.nonzero(~finite).flatten().tolist():
+            if member not in self.diverged:
+                losses = f"critic loss {critic_loss[member].item()}, actor loss {actor_loss[member].item()}"
+                self.stop(member, f"update {self.updates}: {losses}")
+
+    def stop(self, member: int, cause: str) -> None:
+        """Freezes one member's weights from now on."""
+        self.diverged[member] = cause
+        for optimizer in (self.actor_optimizer, self.critic_optimizer):
+            for state in optimizer.state.values():
+                state["exp_avg"][member] = 0
+
+    def _minimize(self, losses: Tensor, parameters: list[Tensor], optimizer: torch.optim.Optimizer) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        losses.sum().backward(inputs=parameters, retain_graph=False)
+        for parameter in parameters if self.diverged else ():
+            parameter.grad[list(self.diverged)] = 0
+        optimizer.step()
+
+    def set_learning_rates(self, factor: float) -> None:
+        """Scales the networks' learning rates (not the gates') to `factor` times their configured values."""
+        self.actor_optimizer.param_groups[0]["lr"] = self.config.actor_learning_rate * factor
+        self.critic_optimizer.param_groups[0]["lr"] = self.config.critic_learning_rate * factor
+
+    def state_dict(self) -> dict:
+        """Everything needed to go on exactly where this left off."""
+        parts = {name: getattr(self, name).state_dict() for name in _STATEFUL}
+        return {**parts, "updates": self.updates, "diverged": dict(self.diverged)}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restores what `state_dict` gave."""
+        for name in _STATEFUL:
+            getattr(self, name).load_state_dict(state[name])
+        self.updates, self.diverged = state["updates"], dict(state["diverged"])
+
+
+_STATEFUL = ("actor", "critic", "actor_target", "critic_target", "actor_optimizer", "critic_optimizer")
+
+
+def linear_schedule(start: float, end: float, steps: int) -> Callable[[int], float]:
+    """A value that goes linearly from `start` to `end` over `steps` and stays there; constant `start` if `steps` is 0."""
+    return lambda step: start if steps == 0 else start + (end - start) * min(step / steps, 1.0)
+
+
+def _network_seeds(seeds: Sequence[int], network: int) -> list[int]:
+    return [int(np.random.SeedSequence([seed, network]).generate_state(1)[0]) for seed in seeds]
+
+
+def _optimizer(network: MemberMLP, sparsifier: Sparsifier, learning_rate: float) -> tuple[torch.optim.Adam, list[Tensor]]:
+    gates = sparsifier.parameter_groups()
+    own = {id(parameter) for group in gates for parameter in group["params"]}
+    weights = [parameter for parameter in network.parameters() if id(parameter) not in own]
+    groups = [{"params": weights, "lr": learning_rate}, *gates]
+    return torch.optim.Adam(groups, fused=True), [parameter for group in groups for parameter in group["params"]]

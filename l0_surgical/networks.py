@@ -1,0 +1,105 @@
+"""Member-stacked networks: plain dense modules that know nothing of sparsity.
+
+Every tensor carries a leading *member* axis, so one forward pass runs a whole grid of (seed, regulariser, coefficient).
+One member is the ordinary case.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from l0_surgical import policy_file
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh, "linear": lambda x: x}
+
+
+class MemberLinear(nn.Module):
+    """`members` independent affine maps on columns: `(members, in, batch) -> (members, out, batch)`.
+
+    Features come before the batch so that the weight's gradient is laid out like the weight: the optimiser and the gates then
+    read both in one sweep.
+
+    Attributes:
+        weight: `(members, out, in)`.
+        bias: `(members, out)`.
+    """
+
+    def __init__(self, members: int, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(members, out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(members, out_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias.unsqueeze(2), self.weight, x)
+
+
+class MemberMLP(nn.Module):
+    """A multi-layer perceptron per member: ReLU between the layers, `output` after the last one.
+
+    Args:
+        sizes: units per layer, input first, e.g. `(10, 256, 256, 256, 5)`.
+        seeds: one initialisation seed per member; a member's weights depend on its own seed alone.
+        output: activation of the last layer: `"tanh"` or `"linear"`.
+    """
+
+    def __init__(self, sizes: Sequence[int], seeds: Sequence[int], output: str) -> None:
+        super().__init__()
+        self.sizes, self.members = tuple(sizes), len(seeds)
+        self.layers = nn.ModuleList(MemberLinear(self.members, n_in, n_out) for n_in, n_out in zip(sizes, sizes[1:], strict=False))
+        self.activations = ("relu",) * (len(self.layers) - 1) + (output,)
+        for member, seed in enumerate(seeds):
+            generator = torch.Generator().manual_seed(seed)
+            for layer in self.layers:
+                bound = layer.weight.shape[2] ** -0.5
+                with torch.no_grad():
+                    layer.weight[member].uniform_(-bound, bound, generator=generator)
+                    layer.bias[member].uniform_(-bound, bound, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(members, batch, in) -> (members, batch, out)`."""
+        x = x.transpose(1, 2)
+        for layer, activation in zip(self.layers, self.activations, strict=True):
+            x = ACTIVATIONS[activation](layer(x))
+        return x.transpose(1, 2)
+
+    @property
+    def parameters_per_member(self) -> int:
+        """Weights and biases of one member, e.g. 135 685 for the paper's NeedleReach actor."""
+        return sum(n_out * (n_in + 1) for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False))
+
+    def plain_copy(self, weights: Sequence[Tensor]) -> "MemberMLP":
+        """A network without gradients that holds `weights` (one `(members, out, in)` per layer) and this network's biases."""
+        copy = MemberMLP(self.sizes, [0] * self.members, self.activations[-1]).to(weights[0].device).requires_grad_(False)
+        copy.copy_from(self, weights)
+        return copy
+
+    @torch.no_grad()
+    def copy_from(self, source: "MemberMLP", weights: Sequence[Tensor]) -> None:
+        """Overwrites this plain network's weights with `weights` and its biases with those of `source`."""
+        self.average_towards(source, weights, rate=1.0)
+
+    @torch.no_grad()
+    def average_towards(self, source: "MemberMLP", weights: Sequence[Tensor], rate: float) -> None:
+        """Polyak averaging, `theta_target := (1 - rate) theta_target + rate theta` (Goddla 2024, eq. 3.10 and 3.11)."""
+        for mine, theirs, weight in zip(self.layers, source.layers, weights, strict=True):
+            mine.weight.lerp_(weight, rate)
+            mine.bias.lerp_(theirs.bias, rate)
+
+
+def to_policy_layers(network: MemberMLP, weights: Sequence[Tensor], member: int) -> tuple[policy_file.Layer, ...]:
+    """One member as the dense layers of a policy file.
+
+    Args:
+        network: gives biases and activations.
+        weights: the effective weights, one `(members, out, in)` per layer (a sparsifier's `finalize()`).
+        member: index on the member axis.
+    """
+    return tuple(
+        policy_file.Layer(
+            weight=policy_file.Dense(weight[member].detach().cpu().numpy().copy()),
+            bias=layer.bias[member].detach().cpu().numpy().copy(),
+            activation=activation,
+        )
+        for layer, weight, activation in zip(network.layers, weights, network.activations, strict=True)
+    )
