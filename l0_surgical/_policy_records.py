@@ -228,7 +228,8 @@ class Policy:
 
     Where an output has limits, the last layer's value y (in [-1, 1] after tanh) becomes y (high - low) / 2 + (high + low) / 2,
     clipped to them; an output without limits (a Q-value, a logit) is left as it is. `input_index` (n,) names the observation entries
-    that layer 0 reads (None: all of them, in order). `trained_parameters` is the number of weights and biases of the dense network it was trained as.
+    that layer 0 reads (None: all of them, in order). `trained_parameters` is the number of weights and biases of the dense network it
+    was trained as.
 
     Raises:
         PolicyFileError: the parts do not fit together.
