@@ -254,6 +254,18 @@ class Policy:
     def action_size(self) -> int:
         return sum(part.size for part in self.outputs)
 
+    @property
+    def numbers(self) -> int:
+        """Stored numbers of the network: weights (a packed mask counts 32 bits to a number) and biases; without the normaliser."""
+        return sum(layer.weight.numbers + layer.bias.size for layer in self.layers)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays in the policy's file: weights, biases, normaliser and input index."""
+        index = 0 if self.input_index is None else self.input_index.nbytes
+        network = sum(layer.weight.nbytes + layer.bias.nbytes for layer in self.layers)
+        return network + index + self.normalizer.mean.nbytes + self.normalizer.scale.nbytes
+
     def __post_init__(self) -> None:
         if not isinstance(self.task, str) or not self.task:
             raise PolicyFileError(f"the policy's task {self.task!r} must be a task's name")
