@@ -1,0 +1,109 @@
+"""One policy, one environment, one episode after another: the inner loop of `evaluation`, which is where to import it from."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.policy_file import Policy
+from l0_surgical.runtime import ReferenceEngine
+from l0_surgical.tasks import flatten_observation
+
+Act = Callable[[np.ndarray], Any]
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode: the sum of its rewards; whether its last step was a success (None: the task reports none); steps until the first
+    success (1 for the first step, NaN: never); its observations (steps, obs_dim) if they were asked for."""
+
+    total_reward: float
+    success: bool | None
+    steps_to_success: float
+    steps: int
+    observations: np.ndarray | None = None
+
+
+def policy_act(policy: Policy, environment: gymnasium.Env, task: str) -> Act:
+    """The policy as a function of the flat observation; for discrete actions it takes the largest output.
+
+    Raises:
+        BadInputError: the policy does not fit the task's spaces.
+    """
+    space = environment.action_space
+    observed = flatten_observation(environment.observation_space.sample()).size
+    if isinstance(space, gymnasium.spaces.Discrete):
+        actions, start = int(space.n), int(space.start)
+    elif isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1:
+        actions, start = space.shape[0], None
+    else:
+        raise BadInputError(f"the actions of {task} ({space}) are neither numbers nor a choice; policies cannot give them")
+    if (policy.observation_size, policy.action_size) != (observed, actions):
+        raise BadInputError(
+            f"the policy for {policy.task} reads {policy.observation_size} numbers and gives {policy.action_size}, but {task} "
+            f"observes {observed} and takes {actions}; choose a policy that was trained on {task}"
+        )
+    engine = ReferenceEngine(policy)
+    if start is None:
+        return engine.act
+    return lambda observation: start + int(np.argmax(engine.act(observation)))
+
+
+def rollouts(
+    act: Act,
+    environment: gymnasium.Env,
+    seeds: Iterable[int],
+    progress: Callable[[int], None] | None = None,
+    keep_observations: bool = False,
+) -> list[Episode]:
+    """One episode for each seed; `act` maps a flat observation (obs_dim,) to an action; `progress` is told the episodes done so far.
+
+    Raises:
+        L0SurgicalError: the environment gave an observation or reward that is not finite; the message names episode and step.
+    """
+    episodes = []
+    for number, seed in enumerate(seeds):
+        episodes.append(_episode(act, environment, seed, number, keep_observations))
+        if progress is not None:
+            progress(len(episodes))
+    return episodes
+
+
+def _episode(act: Act, environment: gymnasium.Env, seed: int, number: int, keep_observations: bool) -> Episode:
+    observation, _ = environment.reset(seed=seed)
+    observations = []
+    total, success, reached, step, over = 0.0, None, math.nan, 0, False
+    while not over:
+        flat = flatten_observation(observation)
+        if not np.isfinite(flat).all():
+            where = np.flatnonzero(~np.isfinite(flat)).tolist()
+            raise L0SurgicalError(
+                f"the observation of episode {number} (seed {seed}) is NaN or infinite at step {step} in entries {where}; "
+                "the environment is at fault: check its physics and units"
+            )
+        if keep_observations:
+            observations.append(flat)
+        observation, reward, terminated, truncated, info = environment.step(act(flat))
+        step += 1
+        if not math.isfinite(reward):
+            raise L0SurgicalError(f"the reward of episode {number} (seed {seed}) is {reward} at step {step}; the environment is at fault")
+        total += float(reward)
+        over = terminated or truncated
+        if "is_success" in info:
+            success = bool(info["is_success"])
+            if success and math.isnan(reached):
+                reached = float(step)
+    return Episode(total, success, reached, step, np.array(observations) if keep_observations else None)
+
+
+def random_act(environment: gymnasium.Env, seed: int) -> Act:
+    """Uniform actions: numbers within the limits of a box, or a choice."""
+    generator = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(1,)))
+    space = environment.action_space
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return lambda observation: int(space.start + generator.integers(space.n))
+    return lambda observation: generator.uniform(space.low, space.high).astype(space.dtype)

@@ -1,0 +1,271 @@
+"""Choosing rank and representation by evidence: the smallest policy that keeps what was asked for, over paired episodes.
+
+Kept fraction of a candidate, for every task alike: (R - R_random) / (R_original - R_random), where R are mean returns over the same
+episodes and R_random is the return of uniformly random actions on them. A candidate is accepted if the one-sided lower confidence bound
+of its kept fraction reaches `keep`, and its successes reach `keep` times the original's where the task reports success. The bound is
+Fieller's: it reaches `keep` exactly if Student's t test accepts that mean(R - R_random - keep (R_original - R_random)) >= 0.
+
+Searching over many candidates favours lucky ones, so the search uses one half of the validation episodes and the choice must pass
+again on the other half. Report figures from the `test` stream only: it is never touched here.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from l0_surgical._reduction import LayerTrace, Method, reduce_layers, trace
+from l0_surgical.errors import BadInputError
+from l0_surgical.evaluation import Episode, Evaluation, Evaluator, Stream, episode_seeds
+from l0_surgical.low_rank import fold, layer_shapes, paper_parameters, size_decrease_percent
+from l0_surgical.policy_file import Policy, policy_bytes
+from l0_surgical.simplify import remove_dead_units, simplify, smallest_representation
+
+__all__ = ["compress", "kept_fraction", "rank_sweep", "remove_dead_units", "smallest_representation"]
+
+LEVELS = (0.0, *np.geomspace(0.003, 0.9, 30))  # tolerances; level 0 drops only what has no effect on the validation episodes
+REFINEMENTS = (4, 2, 1)  # levels by which one layer alone is reduced further
+TRACED_OBSERVATIONS = 5000
+
+
+def rank_sweep(
+    policy: Policy,
+    ranks: Sequence[int],
+    episodes: int = 100,
+    seed: int = 0,
+    jobs: int = 1,
+    *,
+    task: str | None = None,
+    stream: Stream = "validation",
+    progress: Callable[[int], None] | None = None,
+) -> list[dict[str, Any]]:
+    """One rank for all layers, as in the paper (Figs. 16 to 18, 32, 33), all ranks over the same episodes.
+
+    `parameters_paper` and `size_decrease_percent` use the paper's accounting, against the dense network; `parameters` and `bytes` are what
+    is really stored. `progress` is told the number of ranks done so far.
+
+    Raises:
+        BadInputError: no ranks, a rank below 1, or a policy that does not fit the task.
+    """
+    if not ranks:
+        raise BadInputError("the range of ranks is empty; give for example 5:60:5")
+    shapes = layer_shapes(policy)
+    folded = [fold(policy, rank) for rank in ranks]
+    seeds = episode_seeds(stream, seed, episodes)
+    rows = []
+    with Evaluator(task or policy.task, jobs) as evaluator:
+        for rank, candidate in zip(ranks, folded, strict=True):
+            result = Evaluation.of(evaluator.task, seed, evaluator.run(candidate, seeds)).as_dict()
+            count = paper_parameters(shapes, rank)
+            rows.append(
+                {
+                    "rank": int(rank),
+                    "parameters_paper": count,
+                    "parameters": candidate.numbers,
+                    "bytes": candidate.nbytes,
+                    "size_decrease_percent": size_decrease_percent(count, policy.trained_parameters),
+                    "return_mean": result["return_mean"],
+                    "return_ci95": result["return_ci95"],
+                    "success_rate": result["success_rate"],
+                }
+            )
+            if progress is not None:
+                progress(len(rows))
+    return rows
+
+
+def kept_fraction(candidate: np.ndarray, original: np.ndarray, random: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+    """The kept fraction and its one-sided lower confidence bound, from the returns (E,) of paired episodes.
+
+    The bound solves (a - k b)^2 = t^2 Var(a - k b) for the mean gains a, b of candidate and original over random actions (E. C. Fieller,
+    JRSS B 16, 1954); so nothing is known where b is not significantly above zero.
+
+    Raises:
+        BadInputError: fewer than two episodes, or an original that is not significantly better than random actions.
+    """
+    gains = np.stack([candidate - random, original - random])
+    episodes = gains.shape[1]
+    if episodes < 2:
+        raise BadInputError(f"{episodes} episode says nothing about confidence; give at least 2")
+    a, b = gains.mean(axis=1)
+    (var_a, cov), (_, var_b) = np.cov(gains) / episodes
+    t2 = stdtrit(episodes - 1, confidence) ** 2
+    squared, linear, constant = b * b - t2 * var_b, a * b - t2 * cov, a * a - t2 * var_a
+    if b <= 0 or squared <= 0:
+        raise BadInputError(
+            f"the policy's mean return {original.mean():.4g} is not significantly above the {random.mean():.4g} of random actions over "
+            f"{episodes} episodes, so there is nothing to keep; train it further or give more episodes"
+        )
+    return float(a / b), float((linear - math.sqrt(max(0.0, linear * linear - squared * constant))) / squared)
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Paired episodes with the results of the original and of random actions on them."""
+
+    evaluator: Evaluator
+    seeds: list[int]
+    original: list[Episode]
+    random: list[Episode]
+    keep: float
+    confidence: float
+
+    def judge(self, policy: Policy) -> dict[str, Any]:
+        """The figures of a candidate, with the verdict in `accepted`."""
+        episodes = self.evaluator.run(policy, self.seeds)
+        returns = [_returns(group) for group in (episodes, self.original, self.random)]
+        fraction, bound = kept_fraction(*returns, self.confidence)
+        succeeded, expected = (sum(bool(episode.success) for episode in group) for group in (episodes, self.original))
+        reported = episodes[0].success is not None
+        return {
+            "parameters": policy.numbers,
+            "bytes": policy.nbytes,
+            "return_mean": float(returns[0].mean()),
+            "success_rate": succeeded / len(episodes) if reported else None,
+            "kept_fraction": fraction,
+            "kept_lower_bound": bound,
+            # the tolerance admits a candidate that acts exactly as the original at keep = 1
+            "accepted": bound >= self.keep - 1e-9 and succeeded >= self.keep * expected - 1e-9,
+        }
+
+
+@dataclass
+class _Search:
+    """Candidates by the level of each layer, made once each, with the verdict of those that were tried."""
+
+    policy: Policy
+    traces: list[LayerTrace]
+    judge: _Judge
+    progress: Callable[[str], None] | None
+    rows: dict[tuple[int, ...], dict[str, Any]] = dataclasses.field(default_factory=dict)
+    candidates: dict[tuple[int, ...], tuple[Policy, Method]] = dataclasses.field(default_factory=dict)
+    verdicts: dict[bytes, dict[str, Any]] = dataclasses.field(default_factory=dict)  # by file content: neighbouring levels often agree
+
+    def candidate(self, levels: tuple[int, ...]) -> Policy:
+        """The smaller of the sparse and the low-rank reduction at these levels."""
+        if levels not in self.candidates:
+            tolerances = [LEVELS[level] for level in levels]
+            methods: tuple[Method, ...] = ("sparse", "low_rank")
+            made = [(reduce_layers(self.policy, self.traces, tolerances, method), method) for method in methods]
+            self.candidates[levels] = min(made, key=lambda pair: pair[0].nbytes)
+        return self.candidates[levels][0]
+
+    def accepts(self, levels: tuple[int, ...]) -> bool:
+        """Whether the candidate passes on the episodes of the search."""
+        if levels not in self.rows:
+            data = policy_bytes(self.candidate(levels))
+            if data not in self.verdicts:
+                self.verdicts[data] = self.judge.judge(self.candidate(levels))
+                _tell(self.progress, f"candidate {len(self.verdicts)}", self.verdicts[data])
+            tolerances = [float(LEVELS[level]) for level in levels]
+            self.rows[levels] = {"method": self.candidates[levels][1], "tolerances": tolerances, **self.verdicts[data]}
+        return bool(self.rows[levels]["accepted"])
+
+    def bisect(self) -> tuple[int, ...] | None:
+        """The largest level for all layers together that passes, found as if passing were monotonous; None if even level 0 fails."""
+        layers = len(self.policy.layers)
+        low, high = -1, len(LEVELS)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.accepts((middle,) * layers) else (low, middle)
+        return None if low < 0 else (low,) * layers
+
+    def refine(self, levels: tuple[int, ...]) -> None:
+        """Reduces one layer after the other further, by smaller and smaller steps, as long as the policy gets smaller and passes."""
+        for step in REFINEMENTS:
+            for layer in range(len(levels)):
+                further = (*levels[:layer], min(levels[layer] + step, len(LEVELS) - 1), *levels[layer + 1 :])
+                if self.candidate(further).nbytes < self.candidate(levels).nbytes and self.accepts(further):
+                    levels = further
+
+
+def compress(
+    policy: Policy,
+    keep: float = 0.99,
+    confidence: float = 0.95,
+    episodes: int = 100,
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Callable[[str], None] | None = None,
+    *,
+    task: str | None = None,
+) -> tuple[Policy, dict[str, Any]]:
+    """The smallest policy found that keeps the fraction `keep` of the return at the given confidence, with a report ready for JSON.
+
+    Lossy candidates (see `_reduction`) are searched by bisection over one tolerance for all layers, then refined layer by layer. The search
+    uses `episodes` validation episodes; the smallest that passed must pass again on as many others. If none does, the result is the policy
+    simplified exactly. The result depends on `policy`, `seed` and the settings, not on `jobs`. `progress` is told one line per candidate.
+
+    Raises:
+        BadInputError: keep outside (0, 1], confidence outside [0.5, 1), a policy that does not fit the task or is no better than random.
+    """
+    if not 0 < keep <= 1:
+        raise BadInputError(f"cannot keep the fraction {keep} of the return; give one above 0 and at most 1, for example 0.99")
+    if not 0.5 <= confidence < 1:
+        raise BadInputError(f"the confidence {confidence} is out of range; give one from 0.5 to below 1, for example 0.95")
+    seeds = episode_seeds("validation", seed, 2 * episodes)
+    exact = simplify(policy)
+    with Evaluator(task or policy.task, jobs) as evaluator:
+        judges = []
+        for half in (seeds[:episodes], seeds[episodes:]):
+            original = evaluator.run(policy, half, keep_observations=True)
+            judges.append(_Judge(evaluator, half, original, evaluator.run(None, half), keep, confidence))
+        searching, confirming = judges
+        fallback = {"method": "exact", "tolerances": [], **searching.judge(exact)}
+        search = _Search(exact, trace(exact, _observations(searching.original)), searching, progress)
+        levels = search.bisect()
+        if levels is not None:
+            search.refine(levels)
+        passed = sorted((row["bytes"], levels) for levels, row in search.rows.items() if row["accepted"])
+        for _, levels in passed:
+            confirmation = confirming.judge(search.candidate(levels))
+            _tell(progress, "confirmation", confirmation)
+            if confirmation["accepted"] and search.candidate(levels).nbytes < exact.nbytes:
+                chosen, result = {**search.rows[levels], "confirmation": confirmation}, search.candidate(levels)
+                break
+        else:
+            chosen, result = {**fallback, "confirmation": confirming.judge(exact)}, exact
+    settings = {"keep": keep, "confidence": confidence, "episodes": episodes, "seed": seed}
+    report = {
+        "settings": settings,
+        "original": _reference(policy, searching.original),
+        "random": _reference(None, searching.random),
+        "candidates": [fallback, *search.rows.values()],
+        "chosen": {
+            **chosen,
+            "trained_parameters": policy.trained_parameters,
+            "size_decrease_percent": size_decrease_percent(result.numbers, policy.trained_parameters),
+        },
+    }
+    provenance = {**policy.provenance, "compression": {**settings, "chosen": report["chosen"]}}
+    return dataclasses.replace(result, provenance=provenance, evaluation={}), report
+
+
+def _returns(episodes: Sequence[Episode]) -> np.ndarray:
+    return np.array([episode.total_reward for episode in episodes])
+
+
+def _observations(episodes: Sequence[Episode]) -> np.ndarray:
+    """At most TRACED_OBSERVATIONS of the observations (N, obs_dim), evenly spread over the episodes."""
+    stacked = np.concatenate([episode.observations for episode in episodes if episode.observations is not None])
+    return stacked[np.linspace(0, len(stacked) - 1, min(len(stacked), TRACED_OBSERVATIONS)).astype(int)]
+
+
+def _reference(policy: Policy | None, episodes: Sequence[Episode]) -> dict[str, Any]:
+    reported = episodes[0].success is not None
+    return {
+        "parameters": None if policy is None else policy.numbers,
+        "bytes": None if policy is None else policy.nbytes,
+        "return_mean": float(_returns(episodes).mean()),
+        "success_rate": sum(bool(episode.success) for episode in episodes) / len(episodes) if reported else None,
+    }
+
+
+def _tell(progress: Callable[[str], None] | None, what: str, verdict: dict[str, Any]) -> None:
+    if progress is not None:
+        answer = "accepted" if verdict["accepted"] else "refused"
+        progress(f"{what}: {verdict['parameters']} numbers, kept at least {verdict['kept_lower_bound']:.4f}, {answer}")

@@ -1,0 +1,36 @@
+"""What a NeedleReach action commands: one rule for the simulated arm and the real one.
+
+All lengths are in the scaled world (`kinematics.SURROL_WORLD`, five times life size); the policy acts every `STEP_S` seconds.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from l0_surgical.control.kinematics import Axes, Vector, axes_from_euler_xyz, euler_xyz
+
+STEP_S = 0.2
+STEP_LENGTH = 0.05
+SUCCESS_DISTANCE = 0.025
+WORKSPACE_LOW = (2.48, -0.27, 3.426)
+WORKSPACE_HIGH = (3.02, 0.27, 3.856)
+HELD_ROLL_RAD, HELD_PITCH_RAD = -math.pi / 2, 0.0
+
+
+def commanded_eef(position: Vector, axes: Axes, action: Sequence[float] | np.ndarray) -> tuple[Vector, Axes]:
+    """Returns the eef's target position (scaled m) and axes for an action (5,), of which only dx, dy, dz in [-1, 1] act.
+
+    The target is taken from the pose where the arm *is* (so lag does not accumulate) and clipped to the workspace;
+    the instrument is held upright at its present yaw. `action` must be finite: the caller refuses what is not.
+    """
+    x, y, z = (
+        min(max(here + STEP_LENGTH * min(max(float(step), -1.0), 1.0), low), high)
+        for here, step, low, high in zip(position, action[:3], WORKSPACE_LOW, WORKSPACE_HIGH, strict=True)
+    )
+    return (x, y, z), axes_from_euler_xyz(HELD_ROLL_RAD, HELD_PITCH_RAD, euler_xyz(axes)[2])
+
+
+def policy_observation(position: Vector, axes: Axes, jaw_rad: float) -> np.ndarray:
+    """Returns the policy's observation (7,): the eef's position (scaled m), its Euler angles (rad, fixed xyz), the jaw angle (rad)."""
+    return np.array((*position, *euler_xyz(axes), jaw_rad))

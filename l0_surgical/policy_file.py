@@ -1,0 +1,114 @@
+"""One file holds everything needed to act: the network, the observation and action conversions, where it came from and how well it does.
+
+`load_policy` checks all that it reads and runs no code; `save_policy` never destroys the file that was there; `find_policy` also knows
+the policies that come with the package. The records check themselves (`_policy_records`); the bytes are described in `_policy_format`.
+"""
+
+from importlib import resources
+from pathlib import Path
+
+from l0_surgical._policy_format import FORMAT_VERSION, decode, encode
+from l0_surgical._policy_records import (
+    Activation,
+    Dense,
+    Field,
+    Layer,
+    LowRank,
+    Normalizer,
+    PackedSparse,
+    Policy,
+    PolicyFileError,
+    Weight,
+)
+from l0_surgical.files import atomic_write
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Activation",
+    "Dense",
+    "Field",
+    "Layer",
+    "LowRank",
+    "Normalizer",
+    "PackedSparse",
+    "Policy",
+    "PolicyFileError",
+    "Weight",
+    "find_policy",
+    "load_policy",
+    "policy_bytes",
+    "policy_from_bytes",
+    "save_policy",
+    "shipped_policies",
+]
+
+SUFFIX = ".safetensors"
+
+
+def load_policy(path: str | Path) -> Policy:
+    """Reads a policy file.
+
+    Raises:
+        PolicyFileError: it is missing, unreadable, damaged in any bit, from another program or version, or inconsistent.
+    """
+    path = Path(path)
+    if not path.is_file():
+        kind = "is a folder, not a policy file" if path.is_dir() else "is no file"
+        raise PolicyFileError(
+            f"{path} {kind}; give the path of a {SUFFIX} policy or one of: {', '.join(shipped_policies()) or 'none shipped'}"
+        )
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PolicyFileError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
+    try:
+        return decode(data)
+    except PolicyFileError as error:
+        raise PolicyFileError(f"{path}: {error}") from error
+
+
+def save_policy(policy: Policy, path: str | Path) -> None:
+    """Writes a policy file; equal policies give equal bytes.
+
+    Raises:
+        PolicyFileError: provenance or evaluation cannot be written as JSON.
+        BadInputError: the folder cannot be created or written.
+        L0SurgicalError: the disk failed or is full; a former file of that name is intact.
+    """
+    data = encode(policy)
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def policy_bytes(policy: Policy) -> bytes:
+    """The content of the policy's file: to compare policies, to measure them, or to hand one to another process."""
+    return encode(policy)
+
+
+def policy_from_bytes(data: bytes) -> Policy:
+    """The inverse of `policy_bytes`, with the checks of `load_policy`."""
+    return decode(data)
+
+
+def shipped_policies() -> list[str]:
+    """The names of the policies that come with the package, sorted."""
+    folder = resources.files("l0_surgical") / "policies"
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name.removesuffix(SUFFIX) for entry in folder.iterdir() if entry.name.endswith(SUFFIX))
+
+
+def find_policy(name_or_path: str | Path) -> Path:
+    """The file of a shipped policy, or the path itself if there is such a file; an existing file wins over a shipped name.
+
+    Raises:
+        PolicyFileError: neither; the message lists the shipped names.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    names = shipped_policies()
+    if str(name_or_path) in names:
+        return Path(str(resources.files("l0_surgical") / "policies" / f"{name_or_path}{SUFFIX}"))
+    kind = "a folder" if path.is_dir() else "neither a file nor a shipped policy"
+    raise PolicyFileError(f"{name_or_path} is {kind}; give the path of a {SUFFIX} policy or one of: {', '.join(names) or 'none shipped'}")

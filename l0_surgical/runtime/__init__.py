@@ -1,0 +1,5 @@
+"""Running a policy on the robot's computer: needs NumPy only."""
+
+from l0_surgical.runtime.reference import ReferenceEngine
+
+__all__ = ["ReferenceEngine"]

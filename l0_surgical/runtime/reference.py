@@ -1,0 +1,52 @@
+"""The reference engine: what a policy means, in plain NumPy float32. Faster engines and exports are measured against it."""
+
+import numpy as np
+
+from l0_surgical.errors import BadInputError
+from l0_surgical.policy_file import Policy
+
+
+class ReferenceEngine:
+    """Computes a policy's actions; the weights are written out densely once, at construction, and cannot be changed afterwards."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._layers = [(layer.weight.to_dense().T, layer.bias, layer.activation) for layer in policy.layers]
+        # an output without limits is passed on as it is: half range 1, middle 0, no clipping
+        limits = np.array(
+            [
+                (-np.inf, np.inf, 1.0, 0.0) if f.low is None else (f.low, f.high, (f.high - f.low) / 2, (f.high + f.low) / 2)
+                for f in policy.outputs
+            ],
+            dtype=np.float32,
+        )
+        self._low, self._high, self._half, self._middle = np.repeat(limits, [part.size for part in policy.outputs], axis=0).T
+
+    def act(self, observation: np.ndarray) -> np.ndarray:
+        """The action (actions,) for an observation (obs_dim,), or (batch, actions) for (batch, obs_dim), in the fields' units.
+
+        Raises:
+            BadInputError: another shape, numbers that are not finite (also once they are float32), or so large that the network overflows.
+        """
+        values = np.asarray(observation, dtype=np.float64)
+        size = self.policy.observation_size
+        if values.ndim not in (1, 2) or values.shape[-1] != size:
+            names = ", ".join(f"{part.name} {part.size}" for part in self.policy.inputs)
+            raise BadInputError(f"an observation of shape {values.shape} does not fit: this policy needs {size} numbers ({names})")
+        # NaN fails the comparison too
+        if not (np.abs(values) <= np.finfo(np.float32).max).all():
+            where = np.unique(np.nonzero(~(np.abs(values) <= np.finfo(np.float32).max))[-1]).tolist()
+            raise BadInputError(f"the observation is NaN or infinite in entries {where}; check the sensor or simulator that gave it")
+        with np.errstate(over="ignore", invalid="ignore"):
+            hidden = self.policy.normalizer(values.astype(np.float32))
+            if self.policy.input_index is not None:
+                hidden = hidden[..., self.policy.input_index]
+            for weight, bias, activation in self._layers:
+                hidden = hidden @ weight + bias
+                if activation == "relu":
+                    hidden = np.maximum(hidden, np.float32(0))
+                elif activation == "tanh":
+                    hidden = np.tanh(hidden)
+        if not np.isfinite(hidden).all():
+            raise BadInputError(f"the network overflows on an observation as large as {np.abs(values).max():.3g}; check its units")
+        return np.clip(hidden * self._half + self._middle, self._low, self._high)

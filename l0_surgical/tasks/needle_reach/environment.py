@@ -1,0 +1,150 @@
+"""`l0_surgical/NeedleReach-v0`: a goal environment in which the instrument's tip must reach a point above a needle.
+
+The arm is the da Vinci Patient Side Manipulator in a world five times life size; the task is SurRoL's NeedleReach (Xu et al. 2021).
+One step is 0.2 s (5 Hz), an episode is 50 steps and never terminates early.
+
+| part | value |
+|---|---|
+| observation (7,) | wrist ("eef") position xyz (scaled m), Euler xyz (rad), jaw angle (rad) |
+| achieved_goal (3,) | the jaw tip's position (scaled m) |
+| desired_goal (3,) | a point 5 mm (real) above the needle's middle (scaled m) |
+| action (5,) in [-1, 1] | dx, dy, dz of at most 10 mm (real) per axis and step; turning and opening the jaw, which this task ignores |
+| reward | 0 where the tip is less than 5 mm (real) from the goal, else -1 |
+
+A move that the inverse kinematics or a joint limit refuses is dropped: the arm holds its former target for that step.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import EzPickle
+from gymnasium_robotics.core import GoalEnv
+
+from l0_surgical.control.kinematics import SURROL_WORLD, UnreachablePoseError, axes_from_euler_xyz
+from l0_surgical.control.needle_reach import STEP_S, SUCCESS_DISTANCE, commanded_eef, policy_observation
+from l0_surgical.errors import BadInputError
+from l0_surgical.tasks.needle_reach.picture import Picture
+from l0_surgical.tasks.needle_reach.simulation import Simulation
+
+START_POSITION = (2.5, 0.25, 3.776)
+START_EULER = (-math.pi / 2, 0.0, math.pi / 2)
+NEEDLE_CENTRE = (2.75, 0.0)
+NEEDLE_SPREAD = 0.05
+NEEDLE_RADIUS = 0.1
+NEEDLE_HEIGHT = 3.410576
+GOAL_ABOVE_NEEDLE = 0.025
+
+
+class NeedleReachEnv(GoalEnv, EzPickle):
+    """The environment of this module's docstring; an episode is a function of its seed (and goal) alone.
+
+    `render_mode="rgb_array"` gives pictures (360, 480, 3) without a display.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / STEP_S)}  # noqa: RUF012 (Gymnasium's own convention)
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        """Raises BadInputError for an unknown render mode."""
+        EzPickle.__init__(self, render_mode)
+        if render_mode not in (None, "rgb_array"):
+            raise BadInputError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
+        self.render_mode = render_mode
+        unbounded = {"observation": 7, "achieved_goal": 3, "desired_goal": 3}
+        self.observation_space = spaces.Dict({key: spaces.Box(-np.inf, np.inf, (size,), np.float64) for key, size in unbounded.items()})
+        self.action_space = spaces.Box(-1.0, 1.0, (5,), np.float32)
+        self._simulation = Simulation(SURROL_WORLD.joints_from_eef(START_POSITION, axes_from_euler_xyz(*START_EULER)))
+        self._picture: Picture | None = None
+        self._goal: np.ndarray | None = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Starts an episode; `options={"desired_goal": (3,)}` (scaled m) sets the goal, and the needle is put beneath it.
+
+        Raises:
+            BadInputError: the goal is not three finite numbers.
+        """
+        super().reset(seed=seed, options=options)
+        yaw = self.np_random.uniform(-math.pi / 2, math.pi / 2)
+        middle = NEEDLE_CENTRE + self.np_random.uniform(-NEEDLE_SPREAD, NEEDLE_SPREAD, 2) - NEEDLE_RADIUS * _direction(yaw)
+        self._goal = np.array((*middle, NEEDLE_HEIGHT + GOAL_ABOVE_NEEDLE))
+        if options is not None and options.get("desired_goal") is not None:
+            self._goal = _checked(options["desired_goal"], (3,), "desired_goal")
+        centre = self._goal[:2] + NEEDLE_RADIUS * _direction(yaw)
+        self._simulation.reset((*centre, NEEDLE_HEIGHT), yaw)
+        self._read()
+        return self._observe(), {"is_success": self._is_success()}
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        """Moves the arm for 0.2 s; the action (5,) is clipped to [-1, 1] and never changed.
+
+        Raises:
+            BadInputError: the action is not five finite numbers, or `reset` was not called.
+        """
+        if self._goal is None:
+            raise BadInputError("step was called before reset; call reset first")
+        target, axes = commanded_eef(self._position, self._axes, _checked(action, (5,), "action"))
+        try:
+            self._simulation.set_targets(SURROL_WORLD.joints_from_eef(target, axes))
+        except UnreachablePoseError:
+            pass
+        self._simulation.advance(min(self._tip[2], SURROL_WORLD.tip_from_eef(target, axes)[2]))
+        self._read()
+        success = self._is_success()
+        return self._observe(), float(success) - 1.0, False, False, {"is_success": success}
+
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
+        """Returns the reward, 0 or -1, of tips (..., 3) for goals (..., 3) in scaled metres, as (...); `info` plays no part."""
+        distance = np.linalg.norm(np.asarray(achieved_goal) - desired_goal, axis=-1)
+        return (distance < SUCCESS_DISTANCE) - 1.0
+
+    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> bool:
+        """Episodes never terminate: the tip has to stay at the goal."""
+        return False
+
+    def compute_truncated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> bool:
+        """Truncation after 50 steps is the registered time limit's."""
+        return False
+
+    def render(self) -> np.ndarray | None:
+        """Returns a picture (360, 480, 3), uint8, of the instrument, the tray, the needle and the goal; None without a render mode."""
+        if self.render_mode is None or self._goal is None:
+            return None
+        self._picture = self._picture or Picture()
+        return self._picture.draw(self._simulation.joints(), self._simulation.needle_pose(), self._goal)
+
+    def close(self) -> None:
+        """Ends the physics clients; harmless when they have ended already."""
+        self._simulation.close()
+        if self._picture is not None:
+            self._picture.close()
+
+    def _read(self) -> None:
+        *joints, jaw_1, jaw_2 = self._simulation.joints()
+        self._jaw_rad = jaw_2 - jaw_1
+        self._position, self._axes = SURROL_WORLD.eef_from_joints(joints)
+        self._tip = SURROL_WORLD.tip_from_eef(self._position, self._axes)
+
+    def _observe(self) -> dict[str, np.ndarray]:
+        return {
+            "observation": policy_observation(self._position, self._axes, self._jaw_rad),
+            "achieved_goal": np.array(self._tip),
+            "desired_goal": self._goal.copy(),
+        }
+
+    def _is_success(self) -> bool:
+        return math.dist(self._tip, self._goal) < SUCCESS_DISTANCE
+
+
+def _direction(yaw_rad: float) -> np.ndarray:
+    return np.array((math.cos(yaw_rad), math.sin(yaw_rad)))
+
+
+def _checked(values: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.shape != shape or not np.isfinite(array).all():
+        raise BadInputError(f"{name} must be {shape[0]} finite numbers, got {values!r}")
+    return array

@@ -1,0 +1,114 @@
+"""The physics of NeedleReach: the arm, the tray and the needle in a PyBullet world of its own.
+
+One call of `advance` is one policy step of 0.2 s. Where the jaws may touch something it is 48 physics steps of 1/240 s with motor gain 0.1,
+as in the reference (SurRoL). Elsewhere a position motor only shrinks its joint's error by the gain, so `COARSE_STEPS` physics steps with the
+gain 1 - 0.9 ** (48 / COARSE_STEPS) arrive at the same joint positions in a tenth of the time; meanwhile the needle sleeps.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pybullet
+
+from l0_surgical.control.kinematics import SURROL_WORLD
+from l0_surgical.control.needle_reach import STEP_S
+
+FOLDER = Path(__file__).parent
+JOINTS = tuple(range(8))
+FINE_STEPS, FINE_GAIN = 48, 0.1
+COARSE_STEPS = 4
+COARSE_GAIN = 1 - (1 - FINE_GAIN) ** (FINE_STEPS / COARSE_STEPS)
+FORCES = (1e5,) * 6 + (2.0,) * 2
+CONTACT_CEILING = 3.425
+SETTLING_STEPS = 2
+TRAY_POSITION = (2.75, 0.0, 3.3755)
+
+
+class Simulation:
+    """The arm above the tray; owns a PyBullet client, which `close` ends. Joint positions are in rad and real metres, poses in scaled metres."""
+
+    def __init__(self, start: Sequence[float]) -> None:
+        """Starts a physics client; `start` (6,) are the arm's joint positions after every `reset`."""
+        self._start = motor_positions(start)
+        self.client = pybullet.connect(pybullet.DIRECT)
+
+    def reset(self, needle_position: Sequence[float], needle_yaw_rad: float) -> None:
+        """Builds the world anew, with the needle (its circle's centre, scaled m) asleep on the tray.
+
+        A saved state would be faster by a millisecond, but Bullet's contact caches and pair order survive its restoration,
+        and an episode would depend on those before it.
+        """
+        pybullet.resetSimulation(physicsClientId=self.client)
+        pybullet.setGravity(0, 0, -9.81, physicsClientId=self.client)
+        self.arm, _, self.needle = load_bodies(self.client, needle_position, needle_yaw_rad, pybullet.URDF_IGNORE_VISUAL_SHAPES)
+        for joint, value in zip(JOINTS, self._start, strict=True):
+            pybullet.resetJointState(self.arm, joint, value, physicsClientId=self.client)
+        self._set_needle_activation(pybullet.ACTIVATION_STATE_ENABLE_SLEEPING)
+        self._set_needle_activation(pybullet.ACTIVATION_STATE_SLEEP)
+        self._targets = self._start
+        self._steps = 0
+        self._fine_left = 0
+
+    def set_targets(self, joints: Sequence[float]) -> None:
+        """Gives the arm's motors new joint positions (6,) to hold; the jaws stay closed."""
+        self._targets = motor_positions(joints)
+
+    def advance(self, lowest: float) -> None:
+        """Simulates one policy step; `lowest` (scaled m) is the least height that the jaw tips may pass through on their way."""
+        if lowest < CONTACT_CEILING:
+            self._fine_left = 1 + SETTLING_STEPS
+        elif self._fine_left == 1:
+            self._set_needle_activation(pybullet.ACTIVATION_STATE_SLEEP)
+        self._fine_left = max(0, self._fine_left - 1)
+        steps, gain = (FINE_STEPS, FINE_GAIN) if self._fine_left else (COARSE_STEPS, COARSE_GAIN)
+        if steps != self._steps:
+            pybullet.setPhysicsEngineParameter(fixedTimeStep=STEP_S, numSubSteps=steps, physicsClientId=self.client)
+            self._steps = steps
+        pybullet.setJointMotorControlArray(
+            self.arm,
+            JOINTS,
+            pybullet.POSITION_CONTROL,
+            targetPositions=self._targets,
+            targetVelocities=(0.0,) * len(JOINTS),
+            forces=FORCES,
+            positionGains=(gain,) * len(JOINTS),
+            physicsClientId=self.client,
+        )
+        pybullet.stepSimulation(physicsClientId=self.client)
+
+    def joints(self) -> tuple[float, ...]:
+        """Returns the positions of the eight joints: the arm's six (rad and real metres) and the two jaws' (rad)."""
+        states = pybullet.getJointStates(self.arm, JOINTS, physicsClientId=self.client)
+        yaw, pitch, insertion, *others = (state[0] for state in states)
+        return yaw, pitch, insertion / SURROL_WORLD.scale, *others
+
+    def needle_pose(self) -> tuple[Sequence[float], Sequence[float]]:
+        """Returns the needle's position (its circle's centre, scaled m) and quaternion (xyzw)."""
+        return pybullet.getBasePositionAndOrientation(self.needle, physicsClientId=self.client)
+
+    def close(self) -> None:
+        """Ends the physics client; harmless when it has ended already."""
+        if self.client >= 0:
+            pybullet.disconnect(physicsClientId=self.client)
+            self.client = -1
+
+    def _set_needle_activation(self, state: int) -> None:
+        pybullet.changeDynamics(self.needle, -1, activationState=state, physicsClientId=self.client)
+
+
+def load_bodies(client: int, needle_position: Sequence[float], needle_yaw_rad: float, flags: int = 0) -> tuple[int, int, int]:
+    """Loads the arm, the tray and the needle (at a position in scaled m) into a client and returns their body ids."""
+    scale = SURROL_WORLD.scale
+    arm_turn, needle_turn = (pybullet.getQuaternionFromEuler((0, 0, yaw)) for yaw in (SURROL_WORLD.rcm_yaw_rad, needle_yaw_rad))
+    fixed = {"useFixedBase": True, "globalScaling": scale, "flags": flags, "physicsClientId": client}
+    arm = pybullet.loadURDF(str(FOLDER / "psm.urdf"), SURROL_WORLD.rcm_position, arm_turn, **fixed)
+    tray = pybullet.loadURDF(str(FOLDER / "tray.urdf"), TRAY_POSITION, **fixed)
+    # Only a body in maximal coordinates (not a multibody) can be put to sleep.
+    loose = fixed | {"useFixedBase": False, "useMaximalCoordinates": True}
+    return arm, tray, pybullet.loadURDF(str(FOLDER / "needle.urdf"), needle_position, needle_turn, **loose)
+
+
+def motor_positions(joints: Sequence[float]) -> tuple[float, ...]:
+    """Returns PyBullet's eight joint positions (the insertion in scaled metres, the jaws closed) for the arm's six in rad and real metres."""
+    yaw, pitch, insertion, roll, wrist_pitch, wrist_yaw = joints
+    return yaw, pitch, insertion * SURROL_WORLD.scale, roll, wrist_pitch, wrist_yaw, 0.0, 0.0

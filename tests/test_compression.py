@@ -1,0 +1,187 @@
+"""Compression keeps what was asked for and finds what is there to remove; the reductions and the bound against their definitions."""
+
+import dataclasses
+import json
+
+import numpy as np
+import point_reach
+import pytest
+from example_policies import random_policy
+from scipy.special import stdtrit
+
+from l0_surgical._reduction import reduce_layers, trace
+from l0_surgical.compression import compress, kept_fraction, rank_sweep
+from l0_surgical.errors import BadInputError
+from l0_surgical.evaluation import evaluate
+from l0_surgical.low_rank import fold, paper_parameters
+from l0_surgical.policy_file import Dense, Layer, LowRank, Policy, policy_bytes
+from l0_surgical.runtime import ReferenceEngine
+
+
+def observations(count: int = 600, size: int = 10) -> np.ndarray:
+    return np.random.default_rng(3).normal(size=(count, size))
+
+
+def test_the_bound_of_the_kept_fraction_is_the_paired_t_test() -> None:
+    generator = np.random.default_rng(0)
+    random = generator.normal(-50, 1, 40)
+    original = generator.normal(-5, 2, 40)
+    candidate = original + generator.normal(-0.2, 0.3, 40)
+    fraction, bound = kept_fraction(candidate, original, random, 0.95)
+    assert fraction == pytest.approx((candidate - random).mean() / (original - random).mean())
+    assert 0.99 < bound < fraction < 1.0
+    # at k = bound the lower limit of mean(c - r - k (o - r)) is exactly zero
+    difference = candidate - random - bound * (original - random)
+    assert difference.mean() == pytest.approx(stdtrit(39, 0.95) * difference.std(ddof=1) / np.sqrt(40), rel=1e-6)
+    assert kept_fraction(original, original, random) == pytest.approx((1.0, 1.0))
+    assert kept_fraction(candidate, original, random, 0.999)[1] < bound
+
+
+def test_the_bound_covers_as_often_as_it_says() -> None:
+    """The true fraction is 0.97; the 90 % bound must lie below it in 90 % of 2000 experiments, up to four standard errors."""
+    generator = np.random.default_rng(1)
+    covered = 0
+    for _ in range(2000):
+        original = generator.normal(100, 10, 30)
+        candidate = 0.97 * original + generator.normal(0, 5, 30)
+        covered += kept_fraction(candidate, original, np.zeros(30), 0.90)[1] <= 0.97
+    assert covered / 2000 == pytest.approx(0.90, abs=4 * np.sqrt(0.09 / 2000))
+
+
+def test_a_policy_no_better_than_random_has_nothing_to_keep() -> None:
+    random = np.random.default_rng(0).normal(size=20)
+    for original in (random - 1, random[::-1], np.full(20, random.mean() + 1e-3)):
+        with pytest.raises(BadInputError, match="nothing to keep"):
+            kept_fraction(original, original, random)
+    with pytest.raises(BadInputError, match="at least 2"):
+        kept_fraction(*np.ones((3, 1)))
+
+
+@pytest.mark.parametrize("method", ["sparse", "low_rank"])
+def test_a_zero_tolerance_acts_the_same(method: str) -> None:
+    policy = random_policy(seed=2, density=0.5)
+    reduced = reduce_layers(policy, trace(policy, observations()), [0.0] * 3, method)
+    actions = ReferenceEngine(policy).act(observations())
+    assert np.abs(ReferenceEngine(reduced).act(observations()) - actions).max() < 5e-3
+
+
+@pytest.mark.parametrize("method", ["sparse", "low_rank"])
+def test_larger_tolerances_are_smaller_and_nested(method: str) -> None:
+    policy = random_policy(seed=2, widths=(10, 40, 40, 5))
+    traces = trace(policy, observations())
+    actions = ReferenceEngine(policy).act(observations())
+    sizes, errors = [], []
+    for tolerance in (0.05, 0.2, 0.4, 0.8):
+        reduced = reduce_layers(policy, traces, [tolerance] * 3, method)
+        sizes.append(reduced.nbytes)
+        errors.append(np.sqrt(np.mean((ReferenceEngine(reduced).act(observations()) - actions) ** 2)) / actions.std())
+    assert sizes == sorted(sizes, reverse=True) and sizes[-1] < sizes[0] / 3
+    assert errors[0] < 0.1 and errors[0] < errors[-1]
+
+
+def test_refitting_halves_the_error_of_plain_magnitude_pruning() -> None:
+    policy = random_policy(seed=5, widths=(10, 40, 40, 5))
+    reduced = reduce_layers(policy, trace(policy, observations()), [0.5] * 3, "sparse")
+    kept = sum(int(np.count_nonzero(layer.weight.to_dense())) for layer in reduced.layers)
+    magnitudes = np.sort(np.concatenate([np.abs(layer.weight.to_dense()).ravel() for layer in policy.layers]))
+    layers = [
+        Layer(
+            Dense(np.where(np.abs(layer.weight.to_dense()) >= magnitudes[-kept], layer.weight.to_dense(), 0)), layer.bias, layer.activation
+        )
+        for layer in policy.layers
+    ]
+    fresh = np.random.default_rng(99).normal(size=(600, 10))
+
+    def error(other: Policy) -> float:
+        return float(np.mean((ReferenceEngine(other).act(fresh) - ReferenceEngine(policy).act(fresh)) ** 2))
+
+    assert error(reduced) < 0.5 * error(dataclasses.replace(policy, layers=tuple(layers)))
+
+
+def test_a_weight_counts_by_its_effect_not_by_its_size() -> None:
+    """Input 0 hardly varies and has the large weights; input 1 varies and has small ones: the small ones must stay."""
+    base = random_policy(widths=(2, 3))
+    policy = dataclasses.replace(base, layers=(Layer(Dense([[5.0, 0.5]] * 3), np.zeros(3), "tanh"),), normalizer=base.normalizer)
+    data = policy.normalizer.mean + policy.normalizer.scale * observations(500, 2) * [0.001, 1.0]
+    reduced = reduce_layers(policy, trace(policy, data), [0.1], "sparse")
+    assert reduced.input_index.tolist() == [1]
+    np.testing.assert_allclose(reduced.layers[0].weight.to_dense(), 0.5, atol=1e-3)
+
+
+def test_a_noisy_network_is_reduced_to_what_carries_it() -> None:
+    policy = point_reach.reaching_policy(hidden=64, noise=0.05)
+    messages: list[str] = []
+    small, report = compress(policy, episodes=60, progress=messages.append)
+    assert small.numbers < 60 < 4674 == policy.numbers  # four units in two layers, and not the 4674 numbers around them
+    before, after = (evaluate(candidate, episodes=100, seed=0) for candidate in (policy, small))
+    assert after.return_mean > before.return_mean - 0.2
+    assert after.success_rate == 1.0
+    assert small.evaluation == {}
+    assert small.provenance["compression"]["chosen"] == report["chosen"]
+    assert report["chosen"]["parameters"] == small.numbers and report["chosen"]["bytes"] == small.nbytes
+    assert report["chosen"]["kept_lower_bound"] >= 0.99 and report["chosen"]["confirmation"]["kept_lower_bound"] >= 0.99
+    assert report["chosen"]["size_decrease_percent"] > 98.5
+    assert any("refused" in message for message in messages) and any("accepted" in message for message in messages)
+    json.dumps(report, allow_nan=False)
+
+
+def test_compression_is_deterministic_whatever_the_number_of_processes() -> None:
+    policy = point_reach.reaching_policy(hidden=16, noise=0.05)
+    first, second = (compress(policy, keep=0.9, episodes=20, seed=3, jobs=jobs)[0] for jobs in (1, 2))
+    assert policy_bytes(first) == policy_bytes(second)
+
+
+def test_keeping_less_is_smaller() -> None:
+    policy = point_reach.reaching_policy(hidden=24, noise=0.1)
+    sizes = [compress(policy, keep=keep, episodes=30)[0].nbytes for keep in (0.3, 0.99)]
+    assert sizes[0] < sizes[1] < policy.nbytes
+
+
+def test_where_nothing_can_go_the_exact_policy_stays() -> None:
+    """One hidden unit too few to lose: keep = 1 accepts only what acts the same."""
+    policy = point_reach.reaching_policy(hidden=4)
+    small, report = compress(policy, keep=1.0, episodes=30)
+    before, after = (evaluate(candidate, episodes=50) for candidate in (policy, small))
+    np.testing.assert_array_equal(before.returns, after.returns)
+    assert report["chosen"]["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"keep": 0.0}, "cannot keep the fraction 0.0"),
+        ({"keep": 1.01}, "cannot keep the fraction 1.01"),
+        ({"keep": float("nan")}, "cannot keep the fraction nan"),
+        ({"confidence": 1.0}, "confidence 1.0"),
+        ({"episodes": 0}, "at least 1 episode"),
+        ({"episodes": 1}, "at least 2"),
+    ],
+)
+def test_bad_settings_are_refused(settings: dict[str, float], words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        compress(point_reach.reaching_policy(hidden=4), **settings)
+
+
+def test_the_sweep_reports_both_accountings_and_paired_returns() -> None:
+    policy = point_reach.reaching_policy(hidden=12, noise=0.05)
+    done: list[int] = []
+    rows = rank_sweep(policy, [1, 3, 12], episodes=20, seed=4, progress=done.append)
+    assert done == [1, 2, 3]
+    keys = {"rank", "parameters_paper", "parameters", "bytes", "size_decrease_percent", "return_mean", "return_ci95", "success_rate"}
+    for row in rows:
+        folded = fold(policy, row["rank"])
+        assert set(row) == keys
+        assert row["parameters_paper"] == paper_parameters([(12, 5), (12, 12), (2, 12)], row["rank"])
+        assert (row["parameters"], row["bytes"]) == (folded.numbers, folded.nbytes)
+        assert row["return_mean"] == evaluate(folded, episodes=20, seed=4, stream="validation").return_mean
+        assert all(isinstance(layer.weight, LowRank) for layer in folded.layers)
+    full = evaluate(policy, episodes=20, seed=4, stream="validation")
+    assert rows[-1]["return_mean"] == full.return_mean
+    assert rows[0]["return_mean"] < rows[-1]["return_mean"] - 3
+    assert rows == rank_sweep(policy, [1, 3, 12], episodes=20, seed=4, jobs=2)
+
+
+@pytest.mark.parametrize(("ranks", "words"), [([], "range of ranks is empty"), ([0], "rank 0"), ([5, -2], "rank -2")])
+def test_bad_ranks_are_refused(ranks: list[int], words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        rank_sweep(point_reach.reaching_policy(hidden=4), ranks)

@@ -1,0 +1,184 @@
+"""The evaluation loop on a small real environment and on CartPole: seeds, success, intervals, processes, and what it refuses."""
+
+import dataclasses
+import math
+
+import gymnasium
+import numpy as np
+import point_reach
+import pytest
+from example_policies import random_policy
+
+from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.evaluation import (
+    STREAMS,
+    Episode,
+    Evaluation,
+    Evaluator,
+    episode_seeds,
+    evaluate,
+    mean_interval,
+    policy_act,
+    random_act,
+    rollouts,
+    wilson_interval,
+)
+from l0_surgical.policy_file import Dense, Field, Layer, Normalizer, Policy
+
+
+def stand_still(observation: np.ndarray) -> np.ndarray:
+    return np.zeros(2, dtype=np.float32)
+
+
+def go_to_goal(observation: np.ndarray) -> np.ndarray:
+    return np.clip((observation[3:] - observation[:2]) / 0.1, -1, 1)
+
+
+def cartpole_policy() -> Policy:
+    """Pushes to the side the pole falls to: it balances well beyond 100 steps."""
+    weight = np.array([[0, -0.1, -1, -1], [0, 0.1, 1, 1]])
+    return Policy(
+        "CartPole-v1",
+        (Field("state", 4, "1"),),
+        (Field("value", 2, "1"),),
+        Normalizer.identity(4),
+        (Layer(Dense(weight), [0, 0], "linear"),),
+        trained_parameters=10,
+    )
+
+
+def test_seed_streams_are_disjoint_stable_and_prefixes() -> None:
+    streams = {stream: [seed for run in range(20) for seed in episode_seeds(stream, run, 200)] for stream in STREAMS}
+    for stream, seeds in streams.items():
+        assert len(set(seeds)) > 3990
+        assert all(0 <= seed < 2**32 for seed in seeds)
+        for other in set(STREAMS) - {stream}:
+            assert not set(seeds) & set(streams[other])
+    assert episode_seeds("test", 3, 10) == episode_seeds("test", 3, 100)[:10]
+    # pinned: results that were published with a seed must stay reproducible
+    pinned = [[3757552656, 2018376492], [673228717, 1136656249], [3241444874, 3830689794]]
+    assert [episode_seeds(stream, 0, 2) for stream in STREAMS] == pinned
+
+
+@pytest.mark.parametrize(("stream", "seed", "episodes"), [("tests", 0, 1), ("test", -1, 1), ("test", 0, 0)])
+def test_bad_seeds_are_refused(stream: str, seed: int, episodes: int) -> None:
+    with pytest.raises(BadInputError):
+        episode_seeds(stream, seed, episodes)
+
+
+def test_rollouts_count_returns_and_successes() -> None:
+    environment = point_reach.PointReach()
+    done = []
+    seeds = episode_seeds("test", 0, 5)
+    episodes = rollouts(go_to_goal, environment, seeds, done.append, keep_observations=True)
+    assert done == [1, 2, 3, 4, 5]
+    for seed, episode in zip(seeds, episodes, strict=True):
+        goal = np.random.default_rng(np.random.PCG64(np.random.SeedSequence(seed))).uniform(-0.5, 0.5, 2)
+        np.testing.assert_array_equal(episode.observations[0], [0, 0, 0.7, *goal])
+        # at 0.1 per axis and step, the first step within 0.05 of the goal
+        reached = next(n for n in range(21) if np.linalg.norm(goal - np.clip(goal, -0.1 * n, 0.1 * n)) < 0.05)
+        assert (episode.steps_to_success, episode.total_reward, episode.success) == (reached, -(reached - 1.0), True)
+        assert episode.steps == 20
+    assert rollouts(stand_still, environment, [1])[0] == Episode(-20.0, False, pytest.approx(math.nan, nan_ok=True), 20)
+
+
+def test_leaving_the_goal_again_is_no_success() -> None:
+    def overshoot(observation: np.ndarray) -> np.ndarray:
+        overshoot.steps += 1
+        return go_to_goal(observation) if overshoot.steps < 20 else np.ones(2)
+
+    overshoot.steps = 0
+    (episode,) = rollouts(overshoot, point_reach.PointReach(), [4])
+    assert episode.success is False
+    assert episode.steps_to_success < 20
+
+
+def test_an_episode_is_a_function_of_its_seed() -> None:
+    policy = point_reach.reaching_policy(noise=0.3)
+    seeds = episode_seeds("validation", 5, 12)
+    with Evaluator(point_reach.TASK) as evaluator:
+        together = evaluator.run(policy, seeds)
+        assert [evaluator.run(policy, [seed])[0] for seed in reversed(seeds)] == list(reversed(together))
+        assert evaluator.run(None, seeds) == evaluator.run(None, seeds)
+        assert evaluator.run(None, seeds) != together
+
+
+def test_any_number_of_processes_gives_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = point_reach.reaching_policy(noise=0.3)
+    done: list[int] = []
+    alone = evaluate(policy, episodes=21, seed=2)
+    spread = evaluate(policy, episodes=21, seed=2, jobs=2, progress=done.append)
+    np.testing.assert_array_equal(alone.returns, spread.returns)
+    np.testing.assert_array_equal(alone.steps_to_success, spread.steps_to_success)
+    assert alone.as_dict() == spread.as_dict()
+    assert done[-1] == 21 and done == sorted(done)
+
+
+def test_the_json_of_an_evaluation() -> None:
+    result = evaluate(point_reach.reaching_policy(), episodes=30, seed=1)
+    record = result.as_dict()
+    assert set(record) == {"task", "episodes", "return_mean", "return_ci95", "success_rate", "success_ci95", "steps_to_success_mean"}
+    assert record["success_rate"] == 1.0
+    assert record["success_ci95"] == pytest.approx([0.886487, 1.0], abs=1e-6)
+    assert record["return_mean"] == pytest.approx(1 - record["steps_to_success_mean"])
+    assert record["return_ci95"][0] < record["return_mean"] < record["return_ci95"][1]
+    single = evaluate(point_reach.reaching_policy(), episodes=1)
+    assert single.as_dict()["return_ci95"] == [None, None]
+    never = Evaluation.of("t", 0, [Episode(-1.0, False, math.nan, 1)])
+    assert never.as_dict()["steps_to_success_mean"] is None
+
+
+def test_intervals_match_published_values() -> None:
+    # t with 3 degrees of freedom: 3.182446; Wilson for 8 of 10: (0.4901625, 0.9433178), Newcombe 1998's method 3
+    low, high = mean_interval(np.array([1.0, 2.0, 3.0, 4.0]))
+    assert (low, high) == (pytest.approx(2.5 - 3.182446 * np.sqrt(5 / 3) / 2, abs=1e-5), pytest.approx(4.5543, abs=1e-3))
+    assert wilson_interval(8, 10) == (pytest.approx(0.4901625, abs=1e-6), pytest.approx(0.9433178, abs=1e-6))
+    assert wilson_interval(0, 50)[0] == 0.0
+    assert wilson_interval(0, 50)[1] == pytest.approx(0.0713476, abs=1e-6)
+
+
+def test_a_discrete_task_without_success() -> None:
+    result = evaluate(cartpole_policy(), episodes=5, seed=0)
+    assert result.return_mean > 100
+    assert not result.reports_success
+    assert result.as_dict()["success_rate"] is None
+    assert result.as_dict()["success_ci95"] == [None, None]
+
+
+def test_a_policy_that_does_not_fit_is_refused() -> None:
+    for jobs in (1, 2):
+        with pytest.raises(BadInputError, match=r"reads 10 numbers and gives 5, but .* observes 5 and takes 2") as caught:
+            evaluate(random_policy(), task=point_reach.TASK, episodes=2, jobs=jobs)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(BadInputError, match="0 jobs"):
+        evaluate(random_policy(), task=point_reach.TASK, jobs=0)
+
+
+def test_actions_that_no_policy_gives_are_refused() -> None:
+    environment = point_reach.PointReach()
+    environment.action_space = gymnasium.spaces.MultiDiscrete([2, 2])
+    with pytest.raises(BadInputError, match="neither numbers nor a choice"):
+        policy_act(point_reach.reaching_policy(), environment, "odd")
+
+
+def test_nan_observations_name_episode_and_step() -> None:
+    with pytest.raises(L0SurgicalError, match=r"episode 0 \(seed 9\) is NaN or infinite at step 3 in entries \[2\]"):
+        rollouts(stand_still, point_reach.PointReach(nan_at=3), [9, 10])
+
+
+def test_a_random_policy_stays_in_the_action_space() -> None:
+    class Recorder(point_reach.PointReach):
+        def step(self, action):
+            assert self.action_space.contains(action)
+            seen.append(action)
+            return super().step(action)
+
+    seen: list[np.ndarray] = []
+    rollouts(random_act(Recorder(), 0), Recorder(), range(10))
+    assert np.std(seen) == pytest.approx(2 / np.sqrt(12), abs=0.05)
+
+
+def test_a_copy_of_a_policy_for_another_task_says_so() -> None:
+    policy = dataclasses.replace(cartpole_policy(), task="Acrobot-v1")
+    with pytest.raises(BadInputError, match="the policy for Acrobot-v1 reads 4 numbers and gives 2, but Acrobot-v1 observes 6 and takes 3"):
+        evaluate(policy, episodes=1)
