@@ -5,6 +5,7 @@ The command line is built from these dataclasses, so flags, files and documentat
 
 import dataclasses
 import itertools
+import json
 import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -157,7 +158,7 @@ class TrainingConfig:
         for value in self.coefficient:
             _require(math.isfinite(value) and value >= 0, "coefficient", value, "pass a finite number >= 0")
         _require(len(set(self.members())) == len(self.members()), "coefficient", self.coefficient, "name every member of the grid once")
-        _require(bool(self.members()), "regularizer", self.regularizer, "give at least one regularizer, and a coefficient unless it is none")
+        _require(bool(self.members()), "regularizer", self.regularizer, "give a regularizer, and a coefficient unless it is none")
         _require(self.seed >= 0, "seed", self.seed, "pass an integer >= 0")
         positive = {"seeds": self.seeds, "episodes": self.episodes, "evaluate-every": self.evaluate_every}
         positive |= {"evaluation-episodes": self.evaluation_episodes, "final-evaluation-episodes": self.final_evaluation_episodes}
@@ -179,7 +180,9 @@ class TrainingConfig:
         _require(0 <= ddpg.discount < 1, "ddpg.discount", ddpg.discount, "pass a number in [0, 1)")
         _require(0 < ddpg.target_rate <= 1, "ddpg.target-rate", ddpg.target_rate, "pass a number in (0, 1]")
         _require(0 <= ddpg.relabel_fraction <= 1, "ddpg.relabel-fraction", ddpg.relabel_fraction, "pass a number in [0, 1]")
-        _require(0 <= ddpg.final_learning_rate_factor <= 1, "ddpg.final-learning-rate-factor", ddpg.final_learning_rate_factor, "use [0, 1]")
+        _require(
+            0 <= ddpg.final_learning_rate_factor <= 1, "ddpg.final-learning-rate-factor", ddpg.final_learning_rate_factor, "use [0, 1]"
+        )
         _require(sparsity.stretch_low < 0, "sparsity.stretch-low", sparsity.stretch_low, "pass a number < 0")
         _require(sparsity.stretch_high > 1, "sparsity.stretch-high", sparsity.stretch_high, "pass a number > 1")
 
@@ -219,3 +222,30 @@ def preset(name: str) -> TrainingConfig:
             temperature=0.25, initial_log_alpha=0.0, gate_learning_rate=1e-5, evaluation="sampled", penalty_start_episode=0
         ),
     )
+
+
+def as_dict(config: TrainingConfig) -> dict[str, Any]:
+    """The configuration as JSON can hold it."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def from_dict(data: dict[str, Any]) -> TrainingConfig:
+    """The inverse of `as_dict`.
+
+    Raises:
+        BadInputError: a setting that this version does not know, or one that is missing.
+    """
+    nested = {"ddpg": DDPGConfig, "sparsity": SparsityConfig}
+    try:
+        values = {name: _build(nested[name], value) if name in nested else _value(value) for name, value in data.items()}
+        return TrainingConfig(**values)
+    except (TypeError, AttributeError) as error:
+        raise BadInputError(f"the run's configuration is from another version of l0_surgical ({error}); train anew") from error
+
+
+def _build(kind: type, data: dict[str, Any]) -> Any:
+    return kind(**{name: _value(value) for name, value in data.items()})
+
+
+def _value(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

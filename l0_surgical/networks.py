@@ -4,6 +4,7 @@ Every tensor carries a leading *member* axis, so one forward pass runs a whole g
 One member is the ordinary case.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -46,7 +47,7 @@ class MemberMLP(nn.Module):
     def __init__(self, sizes: Sequence[int], seeds: Sequence[int], output: str) -> None:
         super().__init__()
         self.sizes, self.members = tuple(sizes), len(seeds)
-        self.layers = nn.ModuleList(MemberLinear(self.members, n_in, n_out) for n_in, n_out in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(MemberLinear(self.members, n_in, n_out) for n_in, n_out in itertools.pairwise(sizes))
         self.activations = ("relu",) * (len(self.layers) - 1) + (output,)
         for member, seed in enumerate(seeds):
             generator = torch.Generator().manual_seed(seed)
@@ -66,7 +67,7 @@ class MemberMLP(nn.Module):
     @property
     def parameters_per_member(self) -> int:
         """Weights and biases of one member, e.g. 135 685 for the paper's NeedleReach actor."""
-        return sum(n_out * (n_in + 1) for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False))
+        return sum(n_out * (n_in + 1) for n_in, n_out in itertools.pairwise(self.sizes))
 
     def plain_copy(self, weights: Sequence[Tensor]) -> "MemberMLP":
         """A network without gradients that holds `weights` (one `(members, out, in)` per layer) and this network's biases."""

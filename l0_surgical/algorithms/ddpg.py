@@ -61,20 +61,10 @@ class DDPG:
         self.critic_sparsifier.attach(self.critic)
         self.actor_target = self.actor.plain_copy(self.actor_sparsifier.finalize())
         self.critic_target = self.critic.plain_copy(self.critic_sparsifier.finalize())
-        self.behaviour = self.actor.plain_copy(self.actor_sparsifier.finalize())
         self.actor_optimizer, self._actor_parameters = _optimizer(self.actor, self.actor_sparsifier, config.actor_learning_rate)
         self.critic_optimizer, self._critic_parameters = _optimizer(self.critic, self.critic_sparsifier, config.critic_learning_rate)
         self.updates = 0
         self.diverged: dict[int, str] = {}
-
-    def freeze_behaviour(self) -> None:
-        """Fixes one gate map for the coming episode, so that every step is acted by the same network."""
-        self.behaviour.copy_from(self.actor, self.actor_sparsifier.finalize())
-
-    @torch.no_grad()
-    def act(self, states: Tensor) -> np.ndarray:
-        """The deterministic action of every member: normalised `(members, state) -> (members, action)`."""
-        return self.behaviour(states.unsqueeze(1)).squeeze(1).cpu().numpy()
 
     def update(self, batch: UpdateBatch, dex_coefficient: float) -> dict[str, Tensor]:
         """One gradient step of actor and critic, both from the networks as they were before it (Algorithm 3, steps 5 to 12).

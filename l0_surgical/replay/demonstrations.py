@@ -1,19 +1,14 @@
 """Expert demonstrations and the expert policy that DEX estimates from them (Huang et al. 2023; Goddla 2024, eq. 3.12 and 3.13)."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import gymnasium
 import numpy as np
 import torch
 from torch import Tensor
 
 from l0_surgical.errors import BadInputError
 from l0_surgical.files import atomic_write
-from l0_surgical.replay.hindsight import Episode
-
-Expert = Callable[[gymnasium.Env, dict], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -42,46 +37,6 @@ class Demonstrations:
                 return Demonstrations(data["states"], data["actions"], data["returns"], data["successes"])
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise BadInputError(f"cannot read the demonstrations {path} ({error}); delete the file to collect them anew") from error
-
-
-def collect_demonstrations(
-    environment: gymnasium.Env, expert: Expert, seeds: Sequence[int], progress: Callable[[int], None] | None = None
-) -> Demonstrations:
-    """Runs the expert for one episode per seed and keeps every transition."""
-    states, actions, returns, successes = [], [], [], []
-    for seed in seeds:
-        episode, rewards, success = run_episode(environment, lambda observation, _: expert(environment, observation), seed)
-        states.append(np.concatenate([episode.observations[:-1], np.tile(episode.desired_goal, (episode.length, 1))], axis=1))
-        actions.append(episode.actions)
-        returns.append(rewards.sum())
-        successes.append(success)
-        if progress:
-            progress(1)
-    return Demonstrations(
-        np.concatenate(states).astype(np.float32), np.concatenate(actions).astype(np.float32), np.array(returns), np.array(successes)
-    )
-
-
-def run_episode(
-    environment: gymnasium.Env, act: Callable[[dict, int], np.ndarray], seed: int
-) -> tuple[Episode, np.ndarray, bool]:
-    """One episode of a goal environment under `act(observation, step) -> action`, recorded for replay.
-
-    Returns:
-        The episode, its rewards `(T,)`, and whether it was a success at its last step.
-    """
-    observation, _ = environment.reset(seed=seed)
-    observations, achieved, actions, rewards = [observation["observation"]], [observation["achieved_goal"]], [], []
-    goal, terminated, truncated, info = observation["desired_goal"], False, False, {}
-    while not (terminated or truncated):
-        action = act(observation, len(actions))
-        observation, reward, terminated, truncated, info = environment.step(action)
-        observations.append(observation["observation"])
-        achieved.append(observation["achieved_goal"])
-        actions.append(action)
-        rewards.append(reward)
-    episode = Episode(np.array(observations), np.array(achieved), np.array(actions), np.array(goal), bool(terminated))
-    return episode, np.array(rewards), bool(info.get("is_success", False))
 
 
 def expert_actions(states: Tensor, demonstration_states: Tensor, demonstration_actions: Tensor, neighbours: int) -> Tensor:

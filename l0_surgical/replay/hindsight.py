@@ -49,7 +49,7 @@ class HindsightReplay:
         compute_reward: the environment's own `compute_reward(achieved, desired, info)`, vectorised over leading axes.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         members: int,
         capacity: int,
@@ -86,8 +86,10 @@ class HindsightReplay:
         """Number of transitions that `member` holds."""
         return int(self._arrays["lengths"][member].sum())
 
-    def sample(self, updates: int, batch: int, generators: Sequence[np.random.Generator]) -> Batch:
-        """Draws the batches of `updates` consecutive updates, each member's from its own generator.
+    def sample(self, updates: int, batch: int, generators: Sequence[np.random.Generator], owners: Sequence[int] | None = None) -> Batch:
+        """Draws the batches of `updates` consecutive updates, each member's from its own generator and (by default) its own buffer.
+
+        `owners` names another member's buffer to draw from, for members that stopped before they stored anything.
 
         An episode is drawn in proportion to its length, so every stored transition is equally likely. A relabelled goal is
         `achieved_goals[t']` with t' uniform in t+1 .. T, and the reward is recomputed for the goal actually used.
@@ -96,9 +98,10 @@ class HindsightReplay:
             ValueError: a member has stored nothing yet.
         """
         a, shape = self._arrays, (updates, batch)
-        draws = [self._draw(member, shape, generator) for member, generator in enumerate(generators)]
+        owners = range(len(generators)) if owners is None else owners
+        draws = [self._draw(owner, shape, generator) for owner, generator in zip(owners, generators, strict=True)]
         episode, step, future, relabel = (np.stack(part, axis=1) for part in zip(*draws, strict=True))
-        member = np.arange(len(generators))[None, :, None]
+        member = np.array(owners)[None, :, None]
         goals = np.where(relabel[..., None], a["achieved_goals"][member, episode, future], a["desired_goals"][member, episode])
         rewards = self._compute_reward(a["achieved_goals"][member, episode, step + 1], goals, {})
         last = step + 1 == a["lengths"][member, episode]

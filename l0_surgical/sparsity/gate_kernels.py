@@ -96,7 +96,7 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 @numba.njit(inline="always", **_JIT)
-def _exp(x):  # noqa: ANN001, ANN202
+def _exp(x):
     """exp(x) = exp(x / 64)^64 with a Taylor polynomial, |x| <= 30: plain arithmetic, so the loop vectorises (relative error < 1e-5)."""
     y = min(max(x, np.float32(-30)), np.float32(30)) * np.float32(1 / 64)
     e = _ONE + y * np.float32(1 / 6)
@@ -114,7 +114,7 @@ def _exp(x):  # noqa: ANN001, ANN202
 
 
 @numba.njit(**_JIT)
-def _gate_and_probability(log_alpha, noise, inverse_temperature, low, span, shift, s, p):  # noqa: ANN001, ANN202
+def _gate_and_probability(log_alpha, noise, inverse_temperature, low, span, shift, s, p):
     total = _ZERO
     for j in range(s.shape[0]):
         a = _ONE + _exp(shift - log_alpha[j])
@@ -127,13 +127,13 @@ def _gate_and_probability(log_alpha, noise, inverse_temperature, low, span, shif
 
 
 @numba.njit(**_JIT)
-def _multiply_gate(values, s, result):  # noqa: ANN001, ANN202
+def _multiply_gate(values, s, result):
     for j in range(s.shape[0]):
         result[j] = values[j] * min(max(s[j], _ZERO), _ONE)
 
 
 @numba.njit(**_JIT)
-def _alpha_gradient(weight, s, p, gradient, low, inverse_span, scale, pull, result):  # noqa: ANN001, ANN202
+def _alpha_gradient(weight, s, p, gradient, low, inverse_span, scale, pull, result):
     for j in range(s.shape[0]):
         q = (s[j] - low) * inverse_span
         slope = scale * q * (_ONE - q) if (s[j] > _ZERO) & (s[j] < _ONE) else _ZERO
@@ -141,7 +141,7 @@ def _alpha_gradient(weight, s, p, gradient, low, inverse_span, scale, pull, resu
 
 
 @numba.njit(parallel=True, **_JIT)
-def _forward(weight, log_alpha, table, offsets, gated, open_gates, temperature, low, high, shift):  # noqa: ANN001, ANN202
+def _forward(weight, log_alpha, table, offsets, gated, open_gates, temperature, low, high, shift):
     members, count = weight.shape
     chunks = open_gates.shape[1]
     inverse, low, span, shift = np.float32(1 / temperature), np.float32(low), np.float32(high - low), np.float32(shift)
@@ -155,7 +155,7 @@ def _forward(weight, log_alpha, table, offsets, gated, open_gates, temperature, 
 
 
 @numba.njit(parallel=True, **_JIT)
-def _backward(weight, log_alpha, gradient, weight_gradient, alpha_gradient, table, offsets, pull, temperature, low, high, shift):  # noqa: ANN001, ANN202
+def _backward(weight, log_alpha, gradient, weight_gradient, alpha_gradient, table, offsets, pull, temperature, low, high, shift):
     members, count = weight.shape
     chunks = (count + _CHUNK - 1) // _CHUNK
     inverse, low, span, shift = np.float32(1 / temperature), np.float32(low), np.float32(high - low), np.float32(shift)

@@ -1,0 +1,286 @@
+"""A cohort: the members of a run that share one kind of regulariser, with their learner, replay buffers and experience.
+
+Every random draw is a function of (member seed, stream, episode), so there is no generator state to save, and neither an interruption
+nor the other members can change what a member sees.
+"""
+
+import functools
+import importlib.metadata
+import platform
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import torch
+
+from l0_surgical import __version__
+from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch, linear_schedule
+from l0_surgical.config import MemberSpec, SparsityConfig, TrainingConfig, as_dict
+from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.evaluation import Evaluation, episode_seeds, policy_act, rollouts
+from l0_surgical.networks import to_policy_layers
+from l0_surgical.policy_file import Normalizer, Policy
+from l0_surgical.replay import Demonstrations, HindsightReplay, Recorder, expert_actions
+from l0_surgical.sparsity import Dense, GateSettings, HardConcrete, Shrinkage, Sparsifier, network_sparsity, network_sparsity_at_init
+from l0_surgical.tasks import Task
+
+_NOISE, _REPLAY, _DEMONSTRATION = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What all cohorts of a run share: the task, one recorded environment, the demonstrations and the normaliser fitted to them."""
+
+    task: Task
+    environment: Recorder
+    demonstrations: Demonstrations
+    normalizer: Normalizer
+
+    @property
+    def dimensions(self) -> tuple[int, int, int]:
+        """Observation, goal and action sizes."""
+        spaces = self.environment.observation_space
+        return spaces["observation"].shape[0], spaces["desired_goal"].shape[0], self.environment.action_space.shape[0]
+
+
+def make_problem(config: TrainingConfig, task: Task, demonstrations_path: Path, progress: Callable[[str], None]) -> Problem:
+    """Opens the task and collects (or reads) the expert's episodes.
+
+    Raises:
+        BadInputError: the task is not a goal task with a box action in [-1, 1], or has no expert while DEX is on.
+    """
+    environment = task.make()
+    spaces, action = environment.observation_space, environment.action_space
+    goal_based = isinstance(spaces, gymnasium.spaces.Dict) and {"observation", "achieved_goal", "desired_goal"} <= set(spaces)
+    if not goal_based or not isinstance(action, gymnasium.spaces.Box):
+        raise BadInputError(f"DDPG with hindsight replay needs a goal task with continuous actions; {task.name} is not one")
+    if not (np.all(action.low == -1) and np.all(action.high == 1)):
+        raise BadInputError(f"the actions of {task.name} must lie in [-1, 1]; wrap it in gymnasium.wrappers.RescaleAction")
+    if task.expert is None:
+        raise BadInputError(f"{task.name} has no scripted expert, which DEX and the normaliser need; choose a task that has one")
+    recorder = Recorder(environment)
+    if demonstrations_path.exists():
+        demonstrations = Demonstrations.load(demonstrations_path)
+    else:
+        progress("collecting demonstrations")
+        demonstrations = collect_demonstrations(recorder, task, config.demonstration_episodes, config.demonstration_seed)
+        demonstrations.save(demonstrations_path)
+    floor, clip = config.ddpg.observation_scale_floor, config.ddpg.observation_clip
+    scale = np.maximum(demonstrations.states.std(axis=0), floor)
+    normalizer = Normalizer(demonstrations.states.mean(axis=0).astype(np.float32), scale.astype(np.float32), clip)
+    return Problem(task, recorder, demonstrations, normalizer)
+
+
+def collect_demonstrations(recorder: Recorder, task: Task, episodes: int, seed: int) -> Demonstrations:
+    """Plays the task's expert for `episodes` episodes and keeps every transition."""
+    played, states, actions = [], [], []
+    for episode_seed in episode_seeds("train", seed, episodes):
+        played += rollouts(lambda _: task.expert(recorder, recorder.last_observation), recorder, [episode_seed])
+        episode = recorder.episode()
+        goals = np.broadcast_to(episode.desired_goal, (episode.length, len(episode.desired_goal)))
+        states.append(np.concatenate([episode.observations[:-1], goals], axis=1))
+        actions.append(episode.actions)
+    returns, successes = [e.total_reward for e in played], [bool(e.success) for e in played]
+    return Demonstrations(np.concatenate(states), np.concatenate(actions), np.array(returns), np.array(successes))
+
+
+class Cohort:
+    """Trains `members` (all of one regulariser) on `problem`."""
+
+    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: Problem) -> None:
+        self.config, self.members, self.problem = config, tuple(members), problem
+        self.failures: dict[int, str] = {}
+        observation, goal, action = problem.dimensions
+        ddpg = config.ddpg
+        self.replay = HindsightReplay(
+            members=len(members),
+            capacity=ddpg.buffer_size,
+            horizon=problem.environment.spec.max_episode_steps,
+            dimensions=problem.dimensions,
+            relabel_fraction=ddpg.relabel_fraction,
+            compute_reward=problem.environment.unwrapped.compute_reward,
+        )
+        sparsifiers = (make_sparsifier(config, members, "actor"), make_sparsifier(config, members, "critic"))
+        self.learner = DDPG(ddpg, (observation + goal, action), [m.seed for m in members], sparsifiers, config.device)
+        self._epsilon = linear_schedule(1.0, 0.0, config.episodes)
+        self._dex = linear_schedule(ddpg.dex_coefficient, 0.0, ddpg.dex_anneal_episodes)
+        self._rate = linear_schedule(1.0, ddpg.final_learning_rate_factor, config.episodes)
+
+    def train_episode(self, episode: int) -> list[dict[str, float]]:
+        """Plays one episode per member, then makes the episode's updates. Returns one row of figures per member."""
+        played = [self._play(index, episode) for index in range(len(self.members))]
+        if len(self.failures) == len(self.members):
+            return [{} for _ in self.members]
+        self.learner.set_learning_rates(self._rate(episode))
+        figures = self._learn(episode)
+        for index, cause in self.learner.diverged.items():
+            self.failures.setdefault(index, f"episode {episode}, {cause}")
+        rows = []
+        for index, result in enumerate(played):
+            mine = {name: float(values[index]) for name, values in figures.items()}
+            rows.append({} if index in self.failures or result is None else {**result, **mine, "dex_coefficient": self._dex(episode)})
+        return rows
+
+    def _play(self, index: int, episode: int) -> dict[str, float] | None:
+        if index in self.failures:
+            return None
+        member, environment = self.members[index], self.problem.environment
+        shape = (environment.spec.max_episode_steps, environment.action_space.shape[0])
+        noise = _generator(member.seed, _NOISE, episode).standard_normal(shape)
+        noise *= self.config.ddpg.noise_scale * self._epsilon(episode)
+        act, steps = policy_act(self.policy(index), environment, self.problem.task.name), iter(noise)
+        seed = episode_seeds("train", member.seed, episode + 1)[-1]
+        try:
+            (played,) = rollouts(lambda flat: np.clip(act(flat) + next(steps), -1, 1).astype(np.float32), environment, [seed])
+        except L0SurgicalError as error:
+            self.failures[index] = f"episode {episode}: {error}"
+            self.learner.stop(index, self.failures[index])
+            return None
+        self.replay.add(index, environment.episode())
+        return {"train_return": played.total_reward, "train_success": float(bool(played.success))}
+
+    def _learn(self, episode: int) -> dict[str, np.ndarray]:
+        """`updates_per_episode` updates; returns each diagnostic's mean over them, `(members,)`."""
+        ddpg, dex = self.config.ddpg, self._dex(episode)
+        updates, size = ddpg.updates_per_episode, ddpg.batch_size
+        stored = [i for i in range(len(self.members)) if self.replay.transitions(i)]
+        owners = [i if i in stored else stored[0] for i in range(len(self.members))]
+        generators = [_generator(m.seed, _REPLAY, episode) for m in self.members]
+        batch = self.replay.sample(updates, size, generators, owners)
+        states, next_states = self._tensor(self._normalize(batch.states)), self._tensor(self._normalize(batch.next_states))
+        expert, next_expert = self._expert_actions(states, next_states, episode) if dex > 0 else (None, None)
+        actions, rewards, terminated = self._tensor(batch.actions), self._tensor(batch.rewards), self._tensor(batch.terminated)
+        figures: dict[str, list[torch.Tensor]] = {}
+        for u in range(updates):
+            guides = (None, None) if expert is None else (expert[u], next_expert[u])
+            one = UpdateBatch(states[u], actions[u], rewards[u], next_states[u], terminated[u], *guides)
+            for name, values in self.learner.update(one, dex).items():
+                figures.setdefault(name, []).append(values)
+        return {name: torch.stack(values).mean(0).cpu().numpy() for name, values in figures.items()}
+
+    def _expert_actions(self, states: torch.Tensor, next_states: torch.Tensor, episode: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The expert's actions estimated from a fresh batch of demonstrations per update (Algorithm 3, steps 2 and 3)."""
+        demonstrations, shape = self.problem.demonstrations, (states.shape[0], states.shape[2])
+        index = np.stack(
+            [_generator(m.seed, _DEMONSTRATION, episode).integers(len(demonstrations.states), size=shape) for m in self.members], axis=1
+        )
+        known = self._tensor(self._normalize(demonstrations.states)[index])
+        actions, k = self._tensor(demonstrations.actions[index]), self.config.ddpg.neighbours
+        return expert_actions(states, known, actions, k), expert_actions(next_states, known, actions, k)
+
+    def policy(self, index: int) -> Policy:
+        """One member's actor as it acts now, without provenance."""
+        learner, task, member = self.learner, self.problem.task, self.members[index]
+        sampled = member.regularizer == "l0" and self.config.sparsity.evaluation == "sampled"
+        return Policy(
+            task=task.name,
+            inputs=task.inputs,
+            outputs=task.outputs,
+            normalizer=self.problem.normalizer,
+            layers=to_policy_layers(learner.actor, self._final_weights(), index),
+            trained_parameters=learner.actor.parameters_per_member,
+            gate_seed=GATE_SEED if sampled else None,
+        )
+
+    def evaluate(self, index: int, seeds: Sequence[int]) -> Evaluation:
+        """One member's present policy over the episodes of `seeds`, in the training environment."""
+        environment, task = self.problem.environment, self.problem.task.name
+        return Evaluation.of(task, 0, rollouts(policy_act(self.policy(index), environment, task), environment, seeds))
+
+    def _final_weights(self) -> list[torch.Tensor]:
+        """The actor's finalized weights, made once per update and not once per member."""
+        if getattr(self, "_finalized_at", None) != self.learner.updates:
+            self._finalized, self._finalized_at = self.learner.actor_sparsifier.finalize(), self.learner.updates
+        return self._finalized
+
+    def sparsity(self) -> dict[str, np.ndarray]:
+        """Sparsity of actor and critic, now and at initialisation, each `(members,)`."""
+        actor, critic = self.learner.actor_sparsifier.report(), self.learner.critic_sparsifier.report()
+        return {
+            "actor_sparsity": network_sparsity(actor),
+            "critic_sparsity": network_sparsity(critic),
+            "actor_sparsity_at_init": network_sparsity_at_init(actor),
+            "critic_sparsity_at_init": network_sparsity_at_init(critic),
+        }
+
+    def state_dict(self) -> dict:
+        """Everything needed to go on exactly where this left off."""
+        replay = {name: torch.from_numpy(array) for name, array in self.replay.state_dict().items()}
+        return {"learner": self.learner.state_dict(), "replay": replay, "failures": dict(self.failures)}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restores what `state_dict` gave."""
+        self.learner.load_state_dict(state["learner"])
+        self.replay.load_state_dict({name: tensor.numpy() for name, tensor in state["replay"].items()})
+        self.failures = dict(state["failures"])
+        self._finalized_at = None
+
+    def _normalize(self, states: np.ndarray) -> np.ndarray:
+        n = self.problem.normalizer
+        return np.clip((states - n.mean) / n.scale, -n.clip, n.clip)
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.config.device)
+
+
+GATE_SEED = 0
+"""Seed of the one gate map that `sampled` evaluation draws and freezes."""
+
+
+def make_sparsifier(config: TrainingConfig, members: Sequence[MemberSpec], network: str) -> Sparsifier:
+    """The sparsifier of one network ("actor" or "critic") for members of one regulariser."""
+    sparsity: SparsityConfig = config.sparsity
+    regularizer = members[0].regularizer
+    if regularizer == "none" or sparsity.apply_to not in ("both", network):
+        return Dense(len(members))
+    ratio = sparsity.critic_coefficient_ratio if network == "critic" else 1.0
+    coefficients = [member.coefficient * ratio for member in members]
+    per_episode = config.ddpg.updates_per_episode
+    start, ramp = sparsity.penalty_start_episode * per_episode, sparsity.penalty_ramp_episodes * per_episode
+
+    def schedule(update: int) -> float:
+        return float(update >= start) if ramp == 0 else min(max((update - start) / ramp, 0.0), 1.0)
+
+    if regularizer == "l0":
+        settings = GateSettings(
+            sparsity.temperature,
+            sparsity.stretch_low,
+            sparsity.stretch_high,
+            sparsity.initial_log_alpha,
+            sparsity.gate_learning_rate,
+            sparsity.evaluation,
+        )
+        seeds, stream = [member.seed for member in members], {"actor": 0, "critic": 1}[network]
+        return HardConcrete(coefficients, seeds, settings, stream, GATE_SEED, schedule)
+    return Shrinkage(coefficients, regularizer, sparsity.threshold, schedule)
+
+
+def provenance(config: TrainingConfig, member: MemberSpec) -> dict:
+    """Where a policy came from: member, settings, versions and commit; no times, so that equal runs give equal files."""
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "numpy", "gymnasium", "pybullet")}
+    return {
+        "algorithm": config.algorithm,
+        "seed": member.seed,
+        "regularizer": member.regularizer,
+        "coefficient": member.coefficient,
+        "config": as_dict(config),
+        "versions": {"l0_surgical": __version__, "python": platform.python_version(), **versions},
+        "commit": _commit(),
+    }
+
+
+@functools.lru_cache
+def _commit() -> str | None:
+    folder = Path(__file__).parent
+    try:
+        result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return result.stdout.strip()
+
+
+def _generator(seed: int, stream: int, episode: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence([seed, stream, episode]))

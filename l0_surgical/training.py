@@ -1,0 +1,231 @@
+"""A training run: a grid of members in one process, with metrics, checkpoints and exact resumption."""
+
+import dataclasses
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import torch
+
+from l0_surgical.cohort import Cohort, Problem, make_problem, provenance
+from l0_surgical.config import TrainingConfig
+from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.evaluation import Evaluation, Evaluator, episode_seeds
+from l0_surgical.policy_file import save_policy
+from l0_surgical.run_folder import RunFolder
+from l0_surgical.tasks import get_task
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, units done so far, and units in all."""
+
+
+class InterruptedRun(L0SurgicalError):
+    """The run stopped before its end (Ctrl-C or --budget) after saving; `folder` resumes it."""
+
+    exit_code = 130
+
+    def __init__(self, folder: Path, episode: int, episodes: int) -> None:
+        super().__init__(f"stopped after episode {episode} of {episodes}; go on with: l0-surgical train --resume {folder}")
+
+
+def train(config: TrainingConfig, out: Path, *, budget_minutes: float | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Trains a new run in the folder `out`.
+
+    Returns:
+        The summary: the keys of the `train` command's JSON.
+
+    Raises:
+        BadInputError: a setting, the task or the folder is no good (before any compute).
+        InterruptedRun: stopped early, saved and resumable.
+        L0SurgicalError: every member failed, or the disk is full.
+    """
+    config.validate()
+    _check_device(config.device)
+    get_task(config.task)
+    return _Run(RunFolder.create(Path(out), config), config, progress).go(budget_minutes)
+
+
+def resume(folder: Path, *, budget_minutes: float | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Goes on with a run exactly where its last checkpoint left it; on the CPU it ends with the same policy bytes as if uninterrupted."""
+    opened, config = RunFolder.open(Path(folder))
+    config.validate()
+    _check_device(config.device)
+    return _Run(opened, config, progress).go(budget_minutes)
+
+
+class _Run:
+    def __init__(self, folder: RunFolder, config: TrainingConfig, progress: Progress | None) -> None:
+        self.folder, self.config = folder, config
+        self.progress = progress or (lambda text, done, total: None)
+        self.members = config.members()
+        self.threads = set_threads(config.threads or (1 if len(self.members) == 1 else os.cpu_count() or 1))
+        self._stop = threading.Event()
+
+    def go(self, budget_minutes: float | None) -> dict[str, Any]:
+        problem = make_problem(self.config, get_task(self.config.task), self.folder.demonstrations, lambda text: self.progress(text, 0, 1))
+        try:
+            self.cohorts = self._make_cohorts(problem)
+            state = self.folder.load_checkpoint()
+            first, self.seconds = 0, 0.0
+            if state is not None:
+                first, self.seconds = state["episode"], state["seconds"]
+                for cohort, saved in zip(self.cohorts, state["cohorts"], strict=True):
+                    cohort.load_state_dict(saved)
+            self.folder.open_metrics(first)
+            with _interruptible(self._stop):
+                self._train(first, budget_minutes)
+            return self._finish()
+        finally:
+            self.folder.close()
+            problem.environment.close()
+
+    def _make_cohorts(self, problem: Problem) -> list[Cohort]:
+        kinds = dict.fromkeys(member.regularizer for member in self.members)
+        return [Cohort(self.config, [m for m in self.members if m.regularizer == kind], problem) for kind in kinds]
+
+    def _train(self, first: int, budget_minutes: float | None) -> None:
+        config, started, before = self.config, time.monotonic(), self.seconds
+        for episode in range(first, config.episodes):
+            tick = time.monotonic()
+            rows = [row for cohort in self.cohorts for row in self._train_cohort(cohort, episode)]
+            live = [row for row in rows if "train_return" in row]
+            if not live:
+                causes = "; ".join(f"member {i}: {cause}" for i, cause in self._failures().items())
+                raise L0SurgicalError(f"every member stopped ({causes}); lower the learning rates or mend the task")
+            self._log(episode, rows, time.monotonic() - tick)
+            self.seconds = before + time.monotonic() - started
+            self.progress("training", episode + 1, config.episodes)
+            out_of_time = budget_minutes is not None and time.monotonic() - started > 60 * budget_minutes
+            stop = (self._stop.is_set() or out_of_time) and episode + 1 < config.episodes
+            if stop or (episode + 1) % config.checkpoint_every == 0 or episode + 1 == config.episodes:
+                self._save(episode + 1)
+            if stop:
+                raise InterruptedRun(self.folder.path, episode + 1, config.episodes)
+
+    def _train_cohort(self, cohort: Cohort, episode: int) -> list[dict[str, Any]]:
+        rows = cohort.train_episode(episode)
+        if (episode + 1) % self.config.evaluate_every == 0:
+            sparsity = cohort.sparsity()
+            for index, row in enumerate(rows):
+                if row:
+                    row |= {name: float(sparsity[name][index]) for name in ("actor_sparsity", "critic_sparsity")}
+                    row |= self._validate(cohort, index)
+        return rows
+
+    def _validate(self, cohort: Cohort, index: int) -> dict[str, float]:
+        seeds = episode_seeds("validation", cohort.members[index].seed, self.config.evaluation_episodes)
+        result = cohort.evaluate(index, seeds)
+        return {"validation_return": result.return_mean, "validation_success": result.success_rate}
+
+    def _log(self, episode: int, rows: list[dict[str, Any]], seconds: float) -> None:
+        members = [m for cohort in self.cohorts for m in cohort.members]
+        updates = self.config.ddpg.updates_per_episode
+        horizon = self.cohorts[0].problem.environment.spec.max_episode_steps
+        common = {"env_steps": (episode + 1) * horizon, "updates": (episode + 1) * updates}
+        common |= {"steps_per_second": len(rows) * horizon / seconds, "updates_per_second": len(rows) * updates / seconds}
+        labelled = [
+            {"episode": episode, "member": index, **dataclasses.asdict(member), **common, **row}
+            for index, (member, row) in enumerate(zip(members, rows, strict=True))
+            if row
+        ]
+        self.folder.log(labelled)
+
+    def _save(self, episode: int) -> None:
+        cohorts = [cohort.state_dict() for cohort in self.cohorts]
+        self.folder.save_checkpoint({"episode": episode, "seconds": self.seconds, "cohorts": cohorts})
+
+    def _failures(self) -> dict[int, str]:
+        failures, offset = {}, 0
+        for cohort in self.cohorts:
+            failures |= {offset + index: cause for index, cause in cohort.failures.items()}
+            offset += len(cohort.members)
+        return failures
+
+    def _finish(self) -> dict[str, Any]:
+        """Saves and evaluates every member's policy on unseen episodes, and writes the summary."""
+        rows, total = [], len(self.members) * self.config.final_evaluation_episodes
+        seeds = episode_seeds("test", 0, self.config.final_evaluation_episodes)
+        done = 0
+        with Evaluator(self.config.task, jobs=min(self.threads, len(self.members))) as evaluator:
+            for cohort in self.cohorts:
+                sparsity = cohort.sparsity()
+                for index, member in enumerate(cohort.members):
+                    row: dict[str, Any] = dataclasses.asdict(member)
+                    if index in cohort.failures:
+                        rows.append({**row, "policy": None, "failed": cohort.failures[index]})
+                        continue
+                    policy = cohort.policy(index)
+                    base = done
+                    episodes = evaluator.run(policy, seeds, lambda n, base=base: self.progress("evaluating", base + n, total))
+                    done += len(seeds)
+                    result = Evaluation.of(policy.task, 0, episodes)
+                    figures = {name: float(values[index]) for name, values in sparsity.items()}
+                    path = self.folder.policy_path(member.name)
+                    evaluation = {**result.as_dict(), "stream": "test", "seed": 0}
+                    record = {**provenance(self.config, member), **figures}
+                    save_policy(dataclasses.replace(policy, provenance=record, evaluation=evaluation), path)
+                    rows.append({**row, "policy": str(path), **self._figures(cohort, index, result, figures)})
+        summary = {"run": str(self.folder.path), "wall_seconds": self.seconds, "members": rows}
+        self.folder.write_json("summary.json", summary)
+        return summary
+
+    def _figures(self, cohort: Cohort, index: int, result: Evaluation, sparsity: dict[str, float]) -> dict[str, Any]:
+        horizon = cohort.problem.environment.spec.max_episode_steps
+        return {
+            "return_mean": result.return_mean,
+            "return_ci95": result.return_ci95,
+            "success_rate": result.success_rate,
+            "sparsity": sparsity["actor_sparsity"],
+            "sparsity_at_init": sparsity["actor_sparsity_at_init"],
+            "critic_sparsity": sparsity["critic_sparsity"],
+            "critic_sparsity_at_init": sparsity["critic_sparsity_at_init"],
+            "parameters": cohort.learner.actor.parameters_per_member,
+            "env_steps": self.config.episodes * horizon,
+            "updates": self.config.episodes * self.config.ddpg.updates_per_episode,
+            "wall_seconds": self.seconds,
+        }
+
+
+def set_threads(threads: int) -> int:
+    """Sets the threads of torch and of the gate kernels; returns how many there are.
+
+    Small networks run several times slower with more threads than they have work for.
+    """
+    torch.set_num_threads(threads)
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    return threads
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInputError(f"--device {device} cannot be used ({reason}); pass cpu, or cuda on a machine that has it") from error
+
+
+class _interruptible:
+    """While active, the first Ctrl-C or SIGTERM sets `stop` (the episode is finished and saved); a second Ctrl-C raises at once."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._main = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> None:
+        if self._main:
+            self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *_: object) -> None:
+        if self._main:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: object) -> None:
+        if self._stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._stop.set()
