@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tyro.conf import Positional
+
 from l0_surgical.errors import BadInputError
 
 Regularizer = Literal["l0", "l1", "l2", "none"]
@@ -105,7 +107,7 @@ class MemberSpec:
 class TrainingConfig:
     """A whole training run: the task, the grid of members, and the settings they share."""
 
-    task: str = "needle-reach"
+    task: Positional[str] = "needle-reach"
     """needle-reach, surrol:<id>, or any registered goal-based Gymnasium id."""
     preset: Literal["best", "paper"] = "best"
     """Starting point for every setting below."""

@@ -1,0 +1,112 @@
+"""The whole path on one machine in minutes: train one dense and one L0 policy, compress the sparse one, evaluate all three, draw."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from l0_surgical import training
+from l0_surgical.compression import compress, rank_sweep
+from l0_surgical.config import TrainingConfig, preset
+from l0_surgical.evaluation import evaluate
+from l0_surgical.experiments import figures
+from l0_surgical.files import atomic_write, make_folder
+from l0_surgical.policy_file import Policy, load_policy, save_policy
+
+RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100, 130)
+SWEEP_EPISODES = 30
+
+Progress = Callable[[str, int, int], None]
+
+
+def demo_config(quick: bool) -> TrainingConfig:
+    """One dense and one L0 member of the preset `best`; `quick` only shows that everything runs."""
+    config = dataclasses.replace(preset("best"), regularizer=("none", "l0"), seeds=1)
+    if not quick:
+        return config
+    ddpg = dataclasses.replace(config.ddpg, updates_per_episode=5, hidden=(32, 32, 32))
+    sparsity = dataclasses.replace(config.sparsity, penalty_start_episode=1)
+    small = {"episodes": 4, "evaluate_every": 2, "evaluation_episodes": 1, "final_evaluation_episodes": 4, "demonstration_episodes": 5}
+    return dataclasses.replace(config, ddpg=ddpg, sparsity=sparsity, **small)
+
+
+def run_demo(out: Path, *, quick: bool = False, progress: Progress) -> dict[str, Any]:
+    """Runs (or goes on with) the demonstration in `out`; returns the table's figures and writes them as report.json.
+
+    Raises:
+        BadInputError: the folder cannot be written.
+        InterruptedRun: stopped by Ctrl-C after saving; run it again to go on.
+    """
+    make_folder(out)
+    started = time.monotonic()
+    config = demo_config(quick)
+    dense_row, sparse_row = _train(config, out / "run", progress)["members"]
+    dense, sparse = (load_policy(row["policy"]) for row in (dense_row, sparse_row))
+    episodes = 100 if not quick else 4
+
+    compressing = time.monotonic()
+    compressed, evidence = _compress(sparse, quick, progress)
+    compressed_path = out / "compressed.safetensors"
+    result = evaluate(compressed, episodes=episodes, progress=lambda n: progress("evaluating the compressed policy", n, episodes))
+    save_policy(dataclasses.replace(compressed, evaluation=result.as_dict()), compressed_path)
+    compressing = time.monotonic() - compressing
+
+    sweeps = []
+    for name, policy in (("dense", dense), ("L0", sparse)):
+        ranks = RANKS if not quick else (2, 8)
+        done = lambda n, name=name, ranks=ranks: progress(f"rank sweep, {name}", n, len(ranks))  # noqa: E731
+        sweeps.append((name, rank_sweep(policy, ranks, episodes=SWEEP_EPISODES if not quick else 2, progress=done)))
+
+    progress("drawing", 0, 3)
+    figures.learning_curves(figures.read_metrics(out / "run" / "metrics.csv"), out / "learning_curves.png", "NeedleReach, DDPG + HER + DEX")
+    progress("drawing", 1, 3)
+    figures.return_by_rank(sweeps, out / "return_by_rank.png", "Low-rank decomposition of the NeedleReach actor")
+    progress("drawing", 2, 3)
+    shown = [("dense", dense), ("compressed", compressed)]
+    figures.animate(shown, out / "reach.gif", episodes=2 if not quick else 1, steps=12 if not quick else 2)
+    progress("drawing", 3, 3)
+
+    final = {"policy": str(compressed_path), "sparsity_at_init": sparse_row["sparsity_at_init"], **result.as_dict()}
+    rows = [
+        _row("dense", dense, dense_row, dense_row["wall_seconds"]),
+        _row("L0", sparse, sparse_row, sparse_row["wall_seconds"]),
+        _row("L0 compressed", compressed, {**final, "sparsity": _sparsity(compressed)}, compressing),
+    ]
+    report = {
+        "out": str(out),
+        "episodes": episodes,
+        "seconds": time.monotonic() - started,
+        "policies": rows,
+        "compression": evidence["chosen"],
+    }
+    report["rank_sweep"] = {name: sweep for name, sweep in sweeps}
+    with atomic_write(out / "report.json") as file:
+        file.write(json.dumps(report, indent=2).encode())
+    return report
+
+
+def _train(config: TrainingConfig, run: Path, progress: Progress) -> dict[str, Any]:
+    summary = run / "summary.json"
+    if summary.exists():
+        return json.loads(summary.read_text())
+    if (run / "config.json").exists():
+        return training.resume(run, progress=progress)
+    return training.train(config, run, progress=progress)
+
+
+def _compress(sparse: Policy, quick: bool, progress: Progress) -> tuple[Policy, dict[str, Any]]:
+    tried = iter(range(1, 10_000))
+    return compress(sparse, episodes=100 if not quick else 2, progress=lambda line: progress("compressing: candidates", next(tried), 0))
+
+
+def _sparsity(policy: Policy) -> float:
+    """Zeros among the weights of the network that was trained, whatever is still stored."""
+    kept = sum(int((layer.weight.to_dense() != 0).sum()) for layer in policy.layers)
+    return 1 - kept / policy.trained_parameters
+
+
+def _row(name: str, policy: Policy, figures_: dict[str, Any], seconds: float) -> dict[str, Any]:
+    keys = ("policy", "success_rate", "return_mean", "return_ci95", "sparsity_at_init", "sparsity")
+    return {"name": name, **{key: figures_[key] for key in keys}, "parameters": policy.numbers, "bytes": policy.nbytes, "seconds": seconds}

@@ -1,0 +1,130 @@
+"""Figures drawn from results: learning curves, return by rank (Goddla 2024, Figs. 16 to 18), and an animation of the arm."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as imageio
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from l0_surgical.evaluation import episode_seeds, policy_act
+from l0_surgical.files import atomic_write
+from l0_surgical.policy_file import Policy
+from l0_surgical.tasks import flatten_observation, get_task
+
+EXPERT_RETURN = -18.8
+COLOURS = ("#0b6e99", "#d1495b", "#6a994e", "#7b2d8b", "#edae49", "#30638e", "#8d6a9f", "#3d405b", "#9c6644")
+STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "font.size": 10, "figure.dpi": 130}
+Curve = tuple[str, list[dict[str, Any]]]
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """The rows of a run's metrics.csv."""
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def interquartile_mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
+    """The mean of the middle half, as in Agarwal et al. 2021; the plain mean for fewer than four values."""
+    count = values.shape[axis]
+    cut = count // 4
+    middle = np.take(np.sort(values, axis=axis), range(cut, count - cut), axis=axis)
+    return middle.mean(axis=axis)
+
+
+def learning_curves(metrics: Sequence[dict[str, str]], path: Path, title: str) -> None:
+    """Return, success and sparsity over training episodes; one colour per regularizer and coefficient.
+
+    The line is the interquartile mean over seeds and the band runs from the lowest to the highest seed.
+    """
+    cells = sorted({(row["regularizer"], float(row["coefficient"])) for row in metrics}, key=lambda cell: (cell[0] != "none", cell))
+    panels = [("validation_return", "return"), ("validation_success", "success"), ("actor_sparsity", "actor sparsity")]
+    panels.append(("critic_sparsity", "critic sparsity"))
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, 4, figsize=(15, 3.4), constrained_layout=True)
+        for colour, (regularizer, coefficient) in zip(_colours(len(cells)), cells, strict=True):
+            label = "dense" if regularizer == "none" else f"{regularizer.upper()} {coefficient:g}"
+            rows = [
+                r for r in metrics if r["regularizer"] == regularizer and float(r["coefficient"]) == coefficient and r["validation_return"]
+            ]
+            for axis, (column, _) in zip(axes, panels, strict=True):
+                episodes = sorted({int(row["episode"]) for row in rows})
+                values = [np.array([float(row[column]) for row in rows if int(row["episode"]) == e]) for e in episodes]
+                x = np.array(episodes) + 1
+                axis.plot(x, [interquartile_mean(v) for v in values], color=colour, label=label, lw=1.8)
+                axis.fill_between(x, [v.min() for v in values], [v.max() for v in values], color=colour, alpha=0.15, lw=0)
+        axes[0].axhline(EXPERT_RETURN, color="0.4", ls=":", lw=1)
+        axes[0].annotate(
+            "expert", (axes[0].get_xlim()[0], EXPERT_RETURN), textcoords="offset points", xytext=(4, 3), fontsize=8, color="0.4"
+        )
+        for axis, (_, name) in zip(axes, panels, strict=True):
+            axis.set(xlabel="training episode", ylabel=name)
+        for axis in axes[1:]:
+            axis.set_ylim(-0.03, 1.03)
+        axes[-1].legend(fontsize=8, frameon=False, ncols=2 if len(cells) > 5 else 1)
+        figure.suptitle(title)
+        _save(figure, path)
+
+
+def return_by_rank(sweeps: Sequence[Curve], path: Path, title: str) -> None:
+    """Return and success of the policies folded to one rank for all layers, and the size change (Figs. 16 to 18)."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, 3, figsize=(13, 3.6), constrained_layout=True)
+        for colour, (name, rows) in zip(_colours(len(sweeps)), sweeps, strict=True):
+            ranks = [row["rank"] for row in rows]
+            mean = np.array([row["return_mean"] for row in rows])
+            low, high = np.array([row["return_ci95"] for row in rows]).T
+            axes[0].plot(ranks, mean, "o-", color=colour, label=name, ms=3.5)
+            axes[0].fill_between(ranks, low, high, color=colour, alpha=0.18, lw=0)
+            axes[1].plot(ranks, [row["success_rate"] for row in rows], "o-", color=colour, label=name, ms=3.5)
+        rows = sweeps[0][1]
+        axes[2].plot([r["rank"] for r in rows], [r["size_decrease_percent"] for r in rows], "o-", color="0.25", ms=3.5)
+        axes[2].axhline(0, color="0.6", lw=0.8)
+        axes[0].set(xlabel="rank of every layer", ylabel="return (95 % interval)")
+        axes[1].set(xlabel="rank of every layer", ylabel="success", ylim=(-0.03, 1.03))
+        axes[2].set(xlabel="rank of every layer", ylabel="size decrease, % (paper's accounting)")
+        axes[0].legend(frameon=False, fontsize=9)
+        figure.suptitle(title)
+        _save(figure, path)
+
+
+def animate(policies: Sequence[tuple[str, Policy]], path: Path, episodes: int = 3, steps: int = 10) -> None:
+    """An animated GIF: each policy's first `steps` steps in the same unseen episodes, at real speed, captioned with its name."""
+    frames = []
+    for name, policy in policies:
+        environment = get_task(policy.task).make(render_mode="rgb_array")
+        try:
+            act = policy_act(policy, environment, policy.task)
+            for seed in episode_seeds("test", 0, episodes):
+                observation, _ = environment.reset(seed=seed)
+                for step in range(steps):
+                    frames.append(_captioned(environment.render(), f"{name}   {0.2 * step:.1f} s"))
+                    observation, *_ = environment.step(act(flatten_observation(observation)))
+        finally:
+            environment.close()
+    data = imageio.imwrite("<bytes>", np.stack(frames), extension=".gif", duration=200, loop=0)
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def _captioned(frame: np.ndarray, caption: str) -> np.ndarray:
+    image = Image.fromarray(frame)
+    ImageDraw.Draw(image).text((12, 10), caption, fill=(25, 25, 25), font=ImageFont.load_default(size=18))
+    return np.asarray(image)
+
+
+def _colours(count: int) -> list[str]:
+    return [COLOURS[index % len(COLOURS)] for index in range(count)]
+
+
+def _save(figure: plt.Figure, path: Path) -> None:
+    with atomic_write(path) as file:
+        figure.savefig(file, format=path.suffix.lstrip("."))
+    plt.close(figure)

@@ -1,0 +1,122 @@
+"""What a person sees in the terminal: progress on stderr, tables on stdout."""
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+_LOG_EVERY_S = 15.0
+
+
+class ProgressBar:
+    """`bar(text, done, total)` shows a bar with rate and remaining time; where stderr is no terminal, a line now and then."""
+
+    def __enter__(self) -> "ProgressBar":
+        self._console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+        self._progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console)
+        self._tasks: dict[str, Any] = {}
+        self._started: dict[str, tuple[float, int]] = {}
+        self._logged = 0.0
+        if self._console.is_terminal:
+            self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def __call__(self, text: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        start, first = self._started.setdefault(text, (now, done))
+        rate = f"{(done - first) / (now - start):.2f}/s" if now > start else ""
+        if self._console.is_terminal:
+            if text not in self._tasks:
+                self._tasks[text] = self._progress.add_task(text, total=total, rate="")
+            self._progress.update(self._tasks[text], completed=done, total=total, rate=rate)
+        elif done >= total or now - self._logged > _LOG_EVERY_S:
+            self._logged = now
+            left = f", {(total - done) * (now - start) / (done - first):.0f} s left" if done > first and done < total else ""
+            self._console.print(f"{text}: {done}/{total} {rate}{left}", highlight=False)
+
+
+def show(renderable: Any) -> None:
+    """Prints a table on stdout."""
+    Console().print(renderable)
+
+
+def members_table(summary: dict[str, Any]) -> Table:
+    """The result of `train`."""
+    table = Table(
+        "seed", "regularizer", "coefficient", "success", "return", "actor sparsity", "at start", "critic sparsity", title=summary["run"]
+    )
+    for row in summary["members"]:
+        head = (str(row["seed"]), row["regularizer"], f"{row['coefficient']:g}")
+        if row["policy"] is None:
+            table.add_row(*head, f"stopped: {row['failed']}")
+            continue
+        sparsity = (_percent(row[key]) for key in ("sparsity", "sparsity_at_init", "critic_sparsity"))
+        table.add_row(*head, _percent(row["success_rate"]), _interval(row["return_mean"], row["return_ci95"]), *sparsity)
+    return table
+
+
+def evaluation_table(result: dict[str, Any]) -> Table:
+    """The result of `evaluate`."""
+    table = Table("task", "episodes", "return", "success", "steps to success")
+    success = "-" if result["success_rate"] is None else f"{_percent(result['success_rate'])} {_bounds(result['success_ci95'], 100)}"
+    steps = "-" if result["steps_to_success_mean"] is None else f"{result['steps_to_success_mean']:.1f}"
+    table.add_row(result["task"], str(result["episodes"]), _interval(result["return_mean"], result["return_ci95"]), success, steps)
+    return table
+
+
+def compression_table(report: dict[str, Any]) -> Table:
+    """The result of `compress`."""
+    table = Table("candidate", "numbers", "bytes", "smaller", "return", "success", title="chosen: " + report["chosen"]["label"])
+    for row in [*report["sweep"], {**report["chosen"], "rank": "chosen"}]:
+        label = f"rank {row['rank']}" if isinstance(row["rank"], int) else str(row["rank"])
+        success = "-" if row["success_rate"] is None else _percent(row["success_rate"])
+        numbers = (str(row["parameters"]), str(row["bytes"]), f"{row['size_decrease_percent']:.2f} %")
+        table.add_row(label, *numbers, _interval(row["return_mean"], row["return_ci95"]), success)
+    return table
+
+
+def inspection_table(description: dict[str, Any]) -> Table:
+    """The result of `inspect`."""
+    title = f"{description['task']}: {description['parameters']} numbers, {description['bytes']} bytes, sparsity {_percent(description['sparsity'])}"
+    table = Table("layer", "shape", "representation", "numbers", "non-zero", "sparsity", "dead units", "bytes", title=title)
+    for layer in description["layers"]:
+        shape = " x ".join(map(str, layer["shape"]))
+        counts = (
+            str(layer["parameters"]),
+            str(layer["nonzero"]),
+            _percent(layer["sparsity"]),
+            str(layer["dead_units"]),
+            str(layer["bytes"]),
+        )
+        table.add_row(layer["name"], shape, layer["representation"], *counts)
+    return table
+
+
+def demo_table(report: dict[str, Any]) -> Table:
+    """The result of `demo`."""
+    title = f"NeedleReach, {report['episodes']} unseen episodes; files in {report['out']}"
+    table = Table("policy", "success", "return (95 %)", "sparsity at start", "sparsity", "numbers", "bytes", "seconds", title=title)
+    for row in report["policies"]:
+        sparsity = (_percent(row["sparsity_at_init"]), _percent(row["sparsity"]))
+        size = (str(row["parameters"]), str(row["bytes"]), f"{row['seconds']:.0f}")
+        table.add_row(row["name"], _percent(row["success_rate"]), _interval(row["return_mean"], row["return_ci95"]), *sparsity, *size)
+    return table
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.1f} %"
+
+
+def _interval(mean: float, bounds: tuple[float, float]) -> str:
+    return f"{mean:.2f} {_bounds(bounds, 1)}"
+
+
+def _bounds(bounds: tuple[float, float], scale: float) -> str:
+    return "" if None in bounds else f"[{scale * bounds[0]:.2f}, {scale * bounds[1]:.2f}]"
