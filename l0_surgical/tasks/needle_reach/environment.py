@@ -14,19 +14,25 @@ One step is 0.2 s (5 Hz), an episode is 50 steps and never terminates early.
 A move that the inverse kinematics or a joint limit refuses is dropped: the arm holds its former target for that step.
 """
 
+import contextlib
 import math
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import EzPickle
-from gymnasium_robotics.core import GoalEnv
 
 from l0_surgical.control.kinematics import SURROL_WORLD, UnreachablePoseError, axes_from_euler_xyz
 from l0_surgical.control.needle_reach import STEP_S, SUCCESS_DISTANCE, commanded_eef, policy_observation
 from l0_surgical.errors import BadInputError
-from l0_surgical.tasks.needle_reach.picture import Picture
-from l0_surgical.tasks.needle_reach.simulation import Simulation
+from l0_surgical.tasks.checks import finite_vector, known_render_mode
+from l0_surgical.tasks.quiet import silenced
+
+with silenced():  # gymnasium_robotics and pybullet print on import
+    from gymnasium_robotics.core import GoalEnv
+
+    from l0_surgical.tasks.needle_reach.picture import Picture
+    from l0_surgical.tasks.needle_reach.simulation import Simulation
 
 START_POSITION = (2.5, 0.25, 3.776)
 START_EULER = (-math.pi / 2, 0.0, math.pi / 2)
@@ -35,6 +41,8 @@ NEEDLE_SPREAD = 0.05
 NEEDLE_RADIUS = 0.1
 NEEDLE_HEIGHT = 3.410576
 GOAL_ABOVE_NEEDLE = 0.025
+WORLD_BOUND = 10.0
+OBSERVATION_BOUND = np.array((WORLD_BOUND,) * 3 + (math.pi,) * 4)
 
 
 class NeedleReachEnv(GoalEnv, EzPickle):
@@ -48,11 +56,14 @@ class NeedleReachEnv(GoalEnv, EzPickle):
     def __init__(self, render_mode: str | None = None) -> None:
         """Raises BadInputError for an unknown render mode."""
         EzPickle.__init__(self, render_mode)
-        if render_mode not in (None, "rgb_array"):
-            raise BadInputError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
-        self.render_mode = render_mode
-        unbounded = {"observation": 7, "achieved_goal": 3, "desired_goal": 3}
-        self.observation_space = spaces.Dict({key: spaces.Box(-np.inf, np.inf, (size,), np.float64) for key, size in unbounded.items()})
+        self.render_mode = known_render_mode(render_mode)
+        self.observation_space = spaces.Dict(
+            {
+                "observation": spaces.Box(-OBSERVATION_BOUND, OBSERVATION_BOUND, dtype=np.float64),
+                "achieved_goal": spaces.Box(-WORLD_BOUND, WORLD_BOUND, (3,), np.float64),
+                "desired_goal": spaces.Box(-WORLD_BOUND, WORLD_BOUND, (3,), np.float64),
+            }
+        )
         self.action_space = spaces.Box(-1.0, 1.0, (5,), np.float32)
         self._simulation = Simulation(SURROL_WORLD.joints_from_eef(START_POSITION, axes_from_euler_xyz(*START_EULER)))
         self._picture: Picture | None = None
@@ -62,14 +73,14 @@ class NeedleReachEnv(GoalEnv, EzPickle):
         """Starts an episode; `options={"desired_goal": (3,)}` (scaled m) sets the goal, and the needle is put beneath it.
 
         Raises:
-            BadInputError: the goal is not three finite numbers.
+            BadInputError: the goal is not three finite numbers within the space's bounds.
         """
         super().reset(seed=seed, options=options)
         yaw = self.np_random.uniform(-math.pi / 2, math.pi / 2)
         middle = NEEDLE_CENTRE + self.np_random.uniform(-NEEDLE_SPREAD, NEEDLE_SPREAD, 2) - NEEDLE_RADIUS * _direction(yaw)
         self._goal = np.array((*middle, NEEDLE_HEIGHT + GOAL_ABOVE_NEEDLE))
         if options is not None and options.get("desired_goal") is not None:
-            self._goal = _checked(options["desired_goal"], (3,), "desired_goal")
+            self._goal = self._checked_goal(options["desired_goal"])
         centre = self._goal[:2] + NEEDLE_RADIUS * _direction(yaw)
         self._simulation.reset((*centre, NEEDLE_HEIGHT), yaw)
         self._read()
@@ -83,11 +94,9 @@ class NeedleReachEnv(GoalEnv, EzPickle):
         """
         if self._goal is None:
             raise BadInputError("step was called before reset; call reset first")
-        target, axes = commanded_eef(self._position, self._axes, _checked(action, (5,), "action"))
-        try:
+        target, axes = commanded_eef(self._position, self._axes, finite_vector(action, 5, "action"))
+        with contextlib.suppress(UnreachablePoseError):
             self._simulation.set_targets(SURROL_WORLD.joints_from_eef(target, axes))
-        except UnreachablePoseError:
-            pass
         self._simulation.advance(min(self._tip[2], SURROL_WORLD.tip_from_eef(target, axes)[2]))
         self._read()
         success = self._is_success()
@@ -119,6 +128,12 @@ class NeedleReachEnv(GoalEnv, EzPickle):
         if self._picture is not None:
             self._picture.close()
 
+    def _checked_goal(self, goal: Any) -> np.ndarray:
+        goal = finite_vector(goal, 3, "desired_goal")
+        if np.abs(goal).max() > WORLD_BOUND:
+            raise BadInputError(f"desired_goal must lie within {WORLD_BOUND:g} scaled metres of the origin, got {goal.tolist()}")
+        return goal
+
     def _read(self) -> None:
         *joints, jaw_1, jaw_2 = self._simulation.joints()
         self._jaw_rad = jaw_2 - jaw_1
@@ -138,13 +153,3 @@ class NeedleReachEnv(GoalEnv, EzPickle):
 
 def _direction(yaw_rad: float) -> np.ndarray:
     return np.array((math.cos(yaw_rad), math.sin(yaw_rad)))
-
-
-def _checked(values: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
-    try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        array = None
-    if array is None or array.shape != shape or not np.isfinite(array).all():
-        raise BadInputError(f"{name} must be {shape[0]} finite numbers, got {values!r}")
-    return array

@@ -1,6 +1,6 @@
 """The scripted expert of NeedleReach: it heads straight for the goal at three tenths of the full speed.
 
-Source: SurRoL (Xu et al. 2021), the oracle of its NeedleReach task. It is slow on purpose: its return is about -18.8, the optimum about -5.2.
+Source: SurRoL (Xu et al. 2021), the oracle of its NeedleReach task. It is slow: its return is about -18.8, the optimum about -5.2.
 """
 
 import numpy as np

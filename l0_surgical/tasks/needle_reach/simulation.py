@@ -1,8 +1,9 @@
 """The physics of NeedleReach: the arm, the tray and the needle in a PyBullet world of its own.
 
-One call of `advance` is one policy step of 0.2 s. Where the jaws may touch something it is 48 physics steps of 1/240 s with motor gain 0.1,
-as in the reference (SurRoL). Elsewhere a position motor only shrinks its joint's error by the gain, so `COARSE_STEPS` physics steps with the
-gain 1 - 0.9 ** (48 / COARSE_STEPS) arrive at the same joint positions in a tenth of the time; meanwhile the needle sleeps.
+One call of `advance` is one policy step of 0.2 s. Where the jaws may touch something it is 48 physics steps of 1/240 s with the
+motors' gain 0.1, as in the reference (SurRoL). Elsewhere a position motor only shrinks its joint's error by the gain, so
+`COARSE_STEPS` physics steps with the gain 1 - 0.9 ** (48 / COARSE_STEPS) arrive at the same joint positions in a tenth of
+the time; meanwhile the needle sleeps.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,10 @@ TRAY_POSITION = (2.75, 0.0, 3.3755)
 
 
 class Simulation:
-    """The arm above the tray; owns a PyBullet client, which `close` ends. Joint positions are in rad and real metres, poses in scaled metres."""
+    """The arm above the tray; owns a PyBullet client, which `close` ends.
+
+    Joint positions are in rad and real metres, poses in scaled metres.
+    """
 
     def __init__(self, start: Sequence[float]) -> None:
         """Starts a physics client; `start` (6,) are the arm's joint positions after every `reset`."""
@@ -109,6 +113,6 @@ def load_bodies(client: int, needle_position: Sequence[float], needle_yaw_rad: f
 
 
 def motor_positions(joints: Sequence[float]) -> tuple[float, ...]:
-    """Returns PyBullet's eight joint positions (the insertion in scaled metres, the jaws closed) for the arm's six in rad and real metres."""
+    """Returns PyBullet's eight joint positions (insertion in scaled metres, jaws closed) for the arm's six in rad and real metres."""
     yaw, pitch, insertion, roll, wrist_pitch, wrist_yaw = joints
     return yaw, pitch, insertion * SURROL_WORLD.scale, roll, wrist_pitch, wrist_yaw, 0.0, 0.0

@@ -1,0 +1,137 @@
+"""What can be learned: the registry of tasks. Importing it registers our Gymnasium environments and loads no simulator.
+
+A task is named `needle-reach`, `surrol:<id>` (any task of an installed SurRoL), or by a registered Gymnasium id with a Box action.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from l0_surgical.errors import BadInputError
+from l0_surgical.policy_file import Field
+from l0_surgical.tasks.quiet import silenced
+
+NEEDLE_REACH_ID = "l0_surgical/NeedleReach-v0"
+NEEDLE_REACH_STEPS = 50
+SURROL = "surrol:"
+SURROL_TASKS = (
+    *("NeedleReach", "NeedlePick", "GauzeRetrieve", "PegTransfer", "NeedleRegrasp", "BiPegTransfer"),
+    *("ECMReach", "MisOrient", "StaticTrack", "ActiveTrack"),
+)
+
+NEEDLE_REACH_INPUTS = (
+    Field("eef_position", 3, "scaled_m"),
+    Field("eef_euler", 3, "rad"),
+    Field("jaw_angle", 1, "rad"),
+    Field("desired_goal", 3, "scaled_m"),
+)
+NEEDLE_REACH_OUTPUTS = (Field("move", 3, "cm", -1.0, 1.0), Field("turn", 1, "30 deg", -1.0, 1.0), Field("jaw", 1, "1", -1.0, 1.0))
+
+gymnasium.register(
+    id=NEEDLE_REACH_ID,
+    entry_point="l0_surgical.tasks.needle_reach.environment:NeedleReachEnv",
+    max_episode_steps=NEEDLE_REACH_STEPS,
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task and how a policy plugs into it.
+
+    Attributes:
+        name: what `get_task` was asked for.
+        make: `make(render_mode=None)` opens a new environment, with its time limit.
+        expert: the scripted expert's action for an environment and its latest observation; None where there is none.
+        inputs: the fields of the policy's input, in order: those of the observation, then those of the desired goal.
+        outputs: the fields of the action, in order, with their limits.
+    """
+
+    name: str
+    make: Callable[..., gymnasium.Env]
+    expert: Callable[[gymnasium.Env, Any], np.ndarray] | None
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+
+
+def get_task(name: str) -> Task:
+    """Returns the task of that name.
+
+    Raises:
+        BadInputError: no such task (the message lists the known ones), its action is no Box, or SurRoL is not installed.
+    """
+    if name == "needle-reach":
+        return _needle_reach()
+    if name.startswith(SURROL):
+        return _surrol(name)
+    if name not in gymnasium.registry:
+        _register_robotics()
+    if name not in gymnasium.registry:
+        raise BadInputError(f"unknown task {name!r}; known are {', '.join(known_tasks())}, and any registered Gymnasium id")
+    return _task_from_spaces(name, partial(_make, name), expert=None)
+
+
+def known_tasks() -> list[str]:
+    """Returns the names of our own tasks and of SurRoL's."""
+    return ["needle-reach", *(SURROL + task for task in SURROL_TASKS)]
+
+
+def flatten_observation(observation: dict[str, np.ndarray] | np.ndarray) -> np.ndarray:
+    """Returns the policy's input (..., inputs), float64: observation and desired_goal of a goal environment, joined; an array as it is."""
+    if not isinstance(observation, dict):
+        return np.asarray(observation, dtype=np.float64)
+    return np.concatenate((observation["observation"], observation["desired_goal"]), axis=-1, dtype=np.float64)
+
+
+def _needle_reach() -> Task:
+    from l0_surgical.tasks.needle_reach.expert import expert_action
+
+    return Task(
+        "needle-reach",
+        partial(_make, NEEDLE_REACH_ID),
+        lambda env, observation: expert_action(observation),
+        NEEDLE_REACH_INPUTS,
+        NEEDLE_REACH_OUTPUTS,
+    )
+
+
+def _surrol(name: str) -> Task:
+    from l0_surgical.tasks.surrol import make_surrol, surrol_expert
+
+    task = _task_from_spaces(name, partial(make_surrol, name.removeprefix(SURROL)), surrol_expert)
+    if name.startswith(SURROL + "NeedleReach"):
+        return replace(task, inputs=NEEDLE_REACH_INPUTS, outputs=NEEDLE_REACH_OUTPUTS)
+    return task
+
+
+def _make(gymnasium_id: str, render_mode: str | None = None) -> gymnasium.Env:
+    return gymnasium.make(gymnasium_id, render_mode=render_mode, disable_env_checker=True)
+
+
+def _task_from_spaces(name: str, make: Callable[..., gymnasium.Env], expert: Callable | None) -> Task:
+    env = make()
+    observations, actions = env.observation_space, env.action_space
+    env.close()
+    if not isinstance(actions, spaces.Box) or len(actions.shape) != 1:
+        raise BadInputError(f"the task {name!r} has the action space {actions}; only Box actions of one axis are supported")
+    keys = ("observation", "desired_goal") if isinstance(observations, spaces.Dict) else ()
+    if not all(key in observations.spaces for key in keys):
+        raise BadInputError(f"the task {name!r} observes {list(observations.spaces)}; a dictionary needs observation and desired_goal")
+    parts = {key: observations[key] for key in keys} or {"observation": observations}
+    if any(not isinstance(part, spaces.Box) or len(part.shape) != 1 for part in parts.values()):
+        raise BadInputError(f"the task {name!r} has the observation space {observations}; only vectors are supported")
+    inputs = tuple(Field(key, part.shape[0], "1") for key, part in parts.items())
+    return Task(name, make, expert, inputs, (Field("action", actions.shape[0], "1", float(actions.low.min()), float(actions.high.max())),))
+
+
+def _register_robotics() -> None:
+    try:
+        with silenced():
+            import gymnasium_robotics
+    except ImportError:
+        return
+    gymnasium.register_envs(gymnasium_robotics)
