@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 failed, 2 bad input (one line that says what is wrong and how to mend it), 130 interrupted after saving.
 """
 
+import itertools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -61,11 +62,11 @@ def _with_preset(function: Callable[..., Callable[[], None]], arguments: list[st
 
     from l0_surgical.config import TrainingConfig, preset
 
-    name = next((b for a, b in zip(arguments, arguments[1:], strict=False) if a == "--preset"), None)
+    name = next((b for a, b in itertools.pairwise(arguments) if a == "--preset"), None)
     name = name or next((a.partition("=")[2] for a in arguments if a.startswith("--preset=")), "best")
     default = preset(name)
 
-    def train(  # noqa: PLR0913
+    def train(
         config: Annotated[TrainingConfig, tyro.conf.arg(name="")] = default,
         out: Path | None = None,
         resume: Path | None = None,
@@ -126,7 +127,7 @@ def _evaluate(
     return run
 
 
-def _compress(  # noqa: PLR0913
+def _compress(
     policy: str,
     *,
     out: Path,

@@ -26,7 +26,8 @@ class ProgressBar:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._progress.stop()
+        if self._console.is_terminal:
+            self._progress.stop()
 
     def __call__(self, text: str, done: int, total: int) -> None:
         now = time.monotonic()
@@ -84,7 +85,8 @@ def compression_table(report: dict[str, Any]) -> Table:
 
 def inspection_table(description: dict[str, Any]) -> Table:
     """The result of `inspect`."""
-    title = f"{description['task']}: {description['parameters']} numbers, {description['bytes']} bytes, sparsity {_percent(description['sparsity'])}"
+    size = f"{description['parameters']} numbers, {description['bytes']} bytes"
+    title = f"{description['task']}: {size}, sparsity {_percent(description['sparsity'])}"
     table = Table("layer", "shape", "representation", "numbers", "non-zero", "sparsity", "dead units", "bytes", title=title)
     for layer in description["layers"]:
         shape = " x ".join(map(str, layer["shape"]))

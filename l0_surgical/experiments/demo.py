@@ -1,6 +1,7 @@
 """The whole path on one machine in minutes: train one dense and one L0 policy, compress the sparse one, evaluate all three, draw."""
 
 import dataclasses
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -10,10 +11,12 @@ from typing import Any
 from l0_surgical import training
 from l0_surgical.compression import compress, rank_sweep
 from l0_surgical.config import TrainingConfig, preset
+from l0_surgical.errors import BadInputError
 from l0_surgical.evaluation import evaluate
 from l0_surgical.experiments import figures
 from l0_surgical.files import atomic_write, make_folder
 from l0_surgical.policy_file import Policy, load_policy, save_policy
+from l0_surgical.simplify import simplify
 
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100, 130)
 SWEEP_EPISODES = 30
@@ -81,7 +84,7 @@ def run_demo(out: Path, *, quick: bool = False, progress: Progress) -> dict[str,
         "policies": rows,
         "compression": evidence["chosen"],
     }
-    report["rank_sweep"] = {name: sweep for name, sweep in sweeps}
+    report["rank_sweep"] = dict(sweeps)
     with atomic_write(out / "report.json") as file:
         file.write(json.dumps(report, indent=2).encode())
     return report
@@ -97,8 +100,11 @@ def _train(config: TrainingConfig, run: Path, progress: Progress) -> dict[str, A
 
 
 def _compress(sparse: Policy, quick: bool, progress: Progress) -> tuple[Policy, dict[str, Any]]:
-    tried = iter(range(1, 10_000))
-    return compress(sparse, episodes=100 if not quick else 2, progress=lambda line: progress("compressing: candidates", next(tried), 0))
+    tried = itertools.count(1)
+    try:
+        return compress(sparse, episodes=100 if not quick else 2, progress=lambda line: progress("compressing: candidates", next(tried), 0))
+    except BadInputError as error:  # the policy has learned nothing that could be kept
+        return simplify(sparse), {"chosen": {"method": "exact", "reason": str(error)}}
 
 
 def _sparsity(policy: Policy) -> float:
