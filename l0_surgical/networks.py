@@ -59,10 +59,21 @@ class MemberMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(members, batch, in) -> (members, batch, out)`."""
+        return self._columns(x).transpose(1, 2)
+
+    def value(self, x: Tensor) -> Tensor:
+        """The only output of a network that has one: `(members, batch, in) -> (members, batch)`.
+
+        Not `forward(x)[..., 0]`: that hands back gradients whose strides depend on the number of members, and with them the order
+        of additions, so that a member would learn differently beside others.
+        """
+        return self._columns(x)[:, 0]
+
+    def _columns(self, x: Tensor) -> Tensor:
         x = x.transpose(1, 2)
         for layer, activation in zip(self.layers, self.activations, strict=True):
             x = ACTIVATIONS[activation](layer(x))
-        return x.transpose(1, 2)
+        return x
 
     @property
     def parameters_per_member(self) -> int:

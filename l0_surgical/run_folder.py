@@ -76,8 +76,10 @@ class RunFolder:
         """Replaces the checkpoint; if the disk is full the one before survives."""
         if self._metrics is not None:
             self._metrics.flush()
+        buffer = io.BytesIO()  # torch.save hides the disk's errors behind its own
+        torch.save(state, buffer)
         with atomic_write(self.path / "checkpoint.pt") as file:
-            torch.save(state, file)
+            file.write(buffer.getbuffer())
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The last checkpoint, or None if the run stopped before its first.
@@ -91,7 +93,8 @@ class RunFolder:
         try:
             return torch.load(file, weights_only=True)
         except Exception as error:  # torch.load raises many kinds for a damaged file
-            raise BadInputError(f"cannot read {file} ({error}); delete it to start the run from its beginning") from error
+            kind = type(error).__name__
+            raise BadInputError(f"{file} is damaged ({kind}); delete it to start the run from its beginning") from error
 
     def open_metrics(self, episodes: int) -> None:
         """Opens the metrics for appending after the first `episodes` episodes; later rows, of work to be done again, are dropped."""

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 _LOG_EVERY_S = 15.0
+_WIDTH_OF_A_FILE = 140
 
 
 class ProgressBar:
@@ -45,7 +46,8 @@ class ProgressBar:
 
 def show(renderable: Any) -> None:
     """Prints a table on stdout."""
-    Console().print(renderable)
+    console = Console()
+    (console if console.is_terminal else Console(width=_WIDTH_OF_A_FILE)).print(renderable)
 
 
 def members_table(summary: dict[str, Any]) -> Table:

@@ -77,12 +77,12 @@ class DDPG:
         self.critic_sparsifier.step(self.updates)
         with parametrize.cached():
             target = self._target(batch, dex_coefficient)
-            q = self.critic(torch.cat([batch.states, batch.actions], dim=2)).squeeze(2)
+            q = self.critic.value(torch.cat([batch.states, batch.actions], dim=2))
             critic_loss = (q - target).square().mean(1)  # (3.15)
             critic_penalty = self.critic_sparsifier.penalty()
 
             actions = self.actor(batch.states)
-            objective = self.critic(torch.cat([batch.states, actions], dim=2)).squeeze(2)
+            objective = self.critic.value(torch.cat([batch.states, actions], dim=2))
             if dex_coefficient > 0:
                 objective = objective - dex_coefficient * torch.linalg.vector_norm(actions - batch.expert_actions, dim=2)  # (3.14)
             actor_loss = -objective.mean(1)
@@ -110,7 +110,7 @@ class DDPG:
     def _target(self, batch: UpdateBatch, dex_coefficient: float) -> Tensor:
         """r + gamma Q'(s', a') - alpha d(a', a_e') of (3.15), `(members, batch)`."""
         actions = self.actor_target(batch.next_states)
-        q = self.critic_target(torch.cat([batch.next_states, actions], dim=2)).squeeze(2)
+        q = self.critic_target.value(torch.cat([batch.next_states, actions], dim=2))
         if dex_coefficient > 0:
             distance = torch.linalg.vector_norm(actions - batch.next_expert_actions, dim=2)
             target = batch.rewards + self.config.discount * q * ~batch.terminated - dex_coefficient * distance

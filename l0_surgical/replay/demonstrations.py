@@ -1,5 +1,6 @@
 """Expert demonstrations and the expert policy that DEX estimates from them (Huang et al. 2023; Goddla 2024, eq. 3.12 and 3.13)."""
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Demonstrations:
         try:
             with np.load(path, allow_pickle=False) as data:
                 return Demonstrations(data["states"], data["actions"], data["returns"], data["successes"])
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise BadInputError(f"cannot read the demonstrations {path} ({error}); delete the file to collect them anew") from error
 
 

@@ -1,0 +1,138 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch, linear_schedule
+from l0_surgical.cohort import Cohort
+from l0_surgical.config import DDPGConfig, MemberSpec
+from l0_surgical.sparsity import Dense
+from tests.small import small_config, small_problem
+
+CONFIG = DDPGConfig(hidden=(16, 16), discount=0.8, target_rate=0.05, clip_target=False)
+
+
+def learner(seeds: tuple[int, ...] = (0,), **changes: object) -> DDPG:
+    config = dataclasses.replace(CONFIG, **changes)
+    return DDPG(config, (3, 2), seeds, (Dense(len(seeds)), Dense(len(seeds))))
+
+
+def batch(members: int = 1, size: int = 32, terminated: bool = False, seed: int = 0) -> UpdateBatch:
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(features: int) -> torch.Tensor:
+        return torch.rand(members, size, features, generator=generator) * 2 - 1
+
+    ended = torch.full((members, size), terminated)
+    return UpdateBatch(random(3), random(2), -torch.ones(members, size), random(3), ended, random(2), random(2))
+
+
+def q_of(agent: DDPG, data: UpdateBatch) -> torch.Tensor:
+    return agent.critic.value(torch.cat([data.states, data.actions], dim=2)).detach()
+
+
+@pytest.mark.parametrize(("terminated", "value"), [(False, -1 / (1 - 0.8)), (True, -1.0)])
+def test_the_critic_learns_the_closed_form_value(terminated: bool, value: float):
+    """A reward of -1 for ever is worth -1 / (1 - gamma); a terminated step is worth its reward alone, so the wrong setting fails."""
+    agent, data = learner(critic_learning_rate=5e-3), batch(terminated=terminated)
+    for _ in range(1000):
+        agent.update(data, dex_coefficient=0.0)
+    np.testing.assert_allclose(q_of(agent, data), value, atol=0.25)
+
+
+def test_the_losses_are_equations_3_14_and_3_15():
+    agent, data, alpha = learner((0, 1)), batch(members=2), 2.5
+    with torch.no_grad():
+        next_actions = agent.actor_target(data.next_states)
+        next_q = agent.critic_target.value(torch.cat([data.next_states, next_actions], dim=2))
+        target = -1 + 0.8 * next_q - alpha * (next_actions - data.next_expert_actions).norm(dim=2)
+        critic_loss = (q_of(agent, data) - target).square().mean(1)
+        actions = agent.actor(data.states)
+        q = agent.critic.value(torch.cat([data.states, actions], dim=2))
+        actor_loss = -(q - alpha * (actions - data.expert_actions).norm(dim=2)).mean(1)
+    figures = agent.update(data, alpha)
+    torch.testing.assert_close(figures["critic_loss"], critic_loss)
+    torch.testing.assert_close(figures["actor_loss"], actor_loss)
+
+
+def test_dex_pulls_the_actor_to_the_expert_and_dies_with_its_weight():
+    data = batch()
+    distances = {}
+    for alpha in (0.0, 5.0):
+        agent = learner()
+        for _ in range(600):
+            agent.update(data, alpha)
+        distances[alpha] = (agent.actor(data.states) - data.expert_actions).norm(dim=2).mean().item()
+    assert distances[5.0] < 0.45
+    assert distances[0.0] > 2 * distances[5.0]
+
+
+def test_a_clipped_target_never_promises_more_than_zero():
+    data = dataclasses.replace(batch(), rewards=torch.ones(1, 32))
+    free, clipped = learner(), learner(clip_target=True)
+    for agent in (free, clipped):
+        for _ in range(500):
+            agent.update(data, 0.0)
+    assert q_of(free, data).mean() > 3
+    assert q_of(clipped, data).max() < 0.3
+
+
+def test_targets_follow_slowly():
+    agent, data = learner(), batch()
+    before = [layer.weight.clone() for layer in agent.critic_target.layers]
+    online = [layer.weight.detach().clone() for layer in agent.critic.layers]
+    agent.update(data, 0.0)
+    with torch.no_grad():
+        for layer, _, stepped in zip(agent.critic.layers, before, online, strict=True):
+            assert not torch.equal(layer.weight, stepped)
+    agent.update(data, 0.0)
+    moved = [(a.weight - b).abs().max().item() for a, b in zip(agent.critic_target.layers, before, strict=True)]
+    assert 0 < max(moved) < 0.05 * 2 * 1e-2
+
+
+def test_a_member_with_a_nan_loss_stops_with_its_last_weights_and_the_others_go_on():
+    together, data = learner((0, 1, 2)), batch(members=3)
+    for _ in range(5):
+        together.update(data, 1.0)
+    frozen = [p.detach().clone() for p in together.actor.parameters()]
+    poisoned = data.rewards.clone()
+    poisoned[1, 3] = float("nan")
+    together.update(dataclasses.replace(data, rewards=poisoned), 1.0)
+    assert list(together.diverged) == [1]
+    assert "update 5" in together.diverged[1]
+    assert "critic loss nan" in together.diverged[1]
+    for _ in range(5):
+        together.update(data, 1.0)
+    for before, now in zip(frozen, together.actor.parameters(), strict=True):
+        assert torch.equal(before[1], now[1])
+        assert torch.isfinite(now).all()
+        assert not torch.equal(before[0], now[0])
+        assert not torch.equal(before[2], now[2])
+
+
+def test_linear_schedule():
+    schedule = linear_schedule(5.0, 0.0, 10)
+    assert [schedule(step) for step in (0, 5, 10, 99)] == [5.0, 2.5, 0.0, 0.0]
+    assert linear_schedule(5.0, 0.0, 0)(7) == 5.0
+
+
+def test_member_2_of_a_grid_of_4_equals_the_same_member_alone(tmp_path: Path):
+    """To 1e-4 over the first 200 updates, with gates, demonstrations and hindsight replay on the real task."""
+    config = small_config(episodes=200)
+    ddpg = dataclasses.replace(config.ddpg, hidden=(256, 256, 256), updates_per_episode=50)
+    config = dataclasses.replace(config, ddpg=ddpg)
+    problem = small_problem(config, tmp_path)
+    members = [MemberSpec(0, "l0", 1e-2), MemberSpec(1, "l0", 1e-2), MemberSpec(1, "l0", 0.5), MemberSpec(7, "l0", 1e-3)]
+    grid, alone = Cohort(config, members, problem), Cohort(config, members[2:3], problem)
+    for episode in range(4):
+        together, single = grid.train_episode(episode), alone.train_episode(episode)
+        assert together[2]["train_return"] == single[0]["train_return"]
+    assert grid.learner.updates == 200
+    for part in ("actor", "critic", "actor_target", "critic_target"):
+        pairs = zip(getattr(grid.learner, part).state_dict().items(), getattr(alone.learner, part).state_dict().values(), strict=True)
+        for (name, stacked), lone in pairs:
+            torch.testing.assert_close(stacked[2], lone[0], atol=1e-4, rtol=0, msg=lambda m, name=name, part=part: f"{part} {name}: {m}")
+    assert not torch.allclose(grid.learner.actor.layers[0].weight[1], grid.learner.actor.layers[0].weight[2], atol=1e-4)
+    problem.environment.close()

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from l0_surgical.replay import Episode, HindsightReplay, Recorder
+from l0_surgical.tasks import get_task
+
+
+def reward(achieved: np.ndarray, desired: np.ndarray, info: dict) -> np.ndarray:
+    return -(np.abs(achieved - desired).max(-1) > 0.5).astype(np.float32)
+
+
+def numbered_episode(number: int, length: int, terminated: bool = False) -> Episode:
+    """Observations and goals carry (episode, step), so that a sample tells where it came from."""
+    steps = np.arange(length + 1, dtype=np.float32)
+    where = np.stack([np.full(length + 1, number, np.float32), steps], axis=1)
+    return Episode(where, where, where[:-1, :1], np.array([number, 1000.0], np.float32), terminated)
+
+
+def replay_of(lengths: list[int], capacity: int = 1000, members: int = 1, fraction: float = 0.8) -> HindsightReplay:
+    replay = HindsightReplay(members, capacity, 10, (2, 2, 1), fraction, reward)
+    for member in range(members):
+        for number, length in enumerate(lengths):
+            replay.add(member, numbered_episode(number + 100 * member, length))
+    return replay
+
+
+def sample(replay: HindsightReplay, count: int = 20_000, seeds: tuple[int, ...] = (0,)):
+    return replay.sample(1, count, [np.random.default_rng(seed) for seed in seeds])
+
+
+def test_goals_come_from_the_future_of_the_same_episode_in_the_stated_fraction():
+    batch = sample(replay_of([10, 4]))
+    episode, step = batch.states[0, 0, :, 0], batch.states[0, 0, :, 1]
+    goal_episode, goal_step = batch.states[0, 0, :, 2], batch.states[0, 0, :, 3]
+    relabelled = goal_step != 1000
+    assert relabelled.mean() == pytest.approx(0.8, abs=0.01)
+    np.testing.assert_array_equal(goal_episode, episode)
+    assert (goal_step[relabelled] > step[relabelled]).all()
+    assert (goal_step[relabelled] <= np.where(episode == 0, 10, 4)[relabelled]).all()
+    at_start = relabelled & (episode == 0) & (step == 0)
+    assert np.bincount(goal_step[at_start].astype(int), minlength=11)[1:].min() > 0.7 * at_start.sum() / 10  # uniform over 1 .. 10
+
+
+def test_every_stored_transition_is_equally_likely_and_consistent():
+    batch = sample(replay_of([10, 4]))
+    episode, step = batch.states[0, 0, :, 0].astype(int), batch.states[0, 0, :, 1].astype(int)
+    counts = np.bincount(episode * 10 + step, minlength=14)
+    np.testing.assert_allclose(counts[counts > 0] / 20_000, 1 / 14, rtol=0.15)
+    assert (counts > 0).sum() == 14
+    np.testing.assert_array_equal(batch.next_states[0, 0, :, 1], step + 1)
+    np.testing.assert_array_equal(batch.next_states[0, 0, :, 2:], batch.states[0, 0, :, 2:])
+    np.testing.assert_array_equal(batch.actions[0, 0, :, 0], episode)
+
+
+def test_the_oldest_episodes_are_overwritten():
+    replay = replay_of([10] * 5, capacity=30)
+    assert replay.transitions(0) == 30
+    assert set(np.unique(sample(replay).states[..., 0])) == {2, 3, 4}
+
+
+def test_members_have_their_own_buffers_and_draws():
+    replay = replay_of([10, 10], members=2)
+    both = sample(replay, 64, seeds=(3, 4))
+    assert both.states.shape == (1, 2, 64, 4)
+    assert (both.states[0, 1, :, 0] >= 100).all()
+    assert (both.states[0, 0, :, 0] < 100).all()
+    alone = sample(replay_of([10, 10]), 64, seeds=(3,))
+    np.testing.assert_array_equal(both.states[0, 0], alone.states[0, 0])
+
+
+def test_only_the_last_step_of_a_terminated_episode_is_terminal():
+    replay = HindsightReplay(1, 100, 10, (2, 2, 1), 0.8, reward)
+    replay.add(0, numbered_episode(0, 6, terminated=True))
+    replay.add(0, numbered_episode(1, 10))
+    batch = sample(replay, 4000)
+    expected = (batch.states[..., 0] == 0) & (batch.states[..., 1] == 5)
+    np.testing.assert_array_equal(batch.terminated, expected)
+    assert expected.any()
+
+
+def test_an_empty_buffer_says_so():
+    with pytest.raises(ValueError, match="no episode"):
+        sample(HindsightReplay(1, 100, 10, (2, 2, 1), 0.8, reward))
+
+
+def test_relabelled_rewards_equal_the_environments_on_needle_reach():
+    task = get_task("needle-reach")
+    environment = Recorder(task.make())
+    compute = environment.unwrapped.compute_reward
+    replay = HindsightReplay(1, 1000, 50, (7, 3, 5), 0.8, compute)
+    raw = []
+    for seed in range(3):
+        observation, _ = environment.reset(seed=seed)
+        for _ in range(50):
+            observation, *_ = environment.step(task.expert(environment, observation))
+        replay.add(0, environment.episode())
+        raw.append(environment.episode())
+    batch = sample(replay, 2000)
+    for index in range(0, 2000, 7):
+        state, goal = batch.next_states[0, 0, index, :7], batch.next_states[0, 0, index, 7:]
+        (match,) = [e.achieved_goals[t + 1] for e in raw for t in range(50) if np.array_equal(e.observations[t + 1], state)][:1]
+        assert batch.rewards[0, 0, index] == compute(match, goal, {})
+    assert {0.0, -1.0} == set(np.unique(batch.rewards))
+    environment.close()

@@ -1,0 +1,131 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.utils import parametrize
+
+from l0_surgical.networks import MemberMLP
+from l0_surgical.sparsity import GateSettings, HardConcrete, network_sparsity, network_sparsity_at_init
+from l0_surgical.sparsity.gate_kernels import Distribution, GatedWeight, noise_table
+
+SETTINGS = GateSettings(
+    temperature=2 / 3, stretch_low=-0.1, stretch_high=1.1, initial_log_alpha=0.0, learning_rate=0.01, evaluation="sampled"
+)
+
+
+def gated_network(members: int = 1, sizes: tuple[int, ...] = (10, 64, 64, 5), **changes: object) -> tuple[MemberMLP, HardConcrete]:
+    settings = dataclasses.replace(SETTINGS, **changes)
+    network = MemberMLP(sizes, range(members), "tanh")
+    sparsifier = HardConcrete([0.5] * members, range(members), settings)
+    sparsifier.attach(network)
+    return network, sparsifier
+
+
+def reference_gate(
+    weight: torch.Tensor, log_alpha: torch.Tensor, noise: torch.Tensor, d: Distribution
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(4.1), (4.2), (5.1) and (4.4) written as the paper prints them, for autograd to differentiate."""
+    s = torch.sigmoid((noise + log_alpha) / d.temperature) * (d.high - d.low) + d.low
+    return weight * s.clamp(0, 1), torch.sigmoid(log_alpha - d.temperature * math.log(-d.low / d.high)).sum((1, 2))
+
+
+@pytest.mark.parametrize("temperature", [2 / 3, 0.25])
+def test_the_fused_gate_and_its_gradients_equal_the_formulas(temperature: float):
+    generator = torch.Generator().manual_seed(1)
+    shape, distribution = (3, 7, 900), Distribution(temperature, -0.1, 1.1)  # 6300 weights: more than one chunk
+    weight = torch.randn(shape, generator=generator, requires_grad=True)
+    log_alpha = (3 * torch.randn(shape, generator=generator)).requires_grad_()
+    offsets = np.array([5, 70_000, 1_000_000])
+    noise = torch.stack([noise_table(torch.device("cpu"))[o : o + 6300] for o in offsets]).view(shape)
+    upstream, pull = torch.randn(shape, generator=generator), torch.tensor([0.0, 0.3, 2.0])
+
+    def differentiate(gated: torch.Tensor, expected_open: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return torch.autograd.grad((gated * upstream).sum() + (expected_open * pull).sum(), (weight, log_alpha))
+
+    fused = GatedWeight.apply(weight, log_alpha, offsets, distribution)
+    reference = reference_gate(weight, log_alpha, noise, distribution)
+    torch.testing.assert_close(fused[0], reference[0], atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(fused[1], reference[1], atol=0, rtol=1e-5)
+    for mine, theirs in zip(differentiate(*fused), differentiate(*reference), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_the_noise_is_logistic():
+    noise = noise_table(torch.device("cpu"))
+    assert abs(noise.mean()) < 0.01
+    assert noise.std() == pytest.approx(math.pi / math.sqrt(3), rel=0.01)
+
+
+@pytest.mark.parametrize(("temperature", "closed"), [(2 / 3, 0.168), (0.25, 0.354)])
+def test_sparsity_at_initialisation_is_the_closed_form(temperature: float, closed: float):
+    """P(z = 0) = sigmoid(beta log(-gamma / zeta) - log alpha), 16.8 % and 35.4 % at log alpha = 0."""
+    _, sparsifier = gated_network(sizes=(10, 256, 256, 5), temperature=temperature)
+    reports = sparsifier.report()
+    assert network_sparsity_at_init(reports)[0] == pytest.approx(closed, abs=0.005)
+    assert network_sparsity(reports)[0] == pytest.approx(network_sparsity_at_init(reports)[0])
+
+
+def test_deterministic_evaluation_is_equation_4_3():
+    network, sparsifier = gated_network(evaluation="deterministic", initial_log_alpha=0.0)
+    original = network.layers[0].parametrizations.weight.original
+    with torch.no_grad():
+        network.layers[0].parametrizations.weight[0].log_alpha[0, 0] = -3.0
+        network.layers[0].parametrizations.weight[0].log_alpha[0, 1] = 4.0
+    weight = sparsifier.finalize()[0]
+    assert torch.equal(weight[0, 0], torch.zeros(10))
+    torch.testing.assert_close(weight[0, 1], original[0, 1])
+    torch.testing.assert_close(weight[0, 2], original[0, 2] * (0.5 * 1.2 - 0.1))
+
+
+def test_the_penalty_is_the_coefficient_times_the_expected_open_gates_and_follows_the_schedule():
+    network = MemberMLP((10, 64, 5), [0, 1], "tanh")
+    sparsifier = HardConcrete([0.5, 2.0], [0, 1], SETTINGS, schedule=lambda update: 0.0 if update < 3 else 0.1)
+    sparsifier.attach(network)
+    sparsifier.step(2)
+    assert torch.equal(sparsifier.penalty(), torch.zeros(2))
+    sparsifier.step(3)
+    expected_open = (10 * 64 + 64 * 5) / (1 + math.exp(2 / 3 * math.log(0.1 / 1.1)))
+    torch.testing.assert_close(sparsifier.penalty(), torch.tensor([0.05, 0.2]) * expected_open)
+
+
+def test_gradients_of_the_penalty_close_gates():
+    network, sparsifier = gated_network(sizes=(4, 8, 2), learning_rate=0.05)
+    (group,) = sparsifier.parameter_groups()
+    assert group["lr"] == 0.05
+    optimizer = torch.optim.Adam(sparsifier.parameter_groups())
+    for update in range(200):
+        sparsifier.step(update)
+        optimizer.zero_grad()
+        with parametrize.cached():
+            sparsifier.penalty().sum().backward()
+        optimizer.step()
+    assert network_sparsity(sparsifier.report())[0] > 0.9
+
+
+def test_noise_changes_with_the_update_and_belongs_to_the_member():
+    network, sparsifier = gated_network(members=3)
+    alone = MemberMLP((10, 64, 64, 5), [2], "tanh")
+    alone_sparsifier = HardConcrete([0.5], [2], SETTINGS)
+    alone_sparsifier.attach(alone)
+    seen = []
+    for update in (0, 1):
+        sparsifier.step(update)
+        alone_sparsifier.step(update)
+        seen.append(network.layers[1].weight.detach().clone())
+        torch.testing.assert_close(seen[-1][2], alone.layers[1].weight.detach()[0])
+    gates = [(seen[u][m] == 0) for u in range(2) for m in range(2)]
+    assert not any(torch.equal(a, b) for i, a in enumerate(gates) for b in gates[:i])
+
+
+def test_the_sampled_map_is_frozen_by_the_gate_seed():
+    network, first = gated_network()
+    again = HardConcrete([0.5], [0], SETTINGS, gate_seed=1)
+    other = MemberMLP((10, 64, 64, 5), [0], "tanh")
+    again.attach(other)
+    assert all(torch.equal(a, b) for a, b in zip(first.finalize(), first.finalize(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first.finalize(), again.finalize(), strict=True))
+    first.step(7)
+    assert all(torch.equal(a == 0, b == 0) for a, b in zip(first.finalize(), gated_network()[1].finalize(), strict=True))
+    assert network.layers[0].weight.requires_grad

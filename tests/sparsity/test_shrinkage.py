@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+import torch
+
+from l0_surgical.networks import MemberMLP
+from l0_surgical.sparsity import Dense, Shrinkage, network_sparsity
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_the_penalty_is_the_norm_of_the_weights_without_biases(norm: str):
+    network = MemberMLP((3, 4, 2), [0, 1], "tanh")
+    sparsifier = Shrinkage([0.5, 2.0], norm, threshold=1e-3)
+    sparsifier.attach(network)
+    power = 1 if norm == "l1" else 2
+    expected = sum((layer.weight.detach().abs() ** power).sum((1, 2)) for layer in network.layers) * torch.tensor([0.5, 2.0])
+    torch.testing.assert_close(sparsifier.penalty().detach(), expected)
+
+
+def test_only_the_threshold_makes_zeros():
+    network = MemberMLP((50, 40), [0], "tanh")
+    with torch.no_grad():
+        network.layers[0].weight[0, :10] = 5e-4
+    sparse, none = Shrinkage([1.0], "l2", threshold=1e-3), Shrinkage([1.0], "l2", threshold=0.0)
+    sparse.attach(network)
+    none.attach(network)
+    (weight,) = sparse.finalize()
+    assert torch.equal(weight[0, :10], torch.zeros(10, 50))
+    assert torch.equal(weight[0, 10:][weight[0, 10:] != 0], network.layers[0].weight.detach()[0, 10:][weight[0, 10:] != 0])
+    (report,) = sparse.report()
+    assert report.dead_units.tolist() == [10]
+    assert network_sparsity([report])[0] == pytest.approx(report.zeros[0] / 2000)
+    assert network_sparsity(none.report())[0] == 0
+
+
+def test_dense_adds_nothing():
+    network = MemberMLP((3, 4, 2), [0, 1], "tanh")
+    dense = Dense(2)
+    dense.attach(network)
+    dense.step(0)
+    assert torch.equal(dense.penalty(), torch.zeros(2))
+    assert dense.parameter_groups() == []
+    assert all(torch.equal(a, layer.weight) for a, layer in zip(dense.finalize(), network.layers, strict=True))
+    np.testing.assert_array_equal(network_sparsity(dense.report()), [0, 0])
