@@ -104,6 +104,7 @@ def load_bodies(client: int, needle_position: Sequence[float], needle_yaw_rad: f
     """Loads the arm, the tray and the needle (at a position in scaled m) into a client and returns their body ids."""
     scale = SURROL_WORLD.scale
     arm_turn, needle_turn = (pybullet.getQuaternionFromEuler((0, 0, yaw)) for yaw in (SURROL_WORLD.rcm_yaw_rad, needle_yaw_rad))
+    flags |= pybullet.URDF_USE_INERTIA_FROM_FILE
     fixed = {"useFixedBase": True, "globalScaling": scale, "flags": flags, "physicsClientId": client}
     arm = pybullet.loadURDF(str(FOLDER / "psm.urdf"), SURROL_WORLD.rcm_position, arm_turn, **fixed)
     tray = pybullet.loadURDF(str(FOLDER / "tray.urdf"), TRAY_POSITION, **fixed)
