@@ -33,7 +33,7 @@ def test_a_configuration_survives_json(name: str):
 def test_a_configuration_of_another_version_is_refused():
     data = as_dict(preset("best"))
     data["ddpg"]["momentum"] = 0.9
-    with pytest.raises(BadInputError, match="another version.*momentum"):
+    with pytest.raises(BadInputError, match=r"another version.*momentum"):
         from_dict(data)
 
 

@@ -125,7 +125,7 @@ def test_a_budget_stops_cleanly_and_the_rest_follows(tmp_path: Path):
 
 def test_an_existing_run_is_never_overwritten(finished: Path):
     before = policies(finished)
-    with pytest.raises(BadInputError, match="holds a run already.*--resume"):
+    with pytest.raises(BadInputError, match=r"holds a run already.*--resume"):
         training.train(small_config(), finished)
     assert policies(finished) == before
 
@@ -219,7 +219,7 @@ def test_a_run_reports_stopped_members_and_fails_when_all_have_stopped(tmp_path:
     assert "failed" not in healthy
     assert stopped["policy"] is None
     assert "step 3" in stopped["failed"]
-    with pytest.raises(L0SurgicalError, match="every member stopped.*step 3"):
+    with pytest.raises(L0SurgicalError, match=r"every member stopped.*step 3"):
         training.train(dataclasses.replace(config, seed=1, seeds=1), tmp_path / "all")
 
 

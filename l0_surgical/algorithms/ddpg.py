@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from l0_surgical.config import DDPGConfig
 from l0_surgical.networks import MemberMLP
+from l0_surgical.optimizers import MemberAdam, ParameterGroup
 from l0_surgical.sparsity import Sparsifier
 
 
@@ -61,8 +62,8 @@ class DDPG:
         self.critic_sparsifier.attach(self.critic)
         self.actor_target = self.actor.plain_copy(self.actor_sparsifier.finalize())
         self.critic_target = self.critic.plain_copy(self.critic_sparsifier.finalize())
-        self.actor_optimizer, self._actor_parameters = _optimizer(self.actor, self.actor_sparsifier, config.actor_learning_rate)
-        self.critic_optimizer, self._critic_parameters = _optimizer(self.critic, self.critic_sparsifier, config.critic_learning_rate)
+        self.actor_optimizer = _optimizer(self.actor, self.actor_sparsifier, config.actor_learning_rate)
+        self.critic_optimizer = _optimizer(self.critic, self.critic_sparsifier, config.critic_learning_rate)
         self.updates = 0
         self.diverged: dict[int, str] = {}
 
@@ -93,8 +94,8 @@ class DDPG:
             critic_total = critic_loss + critic_penalty / size
             actor_total = actor_loss + actor_penalty / size
             self._check(critic_total.detach(), actor_total.detach())
-            self._minimize(critic_total, self._critic_parameters, self.critic_optimizer)
-            self._minimize(actor_total, self._actor_parameters, self.actor_optimizer)
+            self._minimize(critic_total, self.critic_optimizer)
+            self._minimize(actor_total, self.actor_optimizer)
             self.actor_target.average_towards(self.actor, [layer.weight for layer in self.actor.layers], self.config.target_rate)
             self.critic_target.average_towards(self.critic, [layer.weight for layer in self.critic.layers], self.config.target_rate)
         self.updates += 1
@@ -131,21 +132,16 @@ class DDPG:
     def stop(self, member: int, cause: str) -> None:
         """Freezes one member's weights from now on."""
         self.diverged[member] = cause
-        for optimizer in (self.actor_optimizer, self.critic_optimizer):
-            for state in optimizer.state.values():
-                state["exp_avg"][member] = 0
 
-    def _minimize(self, losses: Tensor, parameters: list[Tensor], optimizer: torch.optim.Optimizer) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        losses.sum().backward(inputs=parameters, retain_graph=False)
-        for parameter in parameters if self.diverged else ():
-            parameter.grad[list(self.diverged)] = 0
-        optimizer.step()
+    def _minimize(self, losses: Tensor, optimizer: MemberAdam) -> None:
+        optimizer.zero_grad()
+        losses.sum().backward(inputs=optimizer.parameters)
+        optimizer.step(frozen=self.diverged)
 
     def set_learning_rates(self, factor: float) -> None:
         """Scales the networks' learning rates (not the gates') to `factor` times their configured values."""
-        self.actor_optimizer.param_groups[0]["lr"] = self.config.actor_learning_rate * factor
-        self.critic_optimizer.param_groups[0]["lr"] = self.config.critic_learning_rate * factor
+        self.actor_optimizer.groups[0].learning_rate = self.config.actor_learning_rate * factor
+        self.critic_optimizer.groups[0].learning_rate = self.config.critic_learning_rate * factor
 
     def state_dict(self) -> dict:
         """Everything needed to go on exactly where this left off."""
@@ -171,9 +167,8 @@ def _network_seeds(seeds: Sequence[int], network: int) -> list[int]:
     return [int(np.random.SeedSequence([seed, network]).generate_state(1)[0]) for seed in seeds]
 
 
-def _optimizer(network: MemberMLP, sparsifier: Sparsifier, learning_rate: float) -> tuple[torch.optim.Adam, list[Tensor]]:
-    gates = sparsifier.parameter_groups()
-    own = {id(parameter) for group in gates for parameter in group["params"]}
+def _optimizer(network: MemberMLP, sparsifier: Sparsifier, learning_rate: float) -> MemberAdam:
+    gates = [ParameterGroup(group["params"], group["lr"]) for group in sparsifier.parameter_groups()]
+    own = {id(parameter) for group in gates for parameter in group.parameters}
     weights = [parameter for parameter in network.parameters() if id(parameter) not in own]
-    groups = [{"params": weights, "lr": learning_rate}, *gates]
-    return torch.optim.Adam(groups, fused=True), [parameter for group in groups for parameter in group["params"]]
+    return MemberAdam([ParameterGroup(weights, learning_rate), *gates])

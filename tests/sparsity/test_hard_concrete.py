@@ -91,7 +91,7 @@ def test_the_penalty_is_the_coefficient_times_the_expected_open_gates_and_follow
 
 
 def test_gradients_of_the_penalty_close_gates():
-    network, sparsifier = gated_network(sizes=(4, 8, 2), learning_rate=0.05)
+    _, sparsifier = gated_network(sizes=(4, 8, 2), learning_rate=0.05)
     (group,) = sparsifier.parameter_groups()
     assert group["lr"] == 0.05
     optimizer = torch.optim.Adam(sparsifier.parameter_groups())

@@ -1,0 +1,133 @@
+"""Adam with a member axis: each member's numbers are computed alike whatever stands beside them, and a member can be frozen.
+
+A library optimiser sweeps over whole tensors, so where a member's numbers fall in a vector register, and with it their rounding,
+depends on how many members there are; within some hundred updates that grows into another policy.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+_CHUNK = 4096
+_JIT = {"fastmath": True, "error_model": "numpy", "cache": True}
+
+
+@dataclass
+class ParameterGroup:
+    """Parameters `(members, ...)` that share a learning rate."""
+
+    parameters: Sequence[Tensor]
+    learning_rate: float
+    moments: list[tuple[Tensor, Tensor]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in self.parameters]
+
+
+class MemberAdam:
+    """Adam (Kingma & Ba 2015) over groups of member-stacked parameters.
+
+    Args:
+        groups: parameters and their learning rates.
+        betas: decay of the first and second moment.
+        epsilon: added to the root of the second moment.
+    """
+
+    def __init__(self, groups: Sequence[ParameterGroup], betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8) -> None:
+        self.groups, self.betas, self.epsilon = list(groups), betas, epsilon
+        self.steps = 0
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """All parameters, group by group."""
+        return [parameter for group in self.groups for parameter in group.parameters]
+
+    def zero_grad(self) -> None:
+        """Forgets the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, frozen: Collection[int] = ()) -> None:
+        """One update from the gradients; `frozen` members stay as they are, even if their gradient is not finite."""
+        self.steps += 1
+        first, second = self.betas
+        root = float(np.sqrt(1 - second**self.steps))
+        for group in self.groups:
+            rate = group.learning_rate * root / (1 - first**self.steps)
+            for parameter, moments in zip(group.parameters, group.moments, strict=True):
+                tensors = (parameter, parameter.grad, *moments)
+                if parameter.device.type == "cpu":
+                    active = np.ones(parameter.shape[0], np.bool_)
+                    active[list(frozen)] = False
+                    rows = (t.detach().contiguous().numpy().reshape(t.shape[0], -1) for t in tensors)
+                    _step(*rows, active, rate, first, second, self.epsilon * root)
+                else:
+                    _step_tensors(*tensors, frozen, rate, first, second, self.epsilon * root)
+
+    def state_dict(self) -> dict:
+        """Moments and step count, for a checkpoint (learning rates are the caller's)."""
+        return {"steps": self.steps, "moments": [list(pair) for group in self.groups for pair in group.moments]}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restores what `state_dict` gave."""
+        self.steps, saved = state["steps"], iter(state["moments"])
+        for group in self.groups:
+            for pair in group.moments:
+                for tensor, value in zip(pair, next(saved), strict=True):
+                    tensor.copy_(value)
+
+
+def _step_tensors(  # same formula as _step, for devices that numba does not reach
+    parameter: Tensor,
+    gradient: Tensor,
+    first_moment: Tensor,
+    second_moment: Tensor,
+    frozen: Collection[int],
+    rate: float,
+    first: float,
+    second: float,
+    epsilon: float,
+) -> None:
+    if frozen:
+        kept = [i for i in range(parameter.shape[0]) if i not in frozen]
+        views = (parameter, gradient, first_moment, second_moment)
+        for member in kept:
+            _step_tensors(*(view[member : member + 1] for view in views), (), rate, first, second, epsilon)
+        return
+    first_moment.lerp_(gradient, 1 - first)
+    second_moment.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+    parameter.addcdiv_(first_moment, second_moment.sqrt().add_(epsilon), value=-rate)
+
+
+@numba.njit(**_JIT)
+def _moments(gradient, first_moment, second_moment, first, second):
+    one = np.float32(1)
+    for j in range(gradient.shape[0]):
+        g = gradient[j]
+        first_moment[j] += (one - first) * (g - first_moment[j])
+        second_moment[j] = second * second_moment[j] + (one - second) * g * g
+
+
+@numba.njit(**_JIT)
+def _descend(parameter, first_moment, second_moment, rate, epsilon):
+    for j in range(parameter.shape[0]):
+        parameter[j] -= rate * first_moment[j] / (np.sqrt(second_moment[j]) + epsilon)
+
+
+@numba.njit(parallel=True, **_JIT)
+def _step(parameter, gradient, first_moment, second_moment, active, rate, first, second, epsilon):
+    members, count = parameter.shape
+    chunks = (count + _CHUNK - 1) // _CHUNK
+    rate, first, second, epsilon = np.float32(rate), np.float32(first), np.float32(second), np.float32(epsilon)
+    for job in numba.prange(members * chunks):
+        member, start = job // chunks, (job % chunks) * _CHUNK
+        if active[member]:
+            part = slice(start, min(count, start + _CHUNK))
+            m, v = first_moment[member, part], second_moment[member, part]
+            _moments(gradient[member, part], m, v, first, second)
+            _descend(parameter[member, part], m, v, rate, epsilon)

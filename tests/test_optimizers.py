@@ -1,0 +1,80 @@
+import copy
+
+import pytest
+import torch
+
+from l0_surgical.optimizers import MemberAdam, ParameterGroup, _step_tensors
+
+
+def parameters(members: int, seed: int = 0) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.nn.Parameter(torch.randn(members, *shape, generator=generator)) for shape in ((70, 70), (5,))]
+
+
+def set_gradients(tensors: list[torch.Tensor], step: int) -> None:
+    for index, tensor in enumerate(tensors):
+        tensor.grad = torch.sin(tensor.detach() * (step + 1) + index) * 10.0 ** -(index + 1)
+
+
+def test_it_is_adam():
+    mine, reference = parameters(3), parameters(3)
+    ours = MemberAdam([ParameterGroup(mine[:1], 1e-2), ParameterGroup(mine[1:], 1e-3)])
+    theirs = torch.optim.Adam([{"params": reference[:1], "lr": 1e-2}, {"params": reference[1:], "lr": 1e-3}])
+    for step in range(20):
+        set_gradients(reference, step)
+        for a, b in zip(mine, reference, strict=True):
+            a.grad = b.grad.clone()
+        ours.step()
+        theirs.step()
+    for a, b in zip(mine, reference, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_the_tensor_path_gives_the_same():
+    a = [torch.randn(2, 9, generator=torch.Generator().manual_seed(i)) for i in range(3)]
+    a = [a[0], a[1], a[2] * 0, a[2] * 0]
+    mine = torch.nn.Parameter(a[0].clone())
+    mine.grad = a[1].clone()
+    optimizer = MemberAdam([ParameterGroup([mine], 0.1)])
+    optimizer.step(frozen=[1])
+    root = 0.001**0.5
+    _step_tensors(*a, [1], 0.1 * root / 0.1, 0.9, 0.999, 1e-8 * root)
+    torch.testing.assert_close(mine.detach(), a[0], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("member", [0, 2])
+def test_a_member_moves_the_same_to_the_last_bit_alone_and_beside_others(member: int):
+    grid = parameters(3)
+    alone = [torch.nn.Parameter(p.detach()[member : member + 1].clone()) for p in grid]
+    optimizers = [MemberAdam([ParameterGroup(tensors, 1e-2)]) for tensors in (grid, alone)]
+    for step in range(10):
+        for tensors, optimizer in zip((grid, alone), optimizers, strict=True):
+            set_gradients(tensors, step)
+            optimizer.step()
+    assert all(torch.equal(a[member], b[0]) for a, b in zip(grid, alone, strict=True))
+
+
+def test_frozen_members_stay_even_with_nan_gradients():
+    tensors = parameters(3)
+    before = copy.deepcopy(tensors)
+    optimizer = MemberAdam([ParameterGroup(tensors, 1e-2)])
+    set_gradients(tensors, 0)
+    tensors[0].grad[1] = float("nan")
+    optimizer.step(frozen=[1])
+    assert torch.equal(tensors[0][1], before[0][1])
+    assert not torch.equal(tensors[0][0], before[0][0])
+    assert torch.isfinite(tensors[0]).all()
+
+
+def test_the_state_goes_on_where_it_was():
+    first, second = parameters(2), parameters(2)
+    a, b = (MemberAdam([ParameterGroup(tensors, 1e-2)]) for tensors in (first, second))
+    set_gradients(first, 0)
+    a.step()
+    for mine, theirs in zip(second, first, strict=True):
+        mine.data.copy_(theirs.detach())
+    b.load_state_dict(a.state_dict())
+    for tensors, optimizer in ((first, a), (second, b)):
+        set_gradients(tensors, 1)
+        optimizer.step()
+    assert all(torch.equal(x, y) for x, y in zip(first, second, strict=True))
