@@ -125,10 +125,14 @@ def test_a_noisy_network_is_reduced_to_what_carries_it() -> None:
     json.dumps(report, allow_nan=False)
 
 
-def test_compression_is_deterministic_whatever_the_number_of_processes() -> None:
-    policy = point_reach.reaching_policy(hidden=16, noise=0.05)
-    first, second = (compress(policy, keep=0.9, episodes=20, seed=3, jobs=jobs)[0] for jobs in (1, 2))
-    assert policy_bytes(first) == policy_bytes(second)
+def test_needle_reach_is_compressed_alike_by_any_number_of_processes() -> None:
+    policy = point_reach.needle_reach_policy(hidden=24, noise=0.02)
+    results = [compress(policy, keep=0.95, episodes=6, seed=3, jobs=jobs) for jobs in (1, 2)]
+    assert policy_bytes(results[0][0]) == policy_bytes(results[1][0])
+    small, report = results[0]
+    assert small.numbers < policy.numbers / 5
+    assert report["original"]["success_rate"] == report["chosen"]["success_rate"] == 1.0
+    assert evaluate(small, episodes=10).success_rate == 1.0
 
 
 def test_keeping_less_is_smaller() -> None:
@@ -178,7 +182,6 @@ def test_the_sweep_reports_both_accountings_and_paired_returns() -> None:
     full = evaluate(policy, episodes=20, seed=4, stream="validation")
     assert rows[-1]["return_mean"] == full.return_mean
     assert rows[0]["return_mean"] < rows[-1]["return_mean"] - 3
-    assert rows == rank_sweep(policy, [1, 3, 12], episodes=20, seed=4, jobs=2)
 
 
 @pytest.mark.parametrize(("ranks", "words"), [([], "range of ranks is empty"), ([0], "rank 0"), ([5, -2], "rank -2")])
