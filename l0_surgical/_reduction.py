@@ -20,7 +20,8 @@ from l0_surgical.simplify import simplify
 
 Method = Literal["sparse", "low_rank"]
 RIDGE = 1e-3  # pull towards the original weights, relative to each input's variance: directions that the data never shows stay as they were
-SATURATED = 0.01  # how much an observation counts whose actions are all saturated, against 1 where none is
+CONSTANT = 1e-8  # an input whose variance is below this share of its mean square is constant in float32
+SATURATED = 0.2  # how much an observation counts whose actions are all saturated, against 1 where none is
 FLOOR = 1e-3  # least sensitivity of a unit: a saturated action must not make its weights worthless
 
 
@@ -59,7 +60,8 @@ def trace(policy: Policy, observations: np.ndarray) -> list[LayerTrace]:
     for layer, (weight, inputs, outputs) in zip(reversed(policy.layers), reversed(runs), strict=True):
         sensitivity = downstream * np.sqrt(importance @ _slope(outputs, layer.activation) ** 2)
         sensitivity = np.maximum(sensitivity, FLOOR * max(sensitivity.max(), FLOOR))
-        deviation = np.sqrt(importance @ (inputs - importance @ inputs) ** 2)
+        variance = importance @ (inputs - importance @ inputs) ** 2
+        deviation = np.sqrt(np.where(variance > CONSTANT * (importance @ inputs**2), variance, 0.0))
         traces.append(LayerTrace(weight, inputs, outputs, importance, deviation, sensitivity))
         downstream = np.sqrt((weight**2 * sensitivity[:, None] ** 2).sum(axis=0))
     return traces[::-1]
@@ -120,7 +122,8 @@ def _refit(run: LayerTrace, hidden: np.ndarray, mask: np.ndarray) -> tuple[np.nd
     weighted = centred.T * run.importance
     gram = weighted @ centred
     moment = weighted @ (run.outputs - target_mean)
-    mask = mask & (np.diag(gram) > 0)
+    # an input that varies only by rounding is a constant: a regression on it would give it a huge weight
+    mask = mask & (np.diag(gram) > CONSTANT * (run.importance @ hidden**2))
     weight = np.zeros_like(run.weight)
     for row in np.flatnonzero(mask.any(axis=1)):
         kept = np.flatnonzero(mask[row])

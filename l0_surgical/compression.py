@@ -27,10 +27,12 @@ from l0_surgical.simplify import remove_dead_units, simplify, smallest_represent
 
 __all__ = ["compress", "kept_fraction", "rank_sweep", "remove_dead_units", "smallest_representation"]
 
-LEVELS = (0.0, *np.geomspace(0.003, 0.9, 30))  # tolerances; level 0 drops only what has no effect on the traced observations
+# tolerances; level 0 drops only what has no effect on the traced observations, the last ones nearly everything
+LEVELS = (0.0, *np.geomspace(0.003, 0.9, 30), *(1.0 - np.geomspace(0.08, 0.005, 9)))
 METHODS: tuple[Method, ...] = ("sparse", "low_rank")
 REFINEMENTS = (4, 2, 1)  # levels by which one layer alone is reduced further
 TRACED_OBSERVATIONS = 5000
+DISTURBED = 0.1  # share of random actions in half of the traced episodes: a reduced policy strays a little from the original's paths
 
 
 def rank_sweep(
@@ -203,9 +205,9 @@ def compress(
     """The smallest policy found that keeps the fraction `keep` of the return at the given confidence, with a report ready for JSON.
 
     Lossy candidates, sparse and low rank (see `_reduction`), are searched by bisection over one tolerance for all layers, then refined
-    layer by layer. The search
-    uses `episodes` validation episodes; the smallest that passed must pass again on as many others. If none does, the result is the policy
-    simplified exactly. The result depends on `policy`, `seed` and the settings, not on `jobs`. `progress` is told one line per candidate.
+    layer by layer. The search uses `episodes` validation episodes; the smallest that passed must pass again on as many others. If none
+    does, the result is the policy simplified exactly, which acts the same. The result depends on `policy`, `seed` and the settings, not on
+    `jobs`. `progress` is told one line per candidate.
 
     Raises:
         BadInputError: keep outside (0, 1], confidence outside [0.5, 1), a policy that does not fit the task or is no better than random.
@@ -217,13 +219,10 @@ def compress(
     seeds = episode_seeds("validation", seed, 2 * episodes)
     exact = simplify(policy)
     with Evaluator(task or policy.task, jobs) as evaluator:
-        judges = []
-        for half in (seeds[:episodes], seeds[episodes:]):
-            original = evaluator.run(policy, half, keep_observations=True)
-            judges.append(_Judge(evaluator, half, original, evaluator.run(policy, half, random_share=1.0), keep, confidence))
-        searching, confirming = judges
-        observations = _observations(searching.original)
-        searches = [_Search(method, exact, trace(exact, observations), searching, progress) for method in METHODS]
+        searching, confirming = (_judge(evaluator, policy, half, keep, confidence) for half in (seeds[:episodes], seeds[episodes:]))
+        disturbed = evaluator.run(policy, searching.seeds, keep_observations=True, random_share=DISTURBED)
+        traces = trace(exact, _observations([*searching.original, *disturbed]))
+        searches = [_Search(method, exact, traces, searching, progress) for method in METHODS]
         limit = exact.nbytes
         for search in searches:
             limit = search.run(limit)
@@ -235,20 +234,25 @@ def compress(
             chosen, result = {**row, "confirmation": confirmation}, candidate
             if confirmation["accepted"]:
                 break
+    chosen |= {
+        "trained_parameters": policy.trained_parameters,
+        "size_decrease_percent": size_decrease_percent(result.numbers, policy.trained_parameters),
+    }
     settings = {"keep": keep, "confidence": confidence, "episodes": episodes, "seed": seed}
     report = {
         "settings": settings,
         "original": _reference(policy, searching.original),
         "random": _reference(None, searching.random),
         "candidates": [fallback, *(row for search in searches for row in search.rows.values())],
-        "chosen": {
-            **chosen,
-            "trained_parameters": policy.trained_parameters,
-            "size_decrease_percent": size_decrease_percent(result.numbers, policy.trained_parameters),
-        },
+        "chosen": chosen,
     }
-    provenance = {**policy.provenance, "compression": {**settings, "chosen": report["chosen"]}}
+    provenance = {**policy.provenance, "compression": {**settings, "chosen": chosen}}
     return dataclasses.replace(result, provenance=provenance, evaluation={}), report
+
+
+def _judge(evaluator: Evaluator, policy: Policy, seeds: list[int], keep: float, confidence: float) -> _Judge:
+    original = evaluator.run(policy, seeds, keep_observations=True)
+    return _Judge(evaluator, seeds, original, evaluator.run(policy, seeds, random_share=1.0), keep, confidence)
 
 
 def _returns(episodes: Sequence[Episode]) -> np.ndarray:

@@ -62,10 +62,8 @@ def needle_reach_policy(hidden: int = 32, noise: float = 0.0, seed: int = 0, gai
     difference = np.zeros((3, 10))
     difference[:, :3], difference[:, 7:] = -np.eye(3), np.eye(3)
     # the wrist stays above the tip by 0.051, so that much of the difference is no error; one step moves by 0.05
-    centre = np.array([2.75, 0, 3.5 + 0.051, 0, 0, 0, 0, 2.75, 0, 3.5])
-    return _difference_policy(
-        "needle-reach", (task.inputs, task.outputs), difference, Normalizer(mean, np.full(10, 0.1)), hidden, noise, seed, gain
-    )
+    normalizer = Normalizer(np.array([2.75, 0, 3.5 + 0.051, 0, 0, 0, 0, 2.75, 0, 3.5]), np.full(10, 0.1))
+    return _difference_policy("needle-reach", (task.inputs, task.outputs), difference, normalizer, hidden, noise, seed, gain)
 
 
 def _difference_policy(

@@ -9,7 +9,7 @@ import pytest
 from example_policies import random_policy
 from scipy.special import stdtrit
 
-from l0_surgical._reduction import reduce_layers, trace
+from l0_surgical._reduction import _refit, reduce_layers, trace
 from l0_surgical.compression import compress, kept_fraction, rank_sweep
 from l0_surgical.errors import BadInputError
 from l0_surgical.evaluation import evaluate
@@ -106,6 +106,18 @@ def test_a_weight_counts_by_its_effect_not_by_its_size() -> None:
     reduced = reduce_layers(policy, trace(policy, data), [0.1], "sparse")
     assert reduced.input_index.tolist() == [1]
     np.testing.assert_allclose(reduced.layers[0].weight.to_dense(), 0.5, atol=1e-3)
+
+
+def test_an_input_that_became_constant_goes_into_the_bias() -> None:
+    """It varies by rounding alone, and a regression on that gives huge weights: once this made reduced policies fail completely."""
+    policy = random_policy(seed=6, widths=(10, 16, 5))
+    run = trace(policy, observations())[1]
+    hidden = run.inputs.copy()
+    hidden[:, 3] = 0.1
+    weight, bias = _refit(run, hidden, np.ones(run.weight.shape, dtype=bool))
+    assert (weight[:, 3] == 0).all()
+    assert np.abs(weight).max() < 2 * np.abs(run.weight).max()
+    np.testing.assert_allclose(run.importance @ (hidden @ weight.T + bias), run.importance @ run.outputs, atol=1e-9)
 
 
 def test_a_noisy_network_is_reduced_to_what_carries_it() -> None:
