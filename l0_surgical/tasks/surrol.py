@@ -86,7 +86,7 @@ class SurRoLEnv(gymnasium.Env, EzPickle):
         return np.clip(action, self.action_space.low, self.action_space.high)
 
     def render(self) -> np.ndarray | None:
-        """Returns SurRoL's picture (480, 640, 3), uint8; None without a render mode."""
+        """Returns SurRoL's picture, uint8, (480, 640, 3) but for the camera tasks; None without a render mode."""
         return None if self.render_mode is None else np.asarray(self._ask("render"), dtype=np.uint8)
 
     def close(self) -> None:
@@ -111,7 +111,8 @@ class SurRoLEnv(gymnasium.Env, EzPickle):
             raise BadInputError(f"SurRoL is not installed or incomplete ({message}); install it with: {INSTALL}")
         if kind == "KeyError" and method == "open":
             raise BadInputError(f"SurRoL has no task {arguments[0]!r}; it has {message.strip(chr(39))}")
-        raise L0SurgicalError(f"SurRoL failed in {method}: {kind}: {message}")
+        hint = "; SurRoL was written for NumPy 1, an environment with numpy<2 may help" if "numpy" in message else ""
+        raise L0SurgicalError(f"SurRoL failed in {method}: {kind}: {message.splitlines()[0] if message else ''}{hint}")
 
 
 def make_surrol(name: str, render_mode: str | None = None) -> gymnasium.Env:

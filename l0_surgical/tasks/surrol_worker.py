@@ -23,6 +23,7 @@ class Worker:
             ImportError: SurRoL, or something that it needs, is not installed.
             KeyError: SurRoL has no such task; the message lists those that it has.
         """
+        np.float = float  # noqa: NPY001 (SurRoL's camera tasks use what NumPy 1.24 took away)
         import surrol.gym  # noqa: F401 (registers the tasks)
         from gym.envs.registration import registry
 
@@ -64,7 +65,7 @@ class Worker:
         return self._env.get_oracle_action(observation)
 
     def render(self) -> np.ndarray:
-        """Returns a picture (480, 640, 3), uint8."""
+        """Returns a picture (height, width, 3), uint8."""
         return np.asarray(self._env.render("rgb_array"))
 
 

@@ -76,8 +76,9 @@ class NeedleReachEnv(GoalEnv, EzPickle):
             BadInputError: the goal is not three finite numbers within the space's bounds.
         """
         super().reset(seed=seed, options=options)
+        centre = NEEDLE_CENTRE + self.np_random.uniform(-NEEDLE_SPREAD, NEEDLE_SPREAD, 2)
         yaw = self.np_random.uniform(-math.pi / 2, math.pi / 2)
-        middle = NEEDLE_CENTRE + self.np_random.uniform(-NEEDLE_SPREAD, NEEDLE_SPREAD, 2) - NEEDLE_RADIUS * _direction(yaw)
+        middle = centre - NEEDLE_RADIUS * _direction(yaw)
         self._goal = np.array((*middle, NEEDLE_HEIGHT + GOAL_ABOVE_NEEDLE))
         if options is not None and options.get("desired_goal") is not None:
             self._goal = self._checked_goal(options["desired_goal"])

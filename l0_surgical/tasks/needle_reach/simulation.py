@@ -1,9 +1,8 @@
 """The physics of NeedleReach: the arm, the tray and the needle in a PyBullet world of its own.
 
-One call of `advance` is one policy step of 0.2 s. Where the jaws may touch something it is 48 physics steps of 1/240 s with the
-motors' gain 0.1, as in the reference (SurRoL). Elsewhere a position motor only shrinks its joint's error by the gain, so
-`COARSE_STEPS` physics steps with the gain 1 - 0.9 ** (48 / COARSE_STEPS) arrive at the same joint positions in a tenth of
-the time; meanwhile the needle sleeps.
+One call of `advance` is one policy step of 0.2 s. The reference (SurRoL) makes 48 physics steps of 1/240 s of it, in each of which a
+position motor takes a tenth off its joint's error. As long as nothing touches the arm that is all that happens, so n physics steps with the
+gain 1 - 0.9 ** (48 / n) arrive at the same joint positions: 4 where nothing can touch (the needle sleeps meanwhile), 24 near the tray.
 """
 
 from collections.abc import Sequence
@@ -16,11 +15,11 @@ from l0_surgical.control.needle_reach import STEP_S
 
 FOLDER = Path(__file__).parent
 JOINTS = tuple(range(8))
-FINE_STEPS, FINE_GAIN = 48, 0.1
-COARSE_STEPS = 4
-COARSE_GAIN = 1 - (1 - FINE_GAIN) ** (FINE_STEPS / COARSE_STEPS)
+REFERENCE_STEPS, REFERENCE_GAIN = 48, 0.1
+COARSE_STEPS, FINE_STEPS = 4, 24
+SOLVER_ITERATIONS = 20
 FORCES = (1e5,) * 6 + (2.0,) * 2
-CONTACT_CEILING = 3.425
+CONTACT_CEILING = 3.418
 SETTLING_STEPS = 2
 TRAY_POSITION = (2.75, 0.0, 3.3755)
 
@@ -44,6 +43,7 @@ class Simulation:
         """
         pybullet.resetSimulation(physicsClientId=self.client)
         pybullet.setGravity(0, 0, -9.81, physicsClientId=self.client)
+        pybullet.setPhysicsEngineParameter(numSolverIterations=SOLVER_ITERATIONS, physicsClientId=self.client)
         self.arm, _, self.needle = load_bodies(self.client, needle_position, needle_yaw_rad, pybullet.URDF_IGNORE_VISUAL_SHAPES)
         for joint, value in zip(JOINTS, self._start, strict=True):
             pybullet.resetJointState(self.arm, joint, value, physicsClientId=self.client)
@@ -64,7 +64,7 @@ class Simulation:
         elif self._fine_left == 1:
             self._set_needle_activation(pybullet.ACTIVATION_STATE_SLEEP)
         self._fine_left = max(0, self._fine_left - 1)
-        steps, gain = (FINE_STEPS, FINE_GAIN) if self._fine_left else (COARSE_STEPS, COARSE_GAIN)
+        steps = FINE_STEPS if self._fine_left else COARSE_STEPS
         if steps != self._steps:
             pybullet.setPhysicsEngineParameter(fixedTimeStep=STEP_S, numSubSteps=steps, physicsClientId=self.client)
             self._steps = steps
@@ -75,7 +75,7 @@ class Simulation:
             targetPositions=self._targets,
             targetVelocities=(0.0,) * len(JOINTS),
             forces=FORCES,
-            positionGains=(gain,) * len(JOINTS),
+            positionGains=(1 - (1 - REFERENCE_GAIN) ** (REFERENCE_STEPS / steps),) * len(JOINTS),
             physicsClientId=self.client,
         )
         pybullet.stepSimulation(physicsClientId=self.client)
@@ -104,6 +104,7 @@ def load_bodies(client: int, needle_position: Sequence[float], needle_yaw_rad: f
     """Loads the arm, the tray and the needle (at a position in scaled m) into a client and returns their body ids."""
     scale = SURROL_WORLD.scale
     arm_turn, needle_turn = (pybullet.getQuaternionFromEuler((0, 0, yaw)) for yaw in (SURROL_WORLD.rcm_yaw_rad, needle_yaw_rad))
+    flags |= pybullet.URDF_USE_INERTIA_FROM_FILE
     fixed = {"useFixedBase": True, "globalScaling": scale, "flags": flags, "physicsClientId": client}
     arm = pybullet.loadURDF(str(FOLDER / "psm.urdf"), SURROL_WORLD.rcm_position, arm_turn, **fixed)
     tray = pybullet.loadURDF(str(FOLDER / "tray.urdf"), TRAY_POSITION, **fixed)

@@ -1,0 +1,75 @@
+"""The registry: names, layouts, and an import that loads no simulator."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from l0_surgical.errors import BadInputError
+from l0_surgical.tasks import flatten_observation, get_task, known_tasks
+
+
+def test_needle_reach_is_complete() -> None:
+    task = get_task("needle-reach")
+    assert [(field.name, field.size, field.unit) for field in task.inputs] == [
+        ("eef_position", 3, "scaled_m"),
+        ("eef_euler", 3, "rad"),
+        ("jaw_angle", 1, "rad"),
+        ("desired_goal", 3, "scaled_m"),
+    ]
+    env = task.make()
+    observation, _ = env.reset(seed=0)
+    assert flatten_observation(observation).shape == (sum(field.size for field in task.inputs),)
+    assert env.action_space.shape == (sum(field.size for field in task.outputs),)
+    assert all((field.low, field.high) == (-1, 1) for field in task.outputs)
+    action = task.expert(env, observation)
+    assert env.action_space.contains(action)
+    assert np.abs(action).max() == pytest.approx(0.3)
+    env.close()
+
+
+def test_observations_are_joined_along_the_last_axis() -> None:
+    observation = {"observation": np.ones((4, 7), np.float32), "achieved_goal": np.zeros((4, 3)), "desired_goal": np.full((4, 3), 2.0)}
+    flat = flatten_observation(observation)
+    assert flat.shape == (4, 10)
+    assert flat.dtype == np.float64
+    np.testing.assert_array_equal(flat[0], [1] * 7 + [2] * 3)
+    np.testing.assert_array_equal(flatten_observation(np.arange(3, dtype=np.float32)), [0, 1, 2])
+
+
+def test_other_gymnasium_tasks() -> None:
+    task = get_task("FetchReach-v4")
+    assert [(field.name, field.size) for field in task.inputs] == [("observation", 10), ("desired_goal", 3)]
+    assert [(field.size, field.low, field.high) for field in task.outputs] == [(4, -1, 1)]
+    assert task.expert is None
+    env = task.make()
+    observation, _ = env.reset(seed=0)
+    assert flatten_observation(observation).shape == (13,)
+    env.close()
+    assert [field.size for field in get_task("Pendulum-v1").inputs] == [3]
+
+
+def test_refused_tasks() -> None:
+    with pytest.raises(BadInputError, match=r"unknown task 'needle-raech'.*needle-reach.*surrol:NeedlePick"):
+        get_task("needle-raech")
+    with pytest.raises(BadInputError, match="only Box actions"):
+        get_task("CartPole-v1")
+    assert "needle-reach" in known_tasks()
+
+
+def test_importing_the_registry_loads_no_simulator() -> None:
+    code = "import sys, l0_surgical.tasks; print([m for m in ('torch', 'pybullet', 'gymnasium_robotics', 'mujoco') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_opening_needle_reach_prints_nothing() -> None:
+    code = "import l0_surgical.tasks as t; e = t.get_task('needle-reach').make(); e.reset(seed=0); e.close()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (result.stdout, result.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("module", ["kinematics", "needle_reach"])
+def test_the_robot_side_needs_no_simulator(module) -> None:
+    code = f"import sys, l0_surgical.control.{module}; print([m for m in ('torch', 'pybullet', 'gymnasium') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
