@@ -1,10 +1,11 @@
 """Lossy reductions of a policy, measured by what the weights do to the actions on observations that the policy really meets.
 
-A weight w_ij of layer l counts as (w_ij * std_j * s_i)^2: std_j is the standard deviation of the activation it reads, s_i how strongly the
-actions depend on the unit it drives (to first order, averaged over the observations). A tolerance t drops the smallest parts of each layer
-up to the share t^2 of the layer's sum: single weights (`sparse`), or directions of its scaled SVD (`low_rank`). Larger tolerances drop
-supersets. What is left is fitted again by least squares, layer by layer, to the original network's pre-activations, so that it makes up for
-what was dropped; means move into the biases.
+Observations count by how far their actions are from saturation: where every action sits at its limit, small errors do not matter.
+So weighted, a weight w_ij of layer l counts as (w_ij std_j s_i)^2: std_j is the standard deviation of the activation it reads, s_i how
+strongly the actions depend on the unit it drives (to first order). A tolerance t drops the smallest parts of each layer up to the share
+t^2 of the layer's sum: single weights (`sparse`), or directions of its scaled SVD (`low_rank`). Larger tolerances drop supersets. What is
+left is fitted again, layer by layer, to the original network's pre-activations, so that it makes up for what was dropped: the weights of a
+sparse layer by least squares, and all biases.
 """
 
 import dataclasses
@@ -19,16 +20,24 @@ from l0_surgical.simplify import simplify
 
 Method = Literal["sparse", "low_rank"]
 RIDGE = 1e-3  # pull towards the original weights, relative to each input's variance: directions that the data never shows stay as they were
+CONSTANT = 1e-8  # an input whose variance is below this share of its mean square is constant in float32
+SATURATED = 0.2  # how much an observation counts whose actions are all saturated, against 1 where none is
 FLOOR = 1e-3  # least sensitivity of a unit: a saturated action must not make its weights worthless
 
 
 @dataclass(frozen=True)
 class LayerTrace:
-    """What a layer does on N observations: inputs (N, in) and pre-activations (N, out) in float64; sensitivity (out,) as s_i above."""
+    """What a layer does on N observations, in float64.
+
+    weight (out, in); inputs (N, in) and outputs (N, out), the pre-activations; importance (N,) of the observations, which sums to 1;
+    deviation (in,) and sensitivity (out,), the std_j and s_i above.
+    """
 
     weight: np.ndarray
     inputs: np.ndarray
     outputs: np.ndarray
+    importance: np.ndarray
+    deviation: np.ndarray
     sensitivity: np.ndarray
 
 
@@ -43,12 +52,17 @@ def trace(policy: Policy, observations: np.ndarray) -> list[LayerTrace]:
         outputs = hidden @ weight.T + layer.bias
         runs.append((weight, hidden, outputs))
         hidden = _activate(outputs, layer.activation)
+    slopes = _slope(runs[-1][2], policy.layers[-1].activation)
+    importance = np.mean(slopes**2, axis=1) + SATURATED
+    importance /= importance.sum()
     traces: list[LayerTrace] = []
     downstream = np.ones(policy.action_size)
     for layer, (weight, inputs, outputs) in zip(reversed(policy.layers), reversed(runs), strict=True):
-        sensitivity = downstream * np.sqrt(np.mean(_slope(outputs, layer.activation) ** 2, axis=0))
+        sensitivity = downstream * np.sqrt(importance @ _slope(outputs, layer.activation) ** 2)
         sensitivity = np.maximum(sensitivity, FLOOR * max(sensitivity.max(), FLOOR))
-        traces.append(LayerTrace(weight, inputs, outputs, sensitivity))
+        variance = importance @ (inputs - importance @ inputs) ** 2
+        deviation = np.sqrt(np.where(variance > CONSTANT * (importance @ inputs**2), variance, 0.0))
+        traces.append(LayerTrace(weight, inputs, outputs, importance, deviation, sensitivity))
         downstream = np.sqrt((weight**2 * sensitivity[:, None] ** 2).sum(axis=0))
     return traces[::-1]
 
@@ -75,14 +89,14 @@ def _low_rank(policy: Policy, traces: Sequence[LayerTrace], tolerances: Sequence
     layers = []
     hidden = traces[0].inputs
     for layer, run, tolerance in zip(policy.layers, traces, tolerances, strict=True):
-        deviation = run.inputs.std(axis=0)
+        deviation = run.deviation
         u, sigma, v = np.linalg.svd(run.sensitivity[:, None] * run.weight * deviation, full_matrices=False)
         dropped = np.append(np.cumsum(sigma[::-1] ** 2)[::-1], 0.0)  # by rank: the energy of what is not kept
         rank = max(1, int(np.argmax(dropped <= tolerance**2 * dropped[0])))
         inverse = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
         factors = LowRank(u[:, :rank] * sigma[:rank] / run.sensitivity[:, None], v[:rank] * inverse)
         weight = factors.to_dense().astype(np.float64)
-        bias = run.outputs.mean(axis=0) - weight @ hidden.mean(axis=0)
+        bias = run.importance @ (run.outputs - hidden @ weight.T)
         layers.append(Layer(factors, bias, layer.activation))
         hidden = _activate(hidden @ weight.T + bias, layer.activation)
     return layers
@@ -90,7 +104,7 @@ def _low_rank(policy: Policy, traces: Sequence[LayerTrace], tolerances: Sequence
 
 def _kept_weights(run: LayerTrace, tolerance: float) -> np.ndarray:
     """The mask (out, in) of the weights that stay: all but the smallest that together count tolerance^2 of the layer."""
-    effect = (run.weight * run.inputs.std(axis=0) * run.sensitivity[:, None]) ** 2
+    effect = (run.weight * run.deviation * run.sensitivity[:, None]) ** 2
     order = np.argsort(effect, axis=None, kind="stable")
     dropped = np.cumsum(effect.ravel()[order]) <= tolerance**2 * effect.sum()
     mask = effect > 0
@@ -103,11 +117,13 @@ def _refit(run: LayerTrace, hidden: np.ndarray, mask: np.ndarray) -> tuple[np.nd
 
     Ridge regression of each row towards its original weights; inputs that are constant in the reduced network go into the bias.
     """
-    mean, target_mean = hidden.mean(axis=0), run.outputs.mean(axis=0)
+    mean, target_mean = run.importance @ hidden, run.importance @ run.outputs
     centred = hidden - mean
-    gram = centred.T @ centred
-    moment = centred.T @ (run.outputs - target_mean)
-    mask = mask & (np.diag(gram) > 0)
+    weighted = centred.T * run.importance
+    gram = weighted @ centred
+    moment = weighted @ (run.outputs - target_mean)
+    # an input that varies only by rounding is a constant: a regression on it would give it a huge weight
+    mask = mask & (np.diag(gram) > CONSTANT * (run.importance @ hidden**2))
     weight = np.zeros_like(run.weight)
     for row in np.flatnonzero(mask.any(axis=1)):
         kept = np.flatnonzero(mask[row])

@@ -100,10 +100,16 @@ def _episode(act: Act, environment: gymnasium.Env, seed: int, number: int, keep_
     return Episode(total, success, reached, step, np.array(observations) if keep_observations else None)
 
 
-def random_act(environment: gymnasium.Env, seed: int) -> Act:
-    """Uniform actions: numbers within the limits of a box, or a choice."""
+def with_random_actions(act: Act, environment: gymnasium.Env, share: float, seed: int) -> Act:
+    """`act`, but each action is with the probability `share` a uniformly random one (1: always) within the box or among the choices."""
     generator = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(1,)))
     space = environment.action_space
-    if isinstance(space, gymnasium.spaces.Discrete):
-        return lambda observation: int(space.start + generator.integers(space.n))
-    return lambda observation: generator.uniform(space.low, space.high).astype(space.dtype)
+
+    def disturbed(observation: np.ndarray) -> Any:
+        if generator.random() >= share:
+            return act(observation)
+        if isinstance(space, gymnasium.spaces.Discrete):
+            return int(space.start + generator.integers(space.n))
+        return generator.uniform(space.low, space.high).astype(space.dtype)
+
+    return disturbed

@@ -27,9 +27,12 @@ from l0_surgical.simplify import remove_dead_units, simplify, smallest_represent
 
 __all__ = ["compress", "kept_fraction", "rank_sweep", "remove_dead_units", "smallest_representation"]
 
-LEVELS = (0.0, *np.geomspace(0.003, 0.9, 30))  # tolerances; level 0 drops only what has no effect on the validation episodes
+# tolerances; level 0 drops only what has no effect on the traced observations, the last ones nearly everything
+LEVELS = (0.0, *np.geomspace(0.003, 0.9, 30), *(1.0 - np.geomspace(0.08, 0.005, 9)))
+METHODS: tuple[Method, ...] = ("sparse", "low_rank")
 REFINEMENTS = (4, 2, 1)  # levels by which one layer alone is reduced further
 TRACED_OBSERVATIONS = 5000
+DISTURBED = 0.1  # share of random actions in half of the traced episodes: a reduced policy strays a little from the original's paths
 
 
 def rank_sweep(
@@ -135,24 +138,22 @@ class _Judge:
 
 @dataclass
 class _Search:
-    """Candidates by the level of each layer, made once each, with the verdict of those that were tried."""
+    """The candidates of one method by the level of each layer, made once each, with the verdicts of those that were tried."""
 
+    method: Method
     policy: Policy
     traces: list[LayerTrace]
     judge: _Judge
     progress: Callable[[str], None] | None
+    candidates: dict[tuple[int, ...], Policy] = dataclasses.field(default_factory=dict)
     rows: dict[tuple[int, ...], dict[str, Any]] = dataclasses.field(default_factory=dict)
-    candidates: dict[tuple[int, ...], tuple[Policy, Method]] = dataclasses.field(default_factory=dict)
     verdicts: dict[bytes, dict[str, Any]] = dataclasses.field(default_factory=dict)  # by file content: neighbouring levels often agree
 
     def candidate(self, levels: tuple[int, ...]) -> Policy:
-        """The smaller of the sparse and the low-rank reduction at these levels."""
+        """The policy reduced at these levels."""
         if levels not in self.candidates:
-            tolerances = [LEVELS[level] for level in levels]
-            methods: tuple[Method, ...] = ("sparse", "low_rank")
-            made = [(reduce_layers(self.policy, self.traces, tolerances, method), method) for method in methods]
-            self.candidates[levels] = min(made, key=lambda pair: pair[0].nbytes)
-        return self.candidates[levels][0]
+            self.candidates[levels] = reduce_layers(self.policy, self.traces, [LEVELS[level] for level in levels], self.method)
+        return self.candidates[levels]
 
     def accepts(self, levels: tuple[int, ...]) -> bool:
         """Whether the candidate passes on the episodes of the search."""
@@ -160,21 +161,28 @@ class _Search:
             data = policy_bytes(self.candidate(levels))
             if data not in self.verdicts:
                 self.verdicts[data] = self.judge.judge(self.candidate(levels))
-                _tell(self.progress, f"candidate {len(self.verdicts)}", self.verdicts[data])
+                _tell(self.progress, f"{self.method} {len(self.verdicts)}", self.verdicts[data])
             tolerances = [float(LEVELS[level]) for level in levels]
-            self.rows[levels] = {"method": self.candidates[levels][1], "tolerances": tolerances, **self.verdicts[data]}
+            self.rows[levels] = {"method": self.method, "tolerances": tolerances, **self.verdicts[data]}
         return bool(self.rows[levels]["accepted"])
 
-    def bisect(self) -> tuple[int, ...] | None:
-        """The largest level for all layers together that passes, found as if passing were monotonous; None if even level 0 fails."""
+    def run(self, limit: int) -> int:
+        """Bisects for the largest level of all layers together that passes, as if passing were monotonous, and refines from there.
+
+        Only policies of fewer than `limit` bytes are tried: larger ones count as passed. Returns the bytes of the smallest that passed.
+        """
         layers = len(self.policy.layers)
         low, high = -1, len(LEVELS)
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if self.accepts((middle,) * layers) else (low, middle)
-        return None if low < 0 else (low,) * layers
+            levels = (middle,) * layers
+            passes = self.candidate(levels).nbytes >= limit or self.accepts(levels)
+            low, high = (middle, high) if passes else (low, middle)
+        if (low,) * layers in self.rows:
+            self._refine((low,) * layers)
+        return min([limit, *(row["bytes"] for row in self.rows.values() if row["accepted"])])
 
-    def refine(self, levels: tuple[int, ...]) -> None:
+    def _refine(self, levels: tuple[int, ...]) -> None:
         """Reduces one layer after the other further, by smaller and smaller steps, as long as the policy gets smaller and passes."""
         for step in REFINEMENTS:
             for layer in range(len(levels)):
@@ -196,9 +204,10 @@ def compress(
 ) -> tuple[Policy, dict[str, Any]]:
     """The smallest policy found that keeps the fraction `keep` of the return at the given confidence, with a report ready for JSON.
 
-    Lossy candidates (see `_reduction`) are searched by bisection over one tolerance for all layers, then refined layer by layer. The search
-    uses `episodes` validation episodes; the smallest that passed must pass again on as many others. If none does, the result is the policy
-    simplified exactly. The result depends on `policy`, `seed` and the settings, not on `jobs`. `progress` is told one line per candidate.
+    Lossy candidates, sparse and low rank (see `_reduction`), are searched by bisection over one tolerance for all layers, then refined
+    layer by layer. The search uses `episodes` validation episodes; the smallest that passed must pass again on as many others. If none
+    does, the result is the policy simplified exactly, which acts the same. The result depends on `policy`, `seed` and the settings, not on
+    `jobs`. `progress` is told one line per candidate.
 
     Raises:
         BadInputError: keep outside (0, 1], confidence outside [0.5, 1), a policy that does not fit the task or is no better than random.
@@ -210,39 +219,40 @@ def compress(
     seeds = episode_seeds("validation", seed, 2 * episodes)
     exact = simplify(policy)
     with Evaluator(task or policy.task, jobs) as evaluator:
-        judges = []
-        for half in (seeds[:episodes], seeds[episodes:]):
-            original = evaluator.run(policy, half, keep_observations=True)
-            judges.append(_Judge(evaluator, half, original, evaluator.run(None, half), keep, confidence))
-        searching, confirming = judges
+        searching, confirming = (_judge(evaluator, policy, half, keep, confidence) for half in (seeds[:episodes], seeds[episodes:]))
+        disturbed = evaluator.run(policy, searching.seeds, keep_observations=True, random_share=DISTURBED)
+        traces = trace(exact, _observations([*searching.original, *disturbed]))
+        searches = [_Search(method, exact, traces, searching, progress) for method in METHODS]
+        limit = exact.nbytes
+        for search in searches:
+            limit = search.run(limit)
+        passed = [(row, search.candidate(key)) for search in searches for key, row in search.rows.items() if row["accepted"]]
         fallback = {"method": "exact", "tolerances": [], **searching.judge(exact)}
-        search = _Search(exact, trace(exact, _observations(searching.original)), searching, progress)
-        levels = search.bisect()
-        if levels is not None:
-            search.refine(levels)
-        passed = sorted((row["bytes"], levels) for levels, row in search.rows.items() if row["accepted"])
-        for _, levels in passed:
-            confirmation = confirming.judge(search.candidate(levels))
-            _tell(progress, "confirmation", confirmation)
-            if confirmation["accepted"] and search.candidate(levels).nbytes < exact.nbytes:
-                chosen, result = {**search.rows[levels], "confirmation": confirmation}, search.candidate(levels)
+        for row, candidate in [*sorted(passed, key=lambda pair: pair[1].nbytes), (fallback, exact)]:
+            confirmation = confirming.judge(candidate)
+            _tell(progress, f"confirmation of {row['method']}", confirmation)
+            chosen, result = {**row, "confirmation": confirmation}, candidate
+            if confirmation["accepted"]:
                 break
-        else:
-            chosen, result = {**fallback, "confirmation": confirming.judge(exact)}, exact
+    chosen |= {
+        "trained_parameters": policy.trained_parameters,
+        "size_decrease_percent": size_decrease_percent(result.numbers, policy.trained_parameters),
+    }
     settings = {"keep": keep, "confidence": confidence, "episodes": episodes, "seed": seed}
     report = {
         "settings": settings,
         "original": _reference(policy, searching.original),
         "random": _reference(None, searching.random),
-        "candidates": [fallback, *search.rows.values()],
-        "chosen": {
-            **chosen,
-            "trained_parameters": policy.trained_parameters,
-            "size_decrease_percent": size_decrease_percent(result.numbers, policy.trained_parameters),
-        },
+        "candidates": [fallback, *(row for search in searches for row in search.rows.values())],
+        "chosen": chosen,
     }
-    provenance = {**policy.provenance, "compression": {**settings, "chosen": report["chosen"]}}
+    provenance = {**policy.provenance, "compression": {**settings, "chosen": chosen}}
     return dataclasses.replace(result, provenance=provenance, evaluation={}), report
+
+
+def _judge(evaluator: Evaluator, policy: Policy, seeds: list[int], keep: float, confidence: float) -> _Judge:
+    original = evaluator.run(policy, seeds, keep_observations=True)
+    return _Judge(evaluator, seeds, original, evaluator.run(policy, seeds, random_share=1.0), keep, confidence)
 
 
 def _returns(episodes: Sequence[Episode]) -> np.ndarray:

@@ -20,7 +20,7 @@ import gymnasium
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from l0_surgical._rollouts import Act, Episode, policy_act, random_act, rollouts
+from l0_surgical._rollouts import Act, Episode, policy_act, rollouts, with_random_actions
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.policy_file import Policy, policy_bytes, policy_from_bytes
 from l0_surgical.tasks import get_task
@@ -36,9 +36,9 @@ __all__ = [
     "evaluate",
     "mean_interval",
     "policy_act",
-    "random_act",
     "rollouts",
     "wilson_interval",
+    "with_random_actions",
 ]
 
 Stream = Literal["train", "validation", "test"]
@@ -174,19 +174,19 @@ class Evaluator:
     def __init__(self, task: str, jobs: int = 1) -> None:
         if jobs < 1:
             raise BadInputError(f"{jobs} jobs cannot evaluate anything; give at least 1")
-        self.task = get_task(task).name
-        self._requested = task
+        self._task = get_task(task)
+        self.task = self._task.name
         self._jobs = jobs
         self._environment: gymnasium.Env | None = None
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "Evaluator":
         if self._jobs == 1:
-            self._environment = get_task(self._requested).make()
+            self._environment = self._task.make()
         else:
             # spawn: a forked child would share the physics client and the thread pools of this process
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_start_worker, initargs=(self._requested,))
+            self._pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_start_worker, initargs=(self.task,))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -197,27 +197,32 @@ class Evaluator:
 
     def run(
         self,
-        policy: Policy | None,
+        policy: Policy,
         seeds: Sequence[int],
         progress: Callable[[int], None] | None = None,
+        *,
         keep_observations: bool = False,
+        random_share: float = 0.0,
     ) -> list[Episode]:
-        """One episode for each seed, in order. A policy of None acts uniformly at random, in each episode from its own seed.
+        """One episode for each seed, in order.
+
+        With a `random_share` each action is with that probability a uniformly random one (1: the random policy), drawn from the
+        episode's seed.
 
         Raises:
             BadInputError: the policy does not fit the task.
             L0SurgicalError: the environment failed or a process died.
         """
         if self._environment is not None:
-            return _run(policy, self._environment, self.task, seeds, progress, keep_observations)
+            return _run(policy, self._environment, self.task, seeds, progress, keep_observations, random_share)
         if self._pool is None:
             raise L0SurgicalError("an Evaluator runs only inside its `with` block")
-        data = None if policy is None else policy_bytes(policy)
+        data = policy_bytes(policy)
         size = -(-len(seeds) // (4 * self._jobs))
         chunks = [seeds[start : start + size] for start in range(0, len(seeds), size)]
         try:
             with _single_threaded_children():
-                futures = [self._pool.submit(_run_chunk, data, chunk, keep_observations) for chunk in chunks]
+                futures = [self._pool.submit(_run_chunk, data, chunk, keep_observations, random_share) for chunk in chunks]
             done = 0
             for future in as_completed(futures):
                 done += len(future.result())
@@ -229,18 +234,21 @@ class Evaluator:
 
 
 def _run(
-    policy: Policy | None,
+    policy: Policy,
     environment: gymnasium.Env,
     task: str,
     seeds: Sequence[int],
     progress: Callable[[int], None] | None,
     keep_observations: bool,
+    random_share: float,
 ) -> list[Episode]:
-    if policy is not None:
-        return rollouts(policy_act(policy, environment, task), environment, seeds, progress, keep_observations)
+    act = policy_act(policy, environment, task)
+    if random_share == 0:
+        return rollouts(act, environment, seeds, progress, keep_observations)
     episodes: list[Episode] = []
     for seed in seeds:
-        episodes += rollouts(random_act(environment, seed), environment, [seed], None, keep_observations)
+        disturbed = with_random_actions(act, environment, random_share, seed)
+        episodes += rollouts(disturbed, environment, [seed], None, keep_observations)
         if progress is not None:
             progress(len(episodes))
     return episodes
@@ -266,14 +274,14 @@ _worker: tuple[gymnasium.Env, str] | None = None  # the environment of a worker 
 
 def _start_worker(task: str) -> None:
     global _worker
-    _worker = get_task(task).make(), get_task(task).name
+    _worker = get_task(task).make(), task
 
 
-def _run_chunk(data: bytes | None, seeds: Sequence[int], keep_observations: bool) -> list[Episode]:
+def _run_chunk(data: bytes, seeds: Sequence[int], keep_observations: bool, random_share: float) -> list[Episode]:
     if _worker is None:
         raise L0SurgicalError("the evaluation process has no environment")
     environment, task = _worker
-    return _run(None if data is None else policy_from_bytes(data), environment, task, seeds, None, keep_observations)
+    return _run(policy_from_bytes(data), environment, task, seeds, None, keep_observations, random_share)
 
 
 def _known(number: float) -> float | None:

@@ -1,7 +1,6 @@
 """A small goal environment for the tests: a point in the plane steps to a goal; `PointReach-v0` once this module is imported.
 
 Episode: 20 steps. Observation: position (2,) and a constant; action (2,): a step of up to 0.1 per axis. Success: within 0.05 of the goal.
-Gymnasium imports this module by itself in another process for the id "point_reach:PointReach-v0".
 """
 
 from typing import Any
@@ -11,8 +10,9 @@ import numpy as np
 from gymnasium import spaces
 
 from l0_surgical.policy_file import Dense, Field, Layer, Normalizer, Policy
+from l0_surgical.tasks import get_task
 
-TASK = "point_reach:PointReach-v0"
+TASK = "PointReach-v0"
 
 
 class PointReach(gymnasium.Env):
@@ -51,26 +51,39 @@ class PointReach(gymnasium.Env):
 
 def reaching_policy(hidden: int = 32, noise: float = 0.0, seed: int = 0, gain: float = 5.0) -> Policy:
     """tanh(gain (goal - position)) as a ReLU network of two hidden layers: four units carry it, the others add `noise` and fill space."""
-    generator = np.random.default_rng(seed)
-    first, second, last = (
-        noise * generator.normal(size=shape) / np.sqrt(shape[1]) for shape in ((hidden, 5), (hidden, hidden), (2, hidden))
-    )
     difference = np.array([[-1, 0, 0, 1, 0], [0, -1, 0, 0, 1]], dtype=float)
-    first[:4] += np.concatenate([difference, -difference])
-    second[:4, :4] += np.eye(4)
-    last[:, :4] += gain * np.concatenate([np.eye(2), -np.eye(2)], axis=1)
+    fields = (Field("observation", 3, "1"), Field("desired_goal", 2, "1")), (Field("step", 2, "1", -1, 1),)
+    return _difference_policy(TASK, fields, difference, Normalizer.identity(5), hidden, noise, seed, gain)
+
+
+def needle_reach_policy(hidden: int = 32, noise: float = 0.0, seed: int = 0, gain: float = 4.0) -> Policy:
+    """The same network for NeedleReach: full speed until the tip is near the goal."""
+    task = get_task("needle-reach")
+    difference = np.zeros((3, 10))
+    difference[:, :3], difference[:, 7:] = -np.eye(3), np.eye(3)
+    # the wrist stays above the tip by 0.051, so that much of the difference is no error; one step moves by 0.05
+    normalizer = Normalizer(np.array([2.75, 0, 3.5 + 0.051, 0, 0, 0, 0, 2.75, 0, 3.5]), np.full(10, 0.1))
+    return _difference_policy("needle-reach", (task.inputs, task.outputs), difference, normalizer, hidden, noise, seed, gain)
+
+
+def _difference_policy(
+    task: str, fields: tuple, difference: np.ndarray, normalizer: Normalizer, hidden: int, noise: float, seed: int, gain: float
+) -> Policy:
+    inputs, outputs = fields
+    generator = np.random.default_rng(seed)
+    axes, observed = difference.shape
+    actions = sum(part.size for part in outputs)
+    shapes = ((hidden, observed), (hidden, hidden), (actions, hidden))
+    first, second, last = (noise * generator.normal(size=shape) / np.sqrt(shape[1]) for shape in shapes)
+    first[: 2 * axes] += np.concatenate([difference, -difference])
+    second[: 2 * axes, : 2 * axes] += np.eye(2 * axes)
+    last[:axes, : 2 * axes] += gain * np.concatenate([np.eye(axes), -np.eye(axes)], axis=1)
     layers = [
         Layer(Dense(weight), np.zeros(len(weight)), activation)
         for weight, activation in ((first, "relu"), (second, "relu"), (last, "tanh"))
     ]
-    return Policy(
-        task=TASK,
-        inputs=(Field("observation", 3, "1"), Field("desired_goal", 2, "1")),
-        outputs=(Field("step", 2, "1", -1, 1),),
-        normalizer=Normalizer.identity(5),
-        layers=tuple(layers),
-        trained_parameters=sum(layer.weight.numbers + layer.bias.size for layer in layers),
-    )
+    count = sum(layer.weight.numbers + layer.bias.size for layer in layers)
+    return Policy(task, inputs, outputs, normalizer, tuple(layers), trained_parameters=count)
 
 
 gymnasium.register("PointReach-v0", entry_point=PointReach, disable_env_checker=True)

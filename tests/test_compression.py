@@ -9,7 +9,7 @@ import pytest
 from example_policies import random_policy
 from scipy.special import stdtrit
 
-from l0_surgical._reduction import reduce_layers, trace
+from l0_surgical._reduction import _refit, reduce_layers, trace
 from l0_surgical.compression import compress, kept_fraction, rank_sweep
 from l0_surgical.errors import BadInputError
 from l0_surgical.evaluation import evaluate
@@ -108,6 +108,18 @@ def test_a_weight_counts_by_its_effect_not_by_its_size() -> None:
     np.testing.assert_allclose(reduced.layers[0].weight.to_dense(), 0.5, atol=1e-3)
 
 
+def test_an_input_that_became_constant_goes_into_the_bias() -> None:
+    """It varies by rounding alone, and a regression on that gives huge weights: once this made reduced policies fail completely."""
+    policy = random_policy(seed=6, widths=(10, 16, 5))
+    run = trace(policy, observations())[1]
+    hidden = run.inputs.copy()
+    hidden[:, 3] = 0.1
+    weight, bias = _refit(run, hidden, np.ones(run.weight.shape, dtype=bool))
+    assert (weight[:, 3] == 0).all()
+    assert np.abs(weight).max() < 2 * np.abs(run.weight).max()
+    np.testing.assert_allclose(run.importance @ (hidden @ weight.T + bias), run.importance @ run.outputs, atol=1e-9)
+
+
 def test_a_noisy_network_is_reduced_to_what_carries_it() -> None:
     policy = point_reach.reaching_policy(hidden=64, noise=0.05)
     messages: list[str] = []
@@ -125,10 +137,14 @@ def test_a_noisy_network_is_reduced_to_what_carries_it() -> None:
     json.dumps(report, allow_nan=False)
 
 
-def test_compression_is_deterministic_whatever_the_number_of_processes() -> None:
-    policy = point_reach.reaching_policy(hidden=16, noise=0.05)
-    first, second = (compress(policy, keep=0.9, episodes=20, seed=3, jobs=jobs)[0] for jobs in (1, 2))
-    assert policy_bytes(first) == policy_bytes(second)
+def test_needle_reach_is_compressed_alike_by_any_number_of_processes() -> None:
+    policy = point_reach.needle_reach_policy(hidden=24, noise=0.02)
+    results = [compress(policy, keep=0.95, episodes=6, seed=3, jobs=jobs) for jobs in (1, 2)]
+    assert policy_bytes(results[0][0]) == policy_bytes(results[1][0])
+    small, report = results[0]
+    assert small.numbers < policy.numbers / 5
+    assert report["original"]["success_rate"] == report["chosen"]["success_rate"] == 1.0
+    assert evaluate(small, episodes=10).success_rate == 1.0
 
 
 def test_keeping_less_is_smaller() -> None:
@@ -178,7 +194,6 @@ def test_the_sweep_reports_both_accountings_and_paired_returns() -> None:
     full = evaluate(policy, episodes=20, seed=4, stream="validation")
     assert rows[-1]["return_mean"] == full.return_mean
     assert rows[0]["return_mean"] < rows[-1]["return_mean"] - 3
-    assert rows == rank_sweep(policy, [1, 3, 12], episodes=20, seed=4, jobs=2)
 
 
 @pytest.mark.parametrize(("ranks", "words"), [([], "range of ranks is empty"), ([0], "rank 0"), ([5, -2], "rank -2")])

@@ -1,6 +1,5 @@
 """The evaluation loop on a small real environment and on CartPole: seeds, success, intervals, processes, and what it refuses."""
 
-import dataclasses
 import math
 
 import gymnasium
@@ -19,9 +18,9 @@ from l0_surgical.evaluation import (
     evaluate,
     mean_interval,
     policy_act,
-    random_act,
     rollouts,
     wilson_interval,
+    with_random_actions,
 )
 from l0_surgical.policy_file import Dense, Field, Layer, Normalizer, Policy
 
@@ -99,19 +98,32 @@ def test_an_episode_is_a_function_of_its_seed() -> None:
     with Evaluator(point_reach.TASK) as evaluator:
         together = evaluator.run(policy, seeds)
         assert [evaluator.run(policy, [seed])[0] for seed in reversed(seeds)] == list(reversed(together))
-        assert evaluator.run(None, seeds) == evaluator.run(None, seeds)
-        assert evaluator.run(None, seeds) != together
+        for share in (0.3, 1.0):
+            disturbed = evaluator.run(policy, seeds, random_share=share)
+            assert [evaluator.run(policy, [seed], random_share=share)[0] for seed in reversed(seeds)] == list(reversed(disturbed))
+            assert disturbed != together
 
 
-def test_any_number_of_processes_gives_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    policy = point_reach.reaching_policy(noise=0.3)
+def test_any_number_of_processes_gives_the_same_result() -> None:
+    policy = point_reach.needle_reach_policy(noise=0.05)
     done: list[int] = []
-    alone = evaluate(policy, episodes=21, seed=2)
-    spread = evaluate(policy, episodes=21, seed=2, jobs=2, progress=done.append)
+    alone = evaluate(policy, episodes=9, seed=2)
+    spread = evaluate(policy, episodes=9, seed=2, jobs=2, progress=done.append)
     np.testing.assert_array_equal(alone.returns, spread.returns)
     np.testing.assert_array_equal(alone.steps_to_success, spread.steps_to_success)
     assert alone.as_dict() == spread.as_dict()
-    assert done[-1] == 21 and done == sorted(done)
+    assert done[-1] == 9 and done == sorted(done)
+    with Evaluator("needle-reach") as one, Evaluator("needle-reach", jobs=2) as two:
+        seeds = episode_seeds("train", 0, 4)
+        assert [e.total_reward for e in one.run(policy, seeds, random_share=0.5)] == [
+            e.total_reward for e in two.run(policy, seeds, random_share=0.5)
+        ]
+
+
+def test_needle_reach_is_solved_at_full_speed() -> None:
+    result = evaluate(point_reach.needle_reach_policy(), episodes=20)
+    assert result.success_rate == 1.0
+    assert -6.5 < result.return_mean < -4.5
 
 
 def test_the_json_of_an_evaluation() -> None:
@@ -137,21 +149,41 @@ def test_intervals_match_published_values() -> None:
     assert wilson_interval(0, 50)[1] == pytest.approx(0.0713476, abs=1e-6)
 
 
-def test_a_discrete_task_without_success() -> None:
-    result = evaluate(cartpole_policy(), episodes=5, seed=0)
-    assert result.return_mean > 100
+def test_a_task_without_success() -> None:
+    still = Policy(
+        "MountainCarContinuous-v0",
+        (Field("state", 2, "1"),),
+        (Field("force", 1, "1", -1, 1),),
+        Normalizer.identity(2),
+        (Layer(Dense([[0.0, 0.0]]), [0.0], "tanh"),),
+        trained_parameters=3,
+    )
+    result = evaluate(still, episodes=2)
+    assert result.return_mean == 0.0
     assert not result.reports_success
     assert result.as_dict()["success_rate"] is None
     assert result.as_dict()["success_ci95"] == [None, None]
 
 
+def test_discrete_actions_take_the_largest_output() -> None:
+    environment = gymnasium.make("CartPole-v1")
+    episodes = rollouts(policy_act(cartpole_policy(), environment, "CartPole-v1"), environment, range(5))
+    assert np.mean([episode.total_reward for episode in episodes]) > 100
+    chance = rollouts(with_random_actions(stand_still, environment, 1.0, 0), environment, range(5))
+    assert np.mean([episode.total_reward for episode in chance]) < 50
+    environment.close()
+
+
 def test_a_policy_that_does_not_fit_is_refused() -> None:
-    for jobs in (1, 2):
-        with pytest.raises(BadInputError, match=r"reads 10 numbers and gives 5, but .* observes 5 and takes 2") as caught:
-            evaluate(random_policy(), task=point_reach.TASK, episodes=2, jobs=jobs)
-        assert "\n" not in str(caught.value)
+    with pytest.raises(BadInputError, match="reads 10 numbers and gives 5, but PointReach-v0 observes 5 and takes 2") as caught:
+        evaluate(random_policy(), task=point_reach.TASK, episodes=2)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(BadInputError, match="reads 5 numbers and gives 2, but needle-reach observes 10 and takes 5"):
+        evaluate(point_reach.reaching_policy(), task="needle-reach", episodes=2, jobs=2)
     with pytest.raises(BadInputError, match="0 jobs"):
-        evaluate(random_policy(), task=point_reach.TASK, jobs=0)
+        evaluate(random_policy(), jobs=0)
+    with pytest.raises(BadInputError, match="unknown task 'no-such-task'"):
+        evaluate(random_policy(), task="no-such-task")
 
 
 def test_actions_that_no_policy_gives_are_refused() -> None:
@@ -174,11 +206,5 @@ def test_a_random_policy_stays_in_the_action_space() -> None:
             return super().step(action)
 
     seen: list[np.ndarray] = []
-    rollouts(random_act(Recorder(), 0), Recorder(), range(10))
+    rollouts(with_random_actions(stand_still, Recorder(), 1.0, 0), Recorder(), range(10))
     assert np.std(seen) == pytest.approx(2 / np.sqrt(12), abs=0.05)
-
-
-def test_a_copy_of_a_policy_for_another_task_says_so() -> None:
-    policy = dataclasses.replace(cartpole_policy(), task="Acrobot-v1")
-    with pytest.raises(BadInputError, match="the policy for Acrobot-v1 reads 4 numbers and gives 2, but Acrobot-v1 observes 6 and takes 3"):
-        evaluate(policy, episodes=1)
