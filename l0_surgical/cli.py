@@ -156,7 +156,7 @@ def _compress(
     """
 
     def run() -> None:
-        from l0_surgical.compression import Request, compress_to
+        from l0_surgical.compress_file import Request, compress_to
         from l0_surgical.terminal import ProgressBar, compression_table
 
         request = Request(rank, ranks, keep, confidence, episodes, seed, jobs)

@@ -111,11 +111,11 @@ class Cohort:
 
     def train_episode(self, episode: int) -> list[dict[str, float]]:
         """Plays one episode per member, then makes the episode's updates. Returns one row of figures per member."""
-        played = [self._play(index, episode) for index in range(len(self.members))]
+        played = self.play(episode)
         if len(self.failures) == len(self.members):
             return [{} for _ in self.members]
         self.learner.set_learning_rates(self._rate(episode))
-        figures = self._learn(episode)
+        figures = self.learn(episode)
         for index, cause in self.learner.diverged.items():
             self.failures.setdefault(index, f"episode {episode}, {cause}")
         rows = []
@@ -123,6 +123,10 @@ class Cohort:
             mine = {name: float(values[index]) for name, values in figures.items()}
             rows.append({} if index in self.failures or result is None else {**result, **mine, "dex_coefficient": self._dex(episode)})
         return rows
+
+    def play(self, episode: int) -> list[dict[str, float] | None]:
+        """One exploring episode per member into its replay buffer; None for members that have stopped."""
+        return [self._play(index, episode) for index in range(len(self.members))]
 
     def _play(self, index: int, episode: int) -> dict[str, float] | None:
         if index in self.failures:
@@ -142,7 +146,7 @@ class Cohort:
         self.replay.add(index, environment.episode())
         return {"train_return": played.total_reward, "train_success": float(bool(played.success))}
 
-    def _learn(self, episode: int) -> dict[str, np.ndarray]:
+    def learn(self, episode: int) -> dict[str, np.ndarray]:
         """`updates_per_episode` updates; returns each diagnostic's mean over them, `(members,)`."""
         ddpg, dex = self.config.ddpg, self._dex(episode)
         updates, size = ddpg.updates_per_episode, ddpg.batch_size

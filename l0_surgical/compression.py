@@ -20,7 +20,7 @@ from scipy.special import stdtrit
 
 from l0_surgical._reduction import LayerTrace, Method, reduce_layers, trace
 from l0_surgical.errors import BadInputError
-from l0_surgical.evaluation import Episode, Evaluation, Evaluator, Stream, episode_seeds
+from l0_surgical.evaluation import Episode, Evaluation, Evaluator, Stream, episode_seeds, mean_interval
 from l0_surgical.low_rank import fold, layer_shapes, paper_parameters, size_decrease_percent
 from l0_surgical.policy_file import Policy, policy_bytes
 from l0_surgical.simplify import remove_dead_units, simplify, smallest_representation
@@ -81,6 +81,20 @@ def rank_sweep(
     return rows
 
 
+def lowest_rank(
+    policy: Policy, ranks: Sequence[int], keep: float, confidence: float, episodes: int, seed: int, jobs: int = 1
+) -> int | None:
+    """The lowest of `ranks` at which the policy folded to it provably keeps the fraction `keep` of its return; None if there is none.
+
+    Raises:
+        BadInputError: as for `compress`.
+    """
+    _check_keep(keep, confidence)
+    with Evaluator(policy.task, jobs) as evaluator:
+        judge = _judge(evaluator, policy, episode_seeds("validation", seed, episodes), keep, confidence)
+        return next((rank for rank in sorted(ranks) if judge.judge(fold(policy, rank))["accepted"]), None)
+
+
 def kept_fraction(candidate: np.ndarray, original: np.ndarray, random: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
     """The kept fraction and its one-sided lower confidence bound, from the returns (E,) of paired episodes.
 
@@ -128,6 +142,7 @@ class _Judge:
             "parameters": policy.numbers,
             "bytes": policy.nbytes,
             "return_mean": float(returns[0].mean()),
+            "return_ci95": mean_interval(returns[0]),
             "success_rate": succeeded / len(episodes) if reported else None,
             "kept_fraction": fraction,
             "kept_lower_bound": bound,
@@ -212,10 +227,7 @@ def compress(
     Raises:
         BadInputError: keep outside (0, 1], confidence outside [0.5, 1), a policy that does not fit the task or is no better than random.
     """
-    if not 0 < keep <= 1:
-        raise BadInputError(f"cannot keep the fraction {keep} of the return; give one above 0 and at most 1, for example 0.99")
-    if not 0.5 <= confidence < 1:
-        raise BadInputError(f"the confidence {confidence} is out of range; give one from 0.5 to below 1, for example 0.95")
+    _check_keep(keep, confidence)
     seeds = episode_seeds("validation", seed, 2 * episodes)
     exact = simplify(policy)
     with Evaluator(task or policy.task, jobs) as evaluator:
@@ -248,6 +260,13 @@ def compress(
     }
     provenance = {**policy.provenance, "compression": {**settings, "chosen": chosen}}
     return dataclasses.replace(result, provenance=provenance, evaluation={}), report
+
+
+def _check_keep(keep: float, confidence: float) -> None:
+    if not 0 < keep <= 1:
+        raise BadInputError(f"cannot keep the fraction {keep} of the return; give one above 0 and at most 1, for example 0.99")
+    if not 0.5 <= confidence < 1:
+        raise BadInputError(f"the confidence {confidence} is out of range; give one from 0.5 to below 1, for example 0.95")
 
 
 def _judge(evaluator: Evaluator, policy: Policy, seeds: list[int], keep: float, confidence: float) -> _Judge:

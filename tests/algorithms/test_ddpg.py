@@ -40,7 +40,7 @@ def test_the_critic_learns_the_closed_form_value(terminated: bool, value: float)
     data = dataclasses.replace(data, next_states=data.states, actions=agent.actor(data.states).detach())
     for _ in range(600):
         agent.update(data, dex_coefficient=0.0)
-    np.testing.assert_allclose(q_of(agent, data), value, atol=0.05)
+    np.testing.assert_allclose(q_of(agent, data), value, atol=0.15)
 
 
 def test_the_losses_are_equations_3_14_and_3_15():

@@ -1,0 +1,111 @@
+"""The `compress` command: from one policy file to a smaller one, with the evidence."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from l0_surgical.compression import compress, lowest_rank, rank_sweep
+from l0_surgical.errors import BadInputError
+from l0_surgical.evaluation import evaluate
+from l0_surgical.low_rank import fold, size_decrease_percent
+from l0_surgical.policy_file import Policy, find_policy, load_policy, save_policy
+
+Progress = Callable[[str, int, int], None]
+DEFAULT_KEEP = 0.99
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the caller asked for; the flags of the command."""
+
+    rank: int | None
+    ranks: str | None
+    keep: float | None
+    confidence: float
+    episodes: int
+    seed: int
+    jobs: int
+
+
+def compress_to(source: str, out: Path, request: Request, progress: Progress) -> dict[str, Any]:
+    """Compresses the policy `source` into the file `out` and evaluates the result on unseen episodes.
+
+    Returns:
+        The JSON of the command: `sweep` (one row per candidate) and `chosen`.
+
+    Raises:
+        BadInputError: flags that exclude each other or make no sense, or a file that cannot be read or written.
+    """
+    if request.rank is not None and (request.ranks is not None or request.keep is not None):
+        raise BadInputError("--rank excludes --ranks and --keep; give one of them")
+    policy = load_policy(find_policy(source))
+    if request.rank is not None or request.ranks is not None:
+        compressed, report = _one_rank(policy, request, progress)
+    else:
+        compressed, report = _by_evidence(policy, request, progress)
+    result = evaluate(
+        compressed,
+        episodes=request.episodes,
+        seed=request.seed,
+        jobs=request.jobs,
+        progress=lambda n: progress("evaluating on unseen episodes", n, request.episodes),
+    ).as_dict()
+    save_policy(dataclasses.replace(compressed, evaluation={**result, "stream": "test", "seed": request.seed}), out)
+    test = {key: result[key] for key in ("return_mean", "return_ci95", "success_rate")}
+    return {"sweep": report["sweep"], "chosen": {**report["chosen"], "file": str(out), "test": test}}
+
+
+def parse_ranks(text: str) -> list[int]:
+    """`A:B` or `A:B:STEP`, B included.
+
+    Raises:
+        BadInputError: another form, a rank below 1, or no rank at all.
+    """
+    try:
+        first, last, *step = (int(part) for part in text.split(":"))
+        ranks = list(range(first, last + 1, *step))
+        valid = len(step) <= 1 and first >= 1 and bool(ranks)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise BadInputError(f"--ranks {text}: give A:B or A:B:STEP with 1 <= A <= B and STEP >= 1, e.g. 5:60:5")
+    return ranks
+
+
+def _one_rank(policy: Policy, request: Request, progress: Progress) -> tuple[Policy, dict[str, Any]]:
+    ranks = [request.rank] if request.rank is not None else parse_ranks(str(request.ranks))
+    rows = rank_sweep(
+        policy, ranks, request.episodes, request.seed, request.jobs, progress=lambda n: progress("rank sweep", n, len(ranks))
+    )
+    chosen = rows[-1]
+    if request.ranks is not None:
+        keep = request.keep if request.keep is not None else DEFAULT_KEEP
+        lowest = lowest_rank(policy, ranks, keep, request.confidence, request.episodes, request.seed, request.jobs)
+        if lowest is None:
+            raise BadInputError(f"no rank in {request.ranks} keeps {keep:g} of the return; give higher ranks or a lower --keep")
+        chosen = rows[ranks.index(lowest)]
+    folded = fold(policy, chosen["rank"])
+    provenance = {**policy.provenance, "compression": {"rank": chosen["rank"]}}
+    report = {"sweep": rows, "chosen": {**chosen, "label": f"rank {chosen['rank']}"}}
+    return dataclasses.replace(folded, provenance=provenance, evaluation={}), report
+
+
+def _by_evidence(policy: Policy, request: Request, progress: Progress) -> tuple[Policy, dict[str, Any]]:
+    tried = 0
+
+    def tell(line: str) -> None:
+        nonlocal tried
+        tried += 1
+        progress("candidates", tried, 0)
+
+    keep = request.keep if request.keep is not None else DEFAULT_KEEP
+    compressed, report = compress(policy, keep, request.confidence, request.episodes, request.seed, request.jobs, tell)
+
+    def row(figures: dict[str, Any]) -> dict[str, Any]:
+        smaller = size_decrease_percent(figures["parameters"], policy.trained_parameters)
+        return {"rank": None, "parameters_paper": None, "size_decrease_percent": smaller, **figures}
+
+    chosen = {**row(report["chosen"]), "label": report["chosen"]["method"]}
+    return compressed, {"sweep": [row(candidate) for candidate in report["candidates"]], "chosen": chosen}
