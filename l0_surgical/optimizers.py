@@ -18,7 +18,7 @@ _JIT = {"fastmath": True, "error_model": "numpy", "cache": True}
 
 @dataclass
 class ParameterGroup:
-    """Parameters `(members, ...)` that share a learning rate."""
+    """Parameters `(members, ...)` that share a learning rate, and their first and second moments."""
 
     parameters: Sequence[Tensor]
     learning_rate: float
@@ -26,6 +26,8 @@ class ParameterGroup:
 
     def __post_init__(self) -> None:
         self.moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in self.parameters]
+        tensors = [(p.detach(), *m) for p, m in zip(self.parameters, self.moments, strict=True)]
+        self.rows = [tuple(_rows(t) for t in triple) if triple[0].device.type == "cpu" else None for triple in tensors]
 
 
 class MemberAdam:
@@ -57,17 +59,15 @@ class MemberAdam:
         self.steps += 1
         first, second = self.betas
         root = float(np.sqrt(1 - second**self.steps))
+        active = np.ones(self.groups[0].parameters[0].shape[0], np.bool_)
+        active[list(frozen)] = False
         for group in self.groups:
             rate = group.learning_rate * root / (1 - first**self.steps)
-            for parameter, moments in zip(group.parameters, group.moments, strict=True):
-                tensors = (parameter, parameter.grad, *moments)
-                if parameter.device.type == "cpu":
-                    active = np.ones(parameter.shape[0], np.bool_)
-                    active[list(frozen)] = False
-                    rows = (t.detach().contiguous().numpy().reshape(t.shape[0], -1) for t in tensors)
-                    _step(*rows, active, rate, first, second, self.epsilon * root)
+            for parameter, moments, rows in zip(group.parameters, group.moments, group.rows, strict=True):
+                if rows is not None:
+                    _step(_rows(parameter.grad.contiguous()), *rows, active, rate, first, second, self.epsilon * root)
                 else:
-                    _step_tensors(*tensors, frozen, rate, first, second, self.epsilon * root)
+                    _step_tensors(parameter, parameter.grad, *moments, frozen, rate, first, second, self.epsilon * root)
 
     def state_dict(self) -> dict:
         """Moments and step count, for a checkpoint (learning rates are the caller's)."""
@@ -80,6 +80,10 @@ class MemberAdam:
             for pair in group.moments:
                 for tensor, value in zip(pair, next(saved), strict=True):
                     tensor.copy_(value)
+
+
+def _rows(tensor: Tensor) -> np.ndarray:
+    return tensor.numpy().reshape(tensor.shape[0], -1)
 
 
 def _step_tensors(  # same formula as _step, for devices that numba does not reach
@@ -120,7 +124,7 @@ def _descend(parameter, first_moment, second_moment, rate, epsilon):
 
 
 @numba.njit(parallel=True, **_JIT)
-def _step(parameter, gradient, first_moment, second_moment, active, rate, first, second, epsilon):
+def _step(gradient, parameter, first_moment, second_moment, active, rate, first, second, epsilon):
     members, count = parameter.shape
     chunks = (count + _CHUNK - 1) // _CHUNK
     rate, first, second, epsilon = np.float32(rate), np.float32(first), np.float32(second), np.float32(epsilon)

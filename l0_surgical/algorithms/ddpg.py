@@ -73,32 +73,36 @@ class DDPG:
         Returns:
             Per-member diagnostics `(members,)`: actor_loss, critic_loss, q, actor_penalty, critic_penalty.
         """
-        size = batch.states.shape[1]
         self.actor_sparsifier.step(self.updates)
         self.critic_sparsifier.step(self.updates)
         with parametrize.cached():
-            target = self._target(batch, dex_coefficient)
-            q = self.critic.value(torch.cat([batch.states, batch.actions], dim=2))
-            critic_loss = (q - target).square().mean(1)  # (3.15)
-            critic_penalty = self.critic_sparsifier.penalty()
-
-            actions = self.actor(batch.states)
-            objective = self.critic.value(torch.cat([batch.states, actions], dim=2))
-            if dex_coefficient > 0:
-                objective = objective - dex_coefficient * torch.linalg.vector_norm(actions - batch.expert_actions, dim=2)  # (3.14)
-            actor_loss = -objective.mean(1)
-            if self.config.action_penalty:
-                actor_loss = actor_loss + self.config.action_penalty * actions.square().mean((1, 2))
-            actor_penalty = self.actor_sparsifier.penalty()
-
-            critic_total = critic_loss + critic_penalty / size
-            actor_total = actor_loss + actor_penalty / size
-            self._check(critic_total.detach(), actor_total.detach())
-            self._minimize(critic_total, self.critic_optimizer)
-            self._minimize(actor_total, self.actor_optimizer)
-            self.actor_target.average_towards(self.actor, [layer.weight for layer in self.actor.layers], self.config.target_rate)
-            self.critic_target.average_towards(self.critic, [layer.weight for layer in self.critic.layers], self.config.target_rate)
+            figures = self._update(batch, dex_coefficient)
         self.updates += 1
+        return figures
+
+    def _update(self, batch: UpdateBatch, dex_coefficient: float) -> dict[str, Tensor]:
+        size = batch.states.shape[1]
+        target = self._target(batch, dex_coefficient)
+        q = self.critic.value(torch.cat([batch.states, batch.actions], dim=2))
+        critic_loss = (q - target).square().mean(1)  # (3.15)
+        critic_penalty = self.critic_sparsifier.penalty()
+
+        actions = self.actor(batch.states)
+        objective = self.critic.value(torch.cat([batch.states, actions], dim=2))
+        if dex_coefficient > 0:
+            objective = objective - dex_coefficient * torch.linalg.vector_norm(actions - batch.expert_actions, dim=2)  # (3.14)
+        actor_loss = -objective.mean(1)
+        if self.config.action_penalty:
+            actor_loss = actor_loss + self.config.action_penalty * actions.square().mean((1, 2))
+        actor_penalty = self.actor_sparsifier.penalty()
+
+        critic_total = critic_loss + critic_penalty / size
+        actor_total = actor_loss + actor_penalty / size
+        self._check(critic_total.detach(), actor_total.detach())
+        self._minimize(critic_total, self.critic_optimizer)
+        self._minimize(actor_total, self.actor_optimizer)
+        self.actor_target.average_towards(self.actor, [layer.weight for layer in self.actor.layers], self.config.target_rate)
+        self.critic_target.average_towards(self.critic, [layer.weight for layer in self.critic.layers], self.config.target_rate)
         return {
             "actor_loss": actor_loss.detach(),
             "critic_loss": critic_loss.detach(),

@@ -4,11 +4,11 @@ Written as separate tensor operations the gate costs more than the matrix produc
 With x the logistic noise, a = log_alpha, q = sigmoid((x + a) / beta) and p = sigmoid(a - beta log(-gamma / zeta)):
     z = clip(q (zeta - gamma) + gamma, 0, 1),    w_hat = z w,    expected open gates = sum p,
     dz/da = q (1 - q) (zeta - gamma) / beta where 0 < z < 1, else 0;    dp/da = p (1 - p).
-The backward pass computes q and p again: that is cheaper than to write and read them.
 """
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numba
@@ -36,42 +36,64 @@ class Distribution(NamedTuple):
         return self.temperature * math.log(-self.low / self.high)
 
 
-class GatedWeight(torch.autograd.Function):
-    """`(weight, log_alpha) -> (w_hat, expected open gates (members,))`; weight and log_alpha are `(members, out, in)`.
+class GatedWeights(torch.autograd.Function):
+    """All weights of a network at once: `(log_alpha, weights) -> (expected open gates (members,), w_hat of each weight)`.
 
-    `offsets` (members,) says where in the noise table each member's noise for this weight starts.
+    `log_alpha` is `(members, number of weights)`, each weight `(members, out, in)`, in the same order. `offsets` (members,) says
+    where in the noise table each member's noise starts.
     """
 
     @staticmethod
-    def forward(ctx, weight: Tensor, log_alpha: Tensor, offsets: np.ndarray, distribution: Distribution) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(weight, log_alpha)
+    def forward(ctx, log_alpha: Tensor, offsets: np.ndarray, distribution: Distribution, *weights: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(log_alpha, *weights)
         ctx.constants = (offsets, distribution)
-        if weight.device.type != "cpu":
+        if log_alpha.device.type != "cpu":
             q, p = _sigmoids(log_alpha, offsets, distribution)
             gate = (q * (distribution.high - distribution.low) + distribution.low).clamp(0, 1)
-            return weight * gate, p.sum((1, 2))
-        gated, members = torch.empty_like(weight), weight.shape[0]
-        open_gates = np.empty((members, -(-weight[0].numel() // _CHUNK)), np.float32)
-        table = noise_table(weight.device).numpy()
-        _forward(_rows(weight), _rows(log_alpha), table, offsets, _rows(gated), open_gates, *distribution, distribution.shift)
-        return gated, torch.from_numpy(open_gates.sum(1))
+            parts = gate.split([weight[0].numel() for weight in weights], dim=1)
+            return p.sum(1), *(weight * part.view_as(weight) for weight, part in zip(weights, parts, strict=True))
+        alphas, table, first, total = log_alpha.detach().numpy(), noise_table(log_alpha.device).numpy(), 0, 0.0
+        gated = [torch.empty_like(weight) for weight in weights]
+        ctx.stretched, ctx.probability = torch.empty_like(log_alpha), torch.empty_like(log_alpha)
+        kept = ctx.stretched.numpy(), ctx.probability.numpy()
+        for weight, result in zip(weights, gated, strict=True):
+            open_gates = np.empty((weight.shape[0], -(-weight[0].numel() // _CHUNK)), np.float32)
+            _forward(_rows(weight), alphas, first, table, offsets, _rows(result), *kept, open_gates, *distribution, distribution.shift)
+            total += open_gates.sum(1)
+            first += weight[0].numel()
+        return torch.from_numpy(total), *gated
 
     @staticmethod
-    def backward(ctx, gradient: Tensor, open_gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weight, log_alpha = ctx.saved_tensors
+    def backward(ctx, open_gradient: Tensor, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        log_alpha, *weights = ctx.saved_tensors
         offsets, distribution = ctx.constants
-        if weight.device.type != "cpu":
-            q, p = _sigmoids(log_alpha, offsets, distribution)
-            span = distribution.high - distribution.low
-            stretched = q * span + distribution.low
-            slope = q * (1 - q) * (span / distribution.temperature) * ((stretched > 0) & (stretched < 1))
-            alpha_gradient = gradient * weight * slope + open_gradient[:, None, None] * p * (1 - p)
-            return gradient * stretched.clamp(0, 1), alpha_gradient, None, None
-        weight_gradient, alpha_gradient = torch.empty_like(weight), torch.empty_like(weight)
-        rows = (_rows(t) for t in (weight, log_alpha, gradient.contiguous(), weight_gradient, alpha_gradient))
-        table, pull = noise_table(weight.device).numpy(), open_gradient.contiguous().numpy()
-        _backward(*rows, table, offsets, pull, *distribution, distribution.shift)
-        return weight_gradient, alpha_gradient, None, None
+        if log_alpha.device.type != "cpu":
+            return _backward_tensors(log_alpha, weights, offsets, distribution, open_gradient, gradients)
+        alpha_gradient, weight_gradients, first = torch.empty_like(log_alpha), [torch.empty_like(weight) for weight in weights], 0
+        kept = ctx.stretched.numpy(), ctx.probability.numpy(), alpha_gradient.numpy()
+        pull = open_gradient.contiguous().numpy()
+        for weight, gradient, result in zip(weights, gradients, weight_gradients, strict=True):
+            _backward(_rows(weight), first, _rows(gradient.contiguous()), _rows(result), *kept, pull, *distribution)
+            first += weight[0].numel()
+        return alpha_gradient, None, None, *weight_gradients
+
+
+def _backward_tensors(
+    log_alpha: Tensor,
+    weights: Sequence[Tensor],
+    offsets: np.ndarray,
+    distribution: Distribution,
+    open_gradient: Tensor,
+    gradients: Sequence[Tensor],
+) -> tuple[Tensor | None, ...]:
+    q, p = _sigmoids(log_alpha, offsets, distribution)
+    span = distribution.high - distribution.low
+    stretched = q * span + distribution.low
+    slope = q * (1 - q) * (span / distribution.temperature) * ((stretched > 0) & (stretched < 1))
+    weight, gradient = (torch.cat([t.flatten(1) for t in tensors], dim=1) for tensors in (weights, gradients))
+    alpha_gradient = gradient * weight * slope + open_gradient[:, None] * p * (1 - p)
+    parts = (gradient * stretched.clamp(0, 1)).split([w[0].numel() for w in weights], dim=1)
+    return alpha_gradient, None, None, *(part.view_as(w) for part, w in zip(parts, weights, strict=True))
 
 
 @functools.lru_cache(maxsize=2)
@@ -86,8 +108,8 @@ def _rows(tensor: Tensor) -> np.ndarray:
 
 
 def _sigmoids(log_alpha: Tensor, offsets: np.ndarray, distribution: Distribution) -> tuple[Tensor, Tensor]:
-    table, count = noise_table(log_alpha.device), log_alpha[0].numel()
-    noise = torch.stack([table[o : o + count] for o in offsets.tolist()]).view_as(log_alpha)
+    table, count = noise_table(log_alpha.device), log_alpha.shape[1]
+    noise = torch.stack([table[o : o + count] for o in offsets.tolist()])
     return torch.sigmoid((noise + log_alpha) / distribution.temperature), torch.sigmoid(log_alpha - distribution.shift)
 
 
@@ -97,10 +119,9 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 
 @numba.njit(inline="always", **_JIT)
 def _exp(x):
-    """exp(x) = exp(x / 64)^64 with a Taylor polynomial, |x| <= 30: plain arithmetic, so the loop vectorises (relative error < 1e-5)."""
+    """exp(x) = exp(x / 64)^64 with a Taylor polynomial, |x| <= 30: plain arithmetic, so the loop vectorises (sigmoid to 1e-6)."""
     y = min(max(x, np.float32(-30)), np.float32(30)) * np.float32(1 / 64)
-    e = _ONE + y * np.float32(1 / 6)
-    e = _ONE + y * np.float32(1 / 5) * e
+    e = _ONE + y * np.float32(1 / 5)
     e = _ONE + y * np.float32(1 / 4) * e
     e = _ONE + y * np.float32(1 / 3) * e
     e = _ONE + y * np.float32(1 / 2) * e
@@ -141,30 +162,30 @@ def _alpha_gradient(weight, s, p, gradient, low, inverse_span, scale, pull, resu
 
 
 @numba.njit(parallel=True, **_JIT)
-def _forward(weight, log_alpha, table, offsets, gated, open_gates, temperature, low, high, shift):
+def _forward(weight, log_alpha, first, table, offsets, gated, stretched, probability, open_gates, temperature, low, high, shift):
     members, count = weight.shape
     chunks = open_gates.shape[1]
     inverse, low, span, shift = np.float32(1 / temperature), np.float32(low), np.float32(high - low), np.float32(shift)
     for job in numba.prange(members * chunks):
         member, start = job // chunks, (job % chunks) * _CHUNK
         part = slice(start, min(count, start + _CHUNK))
-        noise = table[offsets[member] + start : offsets[member] + part.stop]
-        p, s = np.empty(part.stop - start, np.float32), np.empty(part.stop - start, np.float32)
-        open_gates[member, job % chunks] = _gate_and_probability(log_alpha[member, part], noise, inverse, low, span, shift, s, p)
+        columns = slice(first + start, first + part.stop)
+        noise = table[offsets[member] + columns.start : offsets[member] + columns.stop]
+        s, p = stretched[member, columns], probability[member, columns]
+        open_gates[member, job % chunks] = _gate_and_probability(log_alpha[member, columns], noise, inverse, low, span, shift, s, p)
         _multiply_gate(weight[member, part], s, gated[member, part])
 
 
 @numba.njit(parallel=True, **_JIT)
-def _backward(weight, log_alpha, gradient, weight_gradient, alpha_gradient, table, offsets, pull, temperature, low, high, shift):
+def _backward(weight, first, gradient, weight_gradient, stretched, probability, alpha_gradient, pull, temperature, low, high):
     members, count = weight.shape
     chunks = (count + _CHUNK - 1) // _CHUNK
-    inverse, low, span, shift = np.float32(1 / temperature), np.float32(low), np.float32(high - low), np.float32(shift)
+    inverse, low, span = np.float32(1 / temperature), np.float32(low), np.float32(high - low)
     for job in numba.prange(members * chunks):
         member, start = job // chunks, (job % chunks) * _CHUNK
         part = slice(start, min(count, start + _CHUNK))
-        noise = table[offsets[member] + start : offsets[member] + part.stop]
-        p, s = np.empty(part.stop - start, np.float32), np.empty(part.stop - start, np.float32)
-        _gate_and_probability(log_alpha[member, part], noise, inverse, low, span, shift, s, p)
+        columns = slice(first + start, first + part.stop)
+        s, p = stretched[member, columns], probability[member, columns]
         _multiply_gate(gradient[member, part], s, weight_gradient[member, part])
         arrays = (weight[member, part], s, p, gradient[member, part])
-        _alpha_gradient(*arrays, low, _ONE / span, span * inverse, pull[member], alpha_gradient[member, part])
+        _alpha_gradient(*arrays, low, _ONE / span, span * inverse, pull[member], alpha_gradient[member, columns])

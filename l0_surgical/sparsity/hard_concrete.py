@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from l0_surgical.sparsity.base import LayeredNetwork
-from l0_surgical.sparsity.gate_kernels import NOISE_TABLE_SIZE, Distribution, GatedWeight
+from l0_surgical.sparsity.gate_kernels import NOISE_TABLE_SIZE, Distribution, GatedWeights
 from l0_surgical.sparsity.report import LayerReport, layer_sparsity, report_layers
 
 
@@ -41,38 +41,55 @@ class GateSettings:
     evaluation: Literal["sampled", "deterministic"]
 
 
-class HardConcreteGate(nn.Module):
-    """The parametrisation of one weight `(members, out, in)`.
+class Gates(nn.Module):
+    """The gates of all weights of a network.
 
     Attributes:
-        offsets: `(members,)` where this update's noise starts in the noise table, or None for z_hat.
-        expected_open: `(members,)` the expected number of non-zero gates (4.4), renewed whenever the weight is.
+        log_alpha: `(members, number of weights)`, the layers' weights one after the other.
+        current: the gated weights of this update, one `(members, out, in)` per layer; None before the first update.
+        expected_open: `(members,)` the expected number of non-zero gates (4.4), renewed with `current`.
     """
 
-    def __init__(self, weight: Tensor, settings: GateSettings) -> None:
+    def __init__(self, weights: Sequence[Tensor], settings: GateSettings) -> None:
         super().__init__()
-        self.settings = settings
-        self.log_alpha = nn.Parameter(torch.full_like(weight, settings.initial_log_alpha))
         self.distribution = Distribution(settings.temperature, settings.stretch_low, settings.stretch_high)
-        self.offsets: np.ndarray | None = None
+        self._shapes = [tuple(weight.shape[1:]) for weight in weights]
+        self._counts = [weight[0].numel() for weight in weights]
+        shape, device = (weights[0].shape[0], sum(self._counts)), weights[0].device
+        self.log_alpha = nn.Parameter(torch.full(shape, settings.initial_log_alpha, device=device))
+        self.current: tuple[Tensor, ...] | None = None
+
+    def draw(self, weights: Sequence[Tensor], offsets: np.ndarray) -> None:
+        """Gates `weights` with the noise that starts at `offsets` (members,) of the noise table."""
+        self.expected_open, *current = GatedWeights.apply(self.log_alpha, offsets, self.distribution, *weights)
+        self.current = tuple(current)
+
+    def deterministic(self) -> list[Tensor]:
+        """z_hat = clip(sigmoid(log_alpha) (zeta - gamma) + gamma, 0, 1) (4.3), one `(members, out, in)` per layer."""
+        return self._by_layer(self._stretch(torch.sigmoid(self.log_alpha)))
+
+    def sampled(self, noise: Tensor) -> list[Tensor]:
+        """z of (4.1, 4.2) for logistic noise log u - log(1 - u) of the shape of `log_alpha`."""
+        return self._by_layer(self._stretch(torch.sigmoid((noise + self.log_alpha) / self.distribution.temperature)))
+
+    def _stretch(self, sigmoid: Tensor) -> Tensor:
+        return (sigmoid * (self.distribution.high - self.distribution.low) + self.distribution.low).clamp(0, 1)
+
+    def _by_layer(self, values: Tensor) -> list[Tensor]:
+        parts = values.split(self._counts, dim=1)
+        return [part.reshape(-1, *shape) for part, shape in zip(parts, self._shapes, strict=True)]
+
+
+class LayerGate(nn.Module):
+    """The parametrisation of one layer's weight: w_hat of the current update, or with z_hat before the first."""
+
+    def __init__(self, gates: Gates, index: int) -> None:
+        super().__init__()
+        self._gates, self._index = (gates,), index  # a tuple, because the gates are a module of the network and not of each layer
 
     def forward(self, weight: Tensor) -> Tensor:
-        if self.offsets is None:
-            self.expected_open = torch.sigmoid(self.log_alpha - self.distribution.shift).sum((1, 2))
-            return weight * self.deterministic_gate()
-        gated, self.expected_open = GatedWeight.apply(weight, self.log_alpha, self.offsets, self.distribution)
-        return gated
-
-    def deterministic_gate(self) -> Tensor:
-        """z_hat = clip(sigmoid(log_alpha) (zeta - gamma) + gamma, 0, 1) (4.3)."""
-        low, high = self.settings.stretch_low, self.settings.stretch_high
-        return (torch.sigmoid(self.log_alpha) * (high - low) + low).clamp(0, 1)
-
-    def sampled_gate(self, noise: Tensor) -> Tensor:
-        """z of (4.1, 4.2) for given logistic noise log u - log(1 - u)."""
-        s = self.settings
-        stretched = torch.sigmoid((noise + self.log_alpha) / s.temperature) * (s.stretch_high - s.stretch_low) + s.stretch_low
-        return stretched.clamp(0, 1)
+        (gates,) = self._gates
+        return weight * gates.deterministic()[self._index] if gates.current is None else gates.current[self._index]
 
 
 class HardConcrete:
@@ -104,59 +121,48 @@ class HardConcrete:
         self._factor = self._schedule(0)
 
     def attach(self, network: LayeredNetwork) -> None:
-        """Registers a gate on every layer's weight."""
-        self._gates: list[HardConcreteGate] = []
+        """Registers the gates on the network and parametrises every layer's weight with them."""
         self._layers = list(network.layers)
-        for layer in self._layers:
-            gate = HardConcreteGate(layer.weight.detach(), self.settings)
-            parametrize.register_parametrization(layer, "weight", gate)
-            self._gates.append(gate)
-        self._weights = sum(gate.log_alpha[0].numel() for gate in self._gates)
-        self._coefficients = self._coefficients.to(self._gates[0].log_alpha.device)
+        self._gates = Gates([layer.weight.detach() for layer in self._layers], self.settings)
+        network.add_module("gates", self._gates)
+        for index, layer in enumerate(self._layers):
+            parametrize.register_parametrization(layer, "weight", LayerGate(self._gates, index))
+        self._originals = [layer.parametrizations.weight.original for layer in self._layers]
+        self._coefficients = self._coefficients.to(self._gates.log_alpha.device)
         self._initial = layer_sparsity(self.finalize())
 
     def penalty(self) -> Tensor:
-        """`(members,)` lambda_c times the expected number of open gates, times the schedule's factor."""
-        if self._factor == 0:
-            return torch.zeros_like(self._coefficients)
-        expected_open = []
-        for layer, gate in zip(self._layers, self._gates, strict=True):
-            _ = layer.weight  # renews gate.expected_open; costs nothing within parametrize.cached()
-            expected_open.append(gate.expected_open)
-        return self._coefficients * self._factor * torch.stack(expected_open).sum(0)
+        """`(members,)` lambda_c times the expected number of open gates, times the schedule's factor; valid after `step`."""
+        return self._coefficients * self._factor * self._gates.expected_open
 
     def step(self, update: int) -> None:
-        """Sets the schedule and fresh noise for update number `update` (a function of member seed and update alone)."""
+        """Sets the schedule and gates the weights with fresh noise (a function of member seed and update number alone).
+
+        Until the next call every access to a layer's weight gives these same gated weights.
+        """
         self._factor = self._schedule(update)
-        offsets = (_hash(self._keys, update) % np.uint64(NOISE_TABLE_SIZE - self._weights)).astype(np.int64)
-        for gate in self._gates:
-            gate.offsets = offsets
-            offsets = offsets + gate.log_alpha[0].numel()
+        offsets = _hash(self._keys, update) % np.uint64(NOISE_TABLE_SIZE - self._gates.log_alpha.shape[1])
+        self._gates.draw(self._originals, offsets.astype(np.int64))
 
     def parameter_groups(self) -> list[dict]:
         """log alpha with a learning rate of its own."""
-        return [{"params": [gate.log_alpha for gate in self._gates], "lr": self.settings.learning_rate}]
+        return [{"params": [self._gates.log_alpha], "lr": self.settings.learning_rate}]
 
     @torch.no_grad()
     def finalize(self) -> list[Tensor]:
         """z w with the one map that is evaluated and deployed: `deterministic` or, drawn with the gate seed, `sampled`."""
-        weights = [layer.parametrizations.weight.original for layer in self._layers]
-        if self.settings.evaluation == "deterministic":
-            return [weight * gate.deterministic_gate() for weight, gate in zip(weights, self._gates, strict=True)]
-        noise = self._frozen_noise()
-        return [weight * gate.sampled_gate(n) for weight, gate, n in zip(weights, self._gates, noise, strict=True)]
+        sampled = self.settings.evaluation == "sampled"
+        gates = self._gates.sampled(self._frozen_noise()) if sampled else self._gates.deterministic()
+        return [weight * gate for weight, gate in zip(self._originals, gates, strict=True)]
 
     def report(self) -> list[LayerReport]:
         """Zeros of the finalized weights, beside those at initialisation."""
         return report_layers(self.finalize(), self._initial)
 
-    def _frozen_noise(self) -> list[Tensor]:
-        generators = [torch.Generator().manual_seed(seed) for seed in self._gate_seeds]
-        noise = []
-        for gate in self._gates:
-            uniform = torch.stack([torch.rand(gate.log_alpha.shape[1:], generator=generator) for generator in generators])
-            noise.append(torch.logit(uniform, eps=1e-6).to(gate.log_alpha.device))
-        return noise
+    def _frozen_noise(self) -> Tensor:
+        count, device = self._gates.log_alpha.shape[1], self._gates.log_alpha.device
+        uniform = [torch.rand(count, generator=torch.Generator().manual_seed(seed)) for seed in self._gate_seeds]
+        return torch.logit(torch.stack(uniform), eps=1e-6).to(device)
 
 
 def _hash(keys: np.ndarray, counter: int) -> np.ndarray:
