@@ -18,7 +18,7 @@ import torch
 
 from l0_surgical import __version__
 from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch, linear_schedule
-from l0_surgical.config import MemberSpec, SparsityConfig, TrainingConfig, as_dict
+from l0_surgical.config import DDPGConfig, MemberSpec, SparsityConfig, TrainingConfig, as_dict
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import Evaluation, episode_seeds, policy_act, rollouts
 from l0_surgical.networks import to_policy_layers
@@ -68,23 +68,31 @@ def make_problem(config: TrainingConfig, task: Task, demonstrations_path: Path, 
         progress("collecting demonstrations")
         demonstrations = collect_demonstrations(recorder, task, config.demonstration_episodes, config.demonstration_seed)
         demonstrations.save(demonstrations_path)
-    floor, clip = config.ddpg.observation_scale_floor, config.ddpg.observation_clip
-    scale = np.maximum(demonstrations.states.std(axis=0), floor)
-    normalizer = Normalizer(demonstrations.states.mean(axis=0).astype(np.float32), scale.astype(np.float32), clip)
-    return Problem(task, recorder, demonstrations, normalizer)
+    return Problem(task, recorder, demonstrations, fit_normalizer(demonstrations, config.ddpg))
+
+
+def fit_normalizer(demonstrations: Demonstrations, ddpg: DDPGConfig) -> Normalizer:
+    """Mean and standard deviation (at least the floor) of the expert's states, half of them with goals achieved in hindsight."""
+    observations = demonstrations.states[:, : -demonstrations.achieved_goals.shape[1]]
+    hindsight = np.concatenate([observations, demonstrations.achieved_goals], axis=1)
+    states = np.concatenate([demonstrations.states, hindsight]).astype(np.float64)
+    scale = np.maximum(states.std(axis=0), ddpg.observation_scale_floor)
+    return Normalizer(states.mean(axis=0).astype(np.float32), scale.astype(np.float32), ddpg.observation_clip)
 
 
 def collect_demonstrations(recorder: Recorder, task: Task, episodes: int, seed: int) -> Demonstrations:
     """Plays the task's expert for `episodes` episodes and keeps every transition."""
-    played, states, actions = [], [], []
+    played, states, actions, achieved = [], [], [], []
     for episode_seed in episode_seeds("train", seed, episodes):
         played += rollouts(lambda _: task.expert(recorder, recorder.last_observation), recorder, [episode_seed])
         episode = recorder.episode()
         goals = np.broadcast_to(episode.desired_goal, (episode.length, len(episode.desired_goal)))
         states.append(np.concatenate([episode.observations[:-1], goals], axis=1))
         actions.append(episode.actions)
+        achieved.append(episode.achieved_goals[1:])
     returns, successes = [e.total_reward for e in played], [bool(e.success) for e in played]
-    return Demonstrations(np.concatenate(states), np.concatenate(actions), np.array(returns), np.array(successes))
+    arrays = (np.concatenate(parts) for parts in (states, actions, achieved))
+    return Demonstrations(*arrays, np.array(returns), np.array(successes))
 
 
 class Cohort:

@@ -115,7 +115,7 @@ class TrainingConfig:
     """The learning algorithm."""
     regularizer: tuple[Regularizer, ...] = ("l0",)
     """One or more regularisers; `none` trains dense members beside the others."""
-    coefficient: tuple[float, ...] = (1e-2,)
+    coefficient: tuple[float, ...] = (2e-2,)
     """Sparsification coefficients lambda_c; each regulariser but `none` is trained with each."""
     seeds: int = 1
     """Members per regulariser and coefficient."""

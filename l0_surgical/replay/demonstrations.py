@@ -1,7 +1,7 @@
 """Expert demonstrations and the expert policy that DEX estimates from them (Huang et al. 2023; Goddla 2024, eq. 3.12 and 3.13)."""
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +14,19 @@ from l0_surgical.files import atomic_write
 
 @dataclass(frozen=True)
 class Demonstrations:
-    """Transitions of the expert: `states` (N, obs + goal), `actions` (N, act), and each episode's `returns` and `successes` (E,)."""
+    """Transitions of the expert: `states` (N, obs + goal), `actions` (N, act), `achieved_goals` (N, goal) after each action, and each
+    episode's `returns` and `successes` (E,)."""
 
     states: np.ndarray
     actions: np.ndarray
+    achieved_goals: np.ndarray
     returns: np.ndarray
     successes: np.ndarray
 
     def save(self, path: str | Path) -> None:
         """Writes an `.npz` archive."""
         with atomic_write(path) as file:
-            np.savez_compressed(file, states=self.states, actions=self.actions, returns=self.returns, successes=self.successes)
+            np.savez_compressed(file, **vars(self))
 
     @staticmethod
     def load(path: str | Path) -> "Demonstrations":
@@ -35,7 +37,7 @@ class Demonstrations:
         """
         try:
             with np.load(path, allow_pickle=False) as data:
-                return Demonstrations(data["states"], data["actions"], data["returns"], data["successes"])
+                return Demonstrations(**{field.name: data[field.name] for field in fields(Demonstrations)})
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise BadInputError(f"cannot read the demonstrations {path} ({error}); delete the file to collect them anew") from error
 

@@ -27,10 +27,12 @@ def test_the_nearest_neighbour_alone_gives_its_own_action():
 
 
 def test_demonstrations_survive_a_round_trip(tmp_path):
-    demonstrations = Demonstrations(np.ones((5, 4), np.float32), np.zeros((5, 2), np.float32), np.array([-3.0]), np.array([True]))
+    states, actions, goals = np.ones((5, 4), np.float32), np.zeros((5, 2), np.float32), np.full((5, 1), 2, np.float32)
+    demonstrations = Demonstrations(states, actions, goals, np.array([-3.0]), np.array([True]))
     demonstrations.save(tmp_path / "d.npz")
     loaded = Demonstrations.load(tmp_path / "d.npz")
     np.testing.assert_array_equal(loaded.states, demonstrations.states)
+    np.testing.assert_array_equal(loaded.achieved_goals, demonstrations.achieved_goals)
     np.testing.assert_array_equal(loaded.successes, [True])
     (tmp_path / "d.npz").write_bytes((tmp_path / "d.npz").read_bytes()[:100])
     with pytest.raises(BadInputError, match=r"d\.npz.*collect them anew"):
