@@ -5,7 +5,19 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "l0_surgical"
-TRAIN = ["torch", "gymnasium", "gymnasium-robotics", "mujoco<3.12", "pybullet", "tyro", "rich", "tensorboard", "matplotlib", "imageio", "scipy"]
+TRAIN = [
+    "torch",
+    "gymnasium",
+    "gymnasium-robotics",
+    "mujoco<3.12",
+    "pybullet",
+    "tyro",
+    "rich",
+    "tensorboard",
+    "matplotlib",
+    "imageio",
+    "scipy",
+]
 
 setup(
     name=PACKAGE,
