@@ -17,6 +17,7 @@ TRAIN = [
     "matplotlib",
     "imageio",
     "scipy",
+    "pillow",
 ]
 
 setup(

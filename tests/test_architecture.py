@@ -1,0 +1,156 @@
+"""The directions of the library's imports, read from the syntax tree and from fresh interpreters."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "l0_surgical"
+
+CORE = frozenset({"numpy", "numba", "safetensors"})
+SCRIPTS = frozenset({"numpy", "torch", "gymnasium", "matplotlib", "imageio", "PIL", "ray", "rliable", "scipy"})
+
+# part: (our parts that it may import beside itself, the packages that it may import); a part is a module or a folder of the package.
+# `_name` is private: only the parts that list it may import it.
+MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
+    "__init__": (set(), frozenset()),
+    "errors": (set(), frozenset()),
+    "files": ({"errors"}, frozenset()),
+    # the robot's side: needs the core install only
+    "_policy_records": ({"errors"}, CORE),
+    "_policy_format": ({"_policy_records"}, CORE),
+    "policy_file": ({"_policy_format", "_policy_records", "files"}, CORE),
+    "runtime": ({"policy_file", "errors"}, CORE),
+    "control": ({"runtime", "policy_file", "errors"}, CORE),
+    # what a policy is and weighs: no simulator, no tensor library
+    "low_rank": ({"policy_file", "errors"}, CORE),
+    "simplify": ({"policy_file", "low_rank", "errors"}, CORE),
+    "_reduction": ({"policy_file", "simplify"}, CORE),
+    "inspection": ({"policy_file", "low_rank", "simplify"}, CORE),
+    # what is solved: no tensor library
+    "tasks": ({"control", "policy_file", "errors"}, frozenset({"numpy", "gymnasium", "gymnasium_robotics", "pybullet", "surrol", "gym"})),
+    "_rollouts": ({"tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy", "gymnasium"})),
+    "evaluation": ({"_rollouts", "tasks", "policy_file", "errors"}, frozenset({"numpy", "gymnasium", "scipy"})),
+    "compression": ({"_reduction", "evaluation", "low_rank", "simplify", "policy_file", "errors"}, frozenset({"numpy", "scipy"})),
+    # learning
+    "config": ({"errors"}, frozenset({"tyro"})),
+    "networks": ({"policy_file"}, frozenset({"torch"})),
+    "sparsity": (set(), frozenset({"torch", "numpy", "numba"})),
+    "replay": ({"files", "errors"}, frozenset({"torch", "numpy", "gymnasium"})),
+    "algorithms": ({"networks", "sparsity", "replay", "config"}, frozenset({"torch", "numpy"})),
+    "cohort": (
+        {"__init__", "algorithms", "networks", "sparsity", "replay", "tasks", "evaluation", "policy_file", "config", "errors"},
+        frozenset({"torch", "numpy", "gymnasium"}),
+    ),
+    "run_folder": ({"config", "files", "errors"}, frozenset({"torch"})),
+    "training": (
+        {"cohort", "run_folder", "tasks", "evaluation", "policy_file", "config", "errors"},
+        frozenset({"torch", "numba"}),
+    ),
+    # what a person runs
+    "experiments": (
+        {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "files", "errors"},
+        SCRIPTS,
+    ),
+    "terminal": (set(), frozenset({"rich"})),
+    "cli": (
+        {"__init__", "training", "compression", "evaluation", "inspection", "experiments", "terminal", "config", "policy_file", "errors"},
+        frozenset({"tyro"}),
+    ),
+    "__main__": ({"cli"}, frozenset()),
+}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(module: Path) -> str:
+    return module.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported_names(source: str) -> Iterator[str]:
+    """Dotted names that a module imports anywhere, also inside functions."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def refused_imports(part: str, source: str) -> list[str]:
+    """The imports in `source` that the table does not allow to `part`."""
+    ours, theirs = MAY_IMPORT[part]
+    refused = []
+    for name in imported_names(source):
+        top, *rest = name.split(".")
+        if top == PACKAGE.name:
+            imported = rest[0] if rest and rest[0] in MAY_IMPORT else "__init__"
+            if imported != part and imported not in ours:
+                refused.append(name)
+        elif top not in sys.stdlib_module_names and top not in theirs:
+            refused.append(name)
+    return refused
+
+
+def test_every_part_is_in_the_table_and_every_entry_is_a_part() -> None:
+    assert {part_of(module) for module in modules()} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.relative_to(PACKAGE).as_posix())
+def test_imports_keep_their_directions(module: Path) -> None:
+    assert refused_imports(part_of(module), module.read_text(encoding="utf-8")) == []
+
+
+def test_algorithms_never_import_each_other() -> None:
+    names = {module.stem for module in (PACKAGE / "algorithms").glob("*.py")} - {"__init__"}
+    for module in (PACKAGE / "algorithms").glob("*.py"):
+        imported = {
+            name.removeprefix("l0_surgical.algorithms.").split(".")[0] for name in imported_names(module.read_text(encoding="utf-8"))
+        }
+        assert not imported & (names - {module.stem}), module.name
+
+
+@pytest.mark.parametrize(
+    ("part", "source", "refused"),
+    [
+        ("runtime", "from l0_surgical.tasks import get_task", ["l0_surgical.tasks.get_task"]),
+        ("control", "def f():\n    import torch", ["torch"]),
+        ("sparsity", "from l0_surgical import networks", ["l0_surgical.networks"]),
+        ("compression", "from l0_surgical._rollouts import rollouts", ["l0_surgical._rollouts.rollouts"]),
+        ("runtime", "import numpy.linalg, json\nfrom l0_surgical.policy_file import Policy", []),
+    ],
+)
+def test_the_check_sees_what_it_should(part: str, source: str, refused: list[str]) -> None:
+    assert refused_imports(part, source) == refused
+
+
+TRAINING_SIDE = {"torch", "gymnasium", "gymnasium_robotics", "pybullet", "tyro", "scipy", "rich", "matplotlib", "tensorboard"}
+
+
+@pytest.mark.parametrize(
+    ("packages", "absent"),
+    [
+        (("policy_file", "runtime", "control"), TRAINING_SIDE),
+        (("low_rank", "simplify", "inspection"), TRAINING_SIDE),
+        (("cli",), TRAINING_SIDE | {"numpy"}),
+        (("tasks",), {"torch", "pybullet", "scipy"}),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_fresh_interpreter_loads_only_what_is_needed(packages: tuple[str, ...], absent: set[str]) -> None:
+    # every module of a package for the robot's side; of the others the package itself
+    names = [f"l0_surgical.{package}" for package in packages]
+    if packages[0] == "policy_file":
+        folders = [PACKAGE / package for package in packages if (PACKAGE / package).is_dir()]
+        names += [".".join(m.relative_to(ROOT).with_suffix("").parts) for f in folders for m in f.rglob("*.py") if m.stem != "__init__"]
+    script = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\nprint(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in result.stdout.split()}
+    assert "l0_surgical" in loaded
+    assert not loaded & absent
