@@ -1,0 +1,76 @@
+"""The documents: their examples run and their links lead somewhere."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from l0_surgical.low_rank import fold
+from l0_surgical.policy_file import Policy, save_policy
+from l0_surgical.runtime import ReferenceEngine
+from l0_surgical.simplify import simplify
+from tests.example_policies import random_policy
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def python_blocks(document: str) -> str:
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_within_the_repository_lead_somewhere(document: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    links = re.findall(r"\]\(([^)#\s]+)", prose)
+    missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    assert missing == []
+
+
+def test_the_examples_of_extending_run(tmp_path: Path) -> None:
+    checks = """
+assert policy.task == "PointReach-v0" and policy.observation_size == 4
+assert rows[0]["critic_loss"] >= 0 and -20 <= rows[0]["train_return"] <= 0
+assert np.allclose(sparsity, 0.9, atol=0.01), sparsity
+assert losses[-1] < 0.1 * losses[0], (losses[0], losses[-1])
+assert network_sparsity(gates.report())[0] > 0.3, network_sparsity(gates.report())
+assert cloned.task == "PointReach-v0"
+"""
+    script = tmp_path / "extending.py"
+    script.write_text(python_blocks("extending.md") + checks, encoding="utf-8")
+    result = subprocess.run([sys.executable, script], cwd=tmp_path, env=_environment(), capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "policy", [random_policy(), fold(random_policy(), 3), simplify(random_policy(density=0.03))], ids=["dense", "low rank", "packed"]
+)
+def test_the_reader_of_the_policy_file_page_acts_as_ours(policy: Policy, tmp_path: Path) -> None:
+    reader: dict = {}
+    exec(python_blocks("policy_file.md"), reader)
+    save_policy(policy, tmp_path / "policy.safetensors")
+    description, tensors = reader["read"](tmp_path / "policy.safetensors")
+    observations = np.random.default_rng(0).normal(size=(20, policy.observation_size))
+    for observation in observations:
+        np.testing.assert_allclose(reader["act"](description, tensors, observation), ReferenceEngine(policy).act(observation), atol=1e-5)
+
+
+def test_the_reader_of_the_policy_file_page_refuses_a_flipped_bit(tmp_path: Path) -> None:
+    reader: dict = {}
+    exec(python_blocks("policy_file.md"), reader)
+    path = tmp_path / "policy.safetensors"
+    save_policy(random_policy(), path)
+    damaged = bytearray(path.read_bytes())
+    damaged[-3] ^= 4
+    path.write_bytes(damaged)
+    with pytest.raises(AssertionError):
+        reader["read"](path)
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT)}
