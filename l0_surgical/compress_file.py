@@ -76,9 +76,7 @@ def parse_ranks(text: str) -> list[int]:
 
 def _one_rank(policy: Policy, request: Request, progress: Progress) -> tuple[Policy, dict[str, Any]]:
     ranks = [request.rank] if request.rank is not None else parse_ranks(str(request.ranks))
-    rows = rank_sweep(
-        policy, ranks, request.episodes, request.seed, request.jobs, progress=lambda n: progress("rank sweep", n, len(ranks))
-    )
+    rows = rank_sweep(policy, ranks, request.episodes, request.seed, request.jobs, progress=lambda n: progress("rank sweep", n, len(ranks)))
     chosen = rows[-1]
     if request.ranks is not None:
         keep = request.keep if request.keep is not None else DEFAULT_KEEP
