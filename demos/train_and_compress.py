@@ -21,7 +21,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     # One member: L0 gates on actor and critic. A tuple of regularizers or coefficients, or more seeds, would train a grid in this process.
-    config = dataclasses.replace(preset("best"), regularizer=("l0",), coefficient=(1e-2,), seeds=1, episodes=arguments.episodes)
+    config = dataclasses.replace(preset("best"), regularizer=("l0",), seeds=1, episodes=arguments.episodes)
     summary = train(config, arguments.out, progress=lambda what, done, total: print(f"\r{what}: {done}/{total} ", end="", flush=True))
     (member,) = summary["members"]
     print(f"\nactor: {member['sparsity']:.1%} zeros, {member['sparsity_at_init']:.1%} at initialisation")
