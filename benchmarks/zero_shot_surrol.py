@@ -1,41 +1,49 @@
-"""A policy that was trained on the embedded NeedleReach, evaluated there and, unchanged, in the real SurRoL.
+"""Policies that were trained on the embedded NeedleReach, evaluated there and, unchanged, in the real SurRoL.
 
-    python benchmarks/zero_shot_surrol.py POLICY [--episodes 100] [--seed 1000]
+    python benchmarks/zero_shot_surrol.py POLICY ... [--episodes 100] [--seed 1000] [--out FILE.json]
 
-Prints one JSON object: success rate, mean return and steps a second in both, and the difference of the success rates.
+Needs an installed SurRoL (docs/running.md). Writes, per policy, success rate and mean return in both and their differences.
 The two draw their goals from one distribution, each with its own generator, so the episodes are not paired.
 """
 
 import argparse
-import dataclasses
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from l0_surgical.evaluation import evaluate
+from l0_surgical.policy_file import Policy, find_policy, load_policy
 
 TASKS = ("needle-reach", "surrol:NeedleReach")
 
 
-def measure(policy: str, task: str, episodes: int, seed: int) -> dict[str, Any]:
-    """Returns the evaluation of `policy` on `task` with the wall-clock steps per second (50 steps an episode)."""
+def measure(policy: Policy, task: str, episodes: int, seed: int) -> dict[str, Any]:
+    """The evaluation of `policy` on `task`, with the wall-clock steps per second (50 steps an episode)."""
     start = time.perf_counter()
-    result = evaluate(policy, task=task, episodes=episodes, seed=seed)
-    seconds = time.perf_counter() - start
-    numbers = dataclasses.asdict(result) if dataclasses.is_dataclass(result) else dict(result)
-    return numbers | {"steps_per_s": round(50 * episodes / seconds, 1)}
+    result = evaluate(policy, task=task, episodes=episodes, seed=seed).as_dict()
+    return result | {"steps_per_s": round(50 * episodes / (time.perf_counter() - start), 1)}
 
 
 def main() -> None:
-    """Evaluates on both tasks and prints the result."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("policy")
+    """Evaluates each policy on both tasks and prints one JSON object, or writes it to --out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("policies", nargs="+")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1000)
+    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    results = {task: measure(arguments.policy, task, arguments.episodes, arguments.seed) for task in TASKS}
-    embedded, real = (results[task]["success_rate"] for task in TASKS)
-    print(json.dumps(results | {"success_rate_difference": real - embedded}))
+    report = {}
+    for name in arguments.policies:
+        policy = load_policy(find_policy(name))
+        results = {task: measure(policy, task, arguments.episodes, arguments.seed) for task in TASKS}
+        ours, real = (results[task] for task in TASKS)
+        difference = {f"{key}_difference": real[key] - ours[key] for key in ("success_rate", "return_mean")}
+        report[Path(name).stem] = results | difference
+        text = json.dumps(report, indent=2)
+        if arguments.out:
+            arguments.out.write_text(text + "\n")
+    print(text)
 
 
 if __name__ == "__main__":

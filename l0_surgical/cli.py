@@ -3,8 +3,11 @@
 Exit codes: 0 done, 1 failed, 2 bad input (one line that says what is wrong and how to mend it), 130 interrupted after saving.
 """
 
+import contextlib
+import io
 import itertools
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -44,14 +47,26 @@ def _run(command: str, arguments: list[str]) -> int:
         raise BadInputError(f"unknown command {command!r}; choose one of {', '.join(COMMANDS)}")
     missing = [name for name in ("torch", "tyro", "gymnasium", "pybullet") if find_spec(name) is None]
     if missing:
-        raise BadInputError(f"{command} needs {', '.join(missing)}; install them with: pip install 'l0_surgical[train]'")
+        raise BadInputError(f"{command} needs {', '.join(missing)}; install the training side: pip install '.[train]' in a clone")
     import tyro
 
     function, _ = COMMANDS[command]
-    options: dict[str, Any] = {"prog": f"l0-surgical {command}", "args": arguments}
-    call = tyro.cli(_with_preset(function, arguments), **options)
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(output):
+            call = tyro.cli(_with_preset(function, arguments), prog=f"l0-surgical {command}", args=arguments)
+    except SystemExit as stop:
+        if not stop.code:
+            return 0
+        raise BadInputError(_one_line(output.getvalue())) from None
     call()
     return 0
+
+
+def _one_line(box: str) -> str:
+    """The words of a boxed usage error."""
+    words = re.sub("[\u2500-\u257f]", " ", box).split()
+    return " ".join(words).removeprefix("Parsing error ").removeprefix("Required options ")
 
 
 def _with_preset(function: Callable[..., Callable[[], None]], arguments: list[str]) -> Callable[..., Callable[[], None]]:
@@ -101,7 +116,7 @@ def _train(config: Any, out: Path | None, resume: Path | None, budget: float | N
 
 
 def _evaluate(
-    policy: str, *, task: str | None = None, episodes: int = 100, seed: int = 0, jobs: int = 1, json: bool = False
+    policy: str, /, *, task: str | None = None, episodes: int = 100, seed: int = 0, jobs: int = 1, json: bool = False
 ) -> Callable[[], None]:
     """Evaluates a policy over unseen episodes.
 
@@ -129,6 +144,7 @@ def _evaluate(
 
 def _compress(
     policy: str,
+    /,
     *,
     out: Path,
     rank: int | None = None,
@@ -167,7 +183,7 @@ def _compress(
     return run
 
 
-def _inspect(policy: str, *, json: bool = False) -> Callable[[], None]:
+def _inspect(policy: str, /, *, json: bool = False) -> Callable[[], None]:
     """Shows what is in a policy file.
 
     Args:

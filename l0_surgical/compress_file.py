@@ -67,7 +67,7 @@ def parse_ranks(text: str) -> list[int]:
         first, last, *step = (int(part) for part in text.split(":"))
         ranks = list(range(first, last + 1, *step))
         valid = len(step) <= 1 and first >= 1 and bool(ranks)
-    except ValueError:
+    except (ValueError, TypeError):
         valid = False
     if not valid:
         raise BadInputError(f"--ranks {text}: give A:B or A:B:STEP with 1 <= A <= B and STEP >= 1, e.g. 5:60:5")

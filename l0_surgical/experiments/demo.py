@@ -75,7 +75,7 @@ def run_demo(out: Path, *, quick: bool = False, progress: Progress) -> dict[str,
     rows = [
         _row("dense", dense, dense_row, dense_row["wall_seconds"]),
         _row("L0", sparse, sparse_row, sparse_row["wall_seconds"]),
-        _row("L0 compressed", compressed, {**final, "sparsity": _sparsity(compressed)}, compressing),
+        _row("L0 compressed", compressed, {**final, "sparsity": _sparsity(compressed, sparse)}, compressing),
     ]
     report = {
         "out": str(out),
@@ -107,10 +107,10 @@ def _compress(sparse: Policy, quick: bool, progress: Progress) -> tuple[Policy, 
         return simplify(sparse), {"chosen": {"method": "exact", "reason": str(error)}}
 
 
-def _sparsity(policy: Policy) -> float:
-    """Zeros among the weights of the network that was trained, whatever is still stored."""
+def _sparsity(policy: Policy, trained: Policy) -> float:
+    """The part of the trained network's weights that the policy no longer holds (or holds as zeros)."""
     kept = sum(int((layer.weight.to_dense() != 0).sum()) for layer in policy.layers)
-    return 1 - kept / policy.trained_parameters
+    return 1 - kept / sum(layer.weight.shape[0] * layer.weight.shape[1] for layer in trained.layers)
 
 
 def _row(name: str, policy: Policy, figures_: dict[str, Any], seconds: float) -> dict[str, Any]:

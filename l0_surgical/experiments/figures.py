@@ -95,6 +95,35 @@ def return_by_rank(sweeps: Sequence[Curve], path: Path, title: str) -> None:
         _save(figure, path)
 
 
+def by_coefficient(members: Sequence[dict[str, Any]], path: Path, title: str) -> None:
+    """Return, success and sparsity of every seed by coefficient, dense at the left, beside the initial sparsity (Figs. 10 to 12)."""
+    coefficients = sorted({row["coefficient"] for row in members})
+    labels = ["dense" if c == 0 else f"{c:g}" for c in coefficients]
+    panels = [
+        ("return_mean", "return"),
+        ("success_rate", "success"),
+        ("sparsity", "actor sparsity"),
+        ("critic_sparsity", "critic sparsity"),
+    ]
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, 4, figsize=(15, 3.4), constrained_layout=True)
+        for axis, (key, name) in zip(axes, panels, strict=True):
+            for x, coefficient in enumerate(coefficients):
+                values = np.array([row[key] for row in members if row["coefficient"] == coefficient])
+                axis.bar(x, interquartile_mean(values), color=COLOURS[0] if coefficient else "0.6", alpha=0.55)
+                axis.plot(np.full(len(values), x), values, "k.", ms=4)
+                if "sparsity" in key:
+                    initial = np.mean([row[key + "_at_init"] for row in members if row["coefficient"] == coefficient])
+                    axis.plot(
+                        [x - 0.4, x + 0.4], [initial, initial], color=COLOURS[1], lw=1.8, label="at initialisation" if x == 1 else None
+                    )
+            axis.set_xticks(range(len(labels)), labels, rotation=45)
+            axis.set(xlabel="coefficient", ylabel=name)
+        axes[2].legend(frameon=False, fontsize=8)
+        figure.suptitle(title + " (bar: interquartile mean, dots: seeds)")
+        _save(figure, path)
+
+
 def animate(policies: Sequence[tuple[str, Policy]], path: Path, episodes: int = 3, steps: int = 10) -> None:
     """An animated GIF: each policy's first `steps` steps in the same unseen episodes, at real speed, captioned with its name."""
     frames = []

@@ -1,0 +1,175 @@
+"""The command line as a user meets it: exit codes, one-line errors, the keys of every --json, files that appear."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from l0_surgical.cli import main
+from l0_surgical.compress_file import parse_ranks
+from l0_surgical.errors import BadInputError
+from l0_surgical.policy_file import load_policy
+from l0_surgical.runtime import ReferenceEngine
+
+SMALL = ["--ddpg.hidden", "16", "16", "--ddpg.updates-per-episode", "5", "--episodes", "2", "--demonstration-episodes", "2"]
+SMALL += ["--evaluate-every", "1", "--evaluation-episodes", "1", "--final-evaluation-episodes", "2", "--threads", "1"]
+SWEEP_KEYS = {"rank", "parameters_paper", "parameters", "bytes", "size_decrease_percent", "return_mean", "return_ci95", "success_rate"}
+
+
+def run(capsys: pytest.CaptureFixture, *arguments: object) -> dict:
+    """Runs a command with --json and returns its object; nothing else may be on stdout."""
+    assert main([*map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refused(capsys: pytest.CaptureFixture, code: int, *arguments: object) -> str:
+    """Runs a command that must fail with `code`, and returns its one line."""
+    assert main([*map(str, arguments)]) == code
+    output = capsys.readouterr()
+    assert output.out == ""
+    lines = [line for line in output.err.splitlines() if line.startswith("l0-surgical: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in output.err
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    command = [sys.executable, "-m", "l0_surgical", "train", "needle-reach", "--out", str(folder), "--coefficient", "0.1", *SMALL, "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "training" in result.stderr
+    return json.loads(result.stdout)
+
+
+def test_train_prints_its_members(trained: dict):
+    assert trained.keys() >= {"run", "members"}
+    (member,) = trained["members"]
+    keys = {"seed", "regularizer", "coefficient", "policy", "return_mean", "success_rate", "sparsity", "sparsity_at_init", "parameters"}
+    assert member.keys() >= keys | {"env_steps", "updates", "wall_seconds"}
+    assert (member["regularizer"], member["coefficient"], member["env_steps"], member["updates"]) == ("l0", 0.1, 100, 10)
+
+
+def test_evaluate_gives_what_the_training_recorded(trained: dict, capsys: pytest.CaptureFixture):
+    policy = trained["members"][0]["policy"]
+    result = run(capsys, "evaluate", policy, "--episodes", 2)
+    keys = {"task", "episodes", "return_mean", "return_ci95", "success_rate", "success_ci95", "steps_to_success_mean"}
+    assert result.keys() == keys
+    assert result["return_mean"] == trained["members"][0]["return_mean"]
+
+
+def test_inspect_counts(trained: dict, capsys: pytest.CaptureFixture):
+    result = run(capsys, "inspect", trained["members"][0]["policy"])
+    assert result.keys() >= {"task", "network", "parameters", "nonzero", "sparsity", "bytes", "layers"}
+    assert result["network"] == [10, 16, 16, 5]
+    assert result["parameters"] == 10 * 16 + 16 + 16 * 16 + 16 + 16 * 5 + 5
+
+
+def test_compress_to_a_rank(trained: dict, tmp_path: Path, capsys: pytest.CaptureFixture):
+    policy, out = trained["members"][0]["policy"], tmp_path / "folded.safetensors"
+    result = run(capsys, "compress", policy, "--out", out, "--rank", 16, "--episodes", 2)
+    (row,) = result["sweep"]
+    assert row.keys() == SWEEP_KEYS
+    assert result["chosen"]["rank"] == row["rank"] == 16
+    states = np.random.default_rng(0).normal(size=(20, 10)).astype(np.float32)
+    original, folded = (ReferenceEngine(load_policy(path)).act(states) for path in (policy, out))
+    np.testing.assert_allclose(folded, original, atol=1e-5)
+
+
+def test_tables_are_for_people(trained: dict, capsys: pytest.CaptureFixture):
+    policy = trained["members"][0]["policy"]
+    for command in (["inspect", policy], ["evaluate", policy, "--episodes", "2"]):
+        assert main(command) == 0
+        assert "needle-reach" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["fly"], "unknown command 'fly'; choose one of train, evaluate, compress, inspect, demo"),
+        (["train", "needle-poke"], "unknown task 'needle-poke'; known are needle-reach"),
+        (["train", "--coefficient", "-1"], "--coefficient -1.0: pass a finite number >= 0"),
+        (["train", "--preset", "worst"], "choose best or paper"),
+        (["train", "--regularizer", "l9"], "'l9'"),
+        (["train", "--resume", "/nowhere"], "holds no run to resume"),
+        (["evaluate", "no-such-policy"], "neither a file nor a shipped policy"),
+        (["inspect"], "Missing"),
+        (["compress", "x", "--out", "y", "--rank", "5", "--keep", "0.9"], "--rank excludes"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(arguments: list[str], says: str, capsys: pytest.CaptureFixture):
+    assert says in refused(capsys, 2, *arguments)
+
+
+def test_bad_compression_settings(trained: dict, tmp_path: Path, capsys: pytest.CaptureFixture):
+    base = ["compress", trained["members"][0]["policy"], "--out", tmp_path / "x.safetensors", "--episodes", 2]
+    assert "rank" in refused(capsys, 2, *base, "--rank", 0)
+    assert "--ranks 9:3" in refused(capsys, 2, *base, "--ranks", "9:3")
+    assert "1.5" in refused(capsys, 2, *base, "--keep", 1.5)
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_a_policy_that_does_not_fit_the_task(trained: dict, capsys: pytest.CaptureFixture):
+    line = refused(capsys, 2, "evaluate", trained["members"][0]["policy"], "--task", "Pendulum-v1", "--episodes", 1)
+    assert "10" in line
+    assert "Pendulum-v1" in line
+
+
+def test_a_damaged_policy(trained: dict, tmp_path: Path, capsys: pytest.CaptureFixture):
+    data = bytearray(Path(trained["members"][0]["policy"]).read_bytes())
+    data[len(data) // 2] ^= 4
+    (tmp_path / "bad.safetensors").write_bytes(data)
+    assert "bad.safetensors" in refused(capsys, 2, "inspect", tmp_path / "bad.safetensors")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_folder(capsys: pytest.CaptureFixture):
+    assert "not writable" in refused(capsys, 2, "train", "--out", "/proc")
+
+
+def test_an_out_path_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture):
+    (tmp_path / "file").write_text("")
+    assert "cannot create the folder" in refused(capsys, 2, "train", "--out", tmp_path / "file" / "run")
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in ("train", "evaluate", "compress", "inspect", "demo"))
+
+
+@pytest.mark.parametrize(("text", "ranks"), [("5:8", [5, 6, 7, 8]), ("10:30:10", [10, 20, 30]), ("3:3", [3])])
+def test_ranks(text: str, ranks: list[int]):
+    assert parse_ranks(text) == ranks
+
+
+@pytest.mark.parametrize("text", ["5", "0:3", "4:2", "1:9:0", "1:9:-1", "a:b", "1:2:3:4"])
+def test_bad_ranks(text: str):
+    with pytest.raises(BadInputError, match="--ranks"):
+        parse_ranks(text)
+
+
+def test_the_demo_makes_its_table_and_pictures_and_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixture):
+    report = run(capsys, "demo", "--quick", "--out", tmp_path / "demo")
+    assert [row["name"] for row in report["policies"]] == ["dense", "L0", "L0 compressed"]
+    for row in report["policies"]:
+        assert row.keys() >= {
+            "success_rate",
+            "return_mean",
+            "return_ci95",
+            "sparsity",
+            "sparsity_at_init",
+            "parameters",
+            "bytes",
+            "seconds",
+        }
+    for name in ("learning_curves.png", "return_by_rank.png", "reach.gif", "report.json", "compressed.safetensors"):
+        assert (tmp_path / "demo" / name).stat().st_size > 200
+    trained_at = (tmp_path / "demo" / "run" / "summary.json").stat().st_mtime_ns
+    again = run(capsys, "demo", "--quick", "--out", tmp_path / "demo")
+    assert (tmp_path / "demo" / "run" / "summary.json").stat().st_mtime_ns == trained_at
+    assert [r["return_mean"] for r in again["policies"]] == [r["return_mean"] for r in report["policies"]]
