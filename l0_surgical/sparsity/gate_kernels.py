@@ -48,10 +48,7 @@ class GatedWeights(torch.autograd.Function):
         ctx.save_for_backward(log_alpha, *weights)
         ctx.constants = (offsets, distribution)
         if log_alpha.device.type != "cpu":
-            q, p = _sigmoids(log_alpha, offsets, distribution)
-            gate = (q * (distribution.high - distribution.low) + distribution.low).clamp(0, 1)
-            parts = gate.split([weight[0].numel() for weight in weights], dim=1)
-            return p.sum(1), *(weight * part.view_as(weight) for weight, part in zip(weights, parts, strict=True))
+            return _forward_tensors(log_alpha, weights, offsets, distribution)
         alphas, table, first, total = log_alpha.detach().numpy(), noise_table(log_alpha.device).numpy(), 0, 0.0
         gated = [torch.empty_like(weight) for weight in weights]
         ctx.stretched, ctx.probability = torch.empty_like(log_alpha), torch.empty_like(log_alpha)
@@ -78,6 +75,13 @@ class GatedWeights(torch.autograd.Function):
         return alpha_gradient, None, None, *weight_gradients
 
 
+def _forward_tensors(log_alpha: Tensor, weights: Sequence[Tensor], offsets: np.ndarray, distribution: Distribution) -> tuple[Tensor, ...]:
+    q, p = _sigmoids(log_alpha, offsets, distribution)
+    gate = (q * (distribution.high - distribution.low) + distribution.low).clamp(0, 1)
+    parts = gate.split([weight[0].numel() for weight in weights], dim=1)
+    return p.sum(1), *(weight * part.reshape(weight.shape) for weight, part in zip(weights, parts, strict=True))
+
+
 def _backward_tensors(
     log_alpha: Tensor,
     weights: Sequence[Tensor],
@@ -93,7 +97,7 @@ def _backward_tensors(
     weight, gradient = (torch.cat([t.flatten(1) for t in tensors], dim=1) for tensors in (weights, gradients))
     alpha_gradient = gradient * weight * slope + open_gradient[:, None] * p * (1 - p)
     parts = (gradient * stretched.clamp(0, 1)).split([w[0].numel() for w in weights], dim=1)
-    return alpha_gradient, None, None, *(part.view_as(w) for part, w in zip(parts, weights, strict=True))
+    return alpha_gradient, None, None, *(part.reshape(w.shape) for part, w in zip(parts, weights, strict=True))
 
 
 @functools.lru_cache(maxsize=2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from l0_surgical.networks import MemberMLP
-from l0_surgical.sparsity import GateSettings, HardConcrete, network_sparsity, network_sparsity_at_init
+from l0_surgical.sparsity import GateSettings, HardConcrete, gate_kernels, network_sparsity, network_sparsity_at_init
 from l0_surgical.sparsity.gate_kernels import Distribution, GatedWeights, noise_table
 
 SETTINGS = GateSettings(
@@ -54,6 +54,21 @@ def test_the_fused_gate_and_its_gradients_equal_the_formulas(temperature: float)
     expected, expected_alpha = differentiate(*reference, (weight, log_alpha))
     torch.testing.assert_close(torch.cat([first, last], dim=1), expected, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(alpha.view(shape), expected_alpha, atol=1e-4, rtol=1e-4)
+
+
+def test_the_tensor_path_of_other_devices_equals_the_kernels():
+    generator = torch.Generator().manual_seed(2)
+    weights = [torch.nn.Parameter(torch.randn(2, *shape, generator=generator)) for shape in ((7, 3), (90, 70))]
+    log_alpha = torch.nn.Parameter(2 * torch.randn(2, 21 + 6300, generator=generator))
+    offsets, distribution = np.array([11, 90_001]), Distribution(2 / 3, -0.1, 1.1)
+    outputs = GatedWeights.apply(log_alpha, offsets, distribution, *weights)
+    upstream = [torch.randn(output.shape, generator=generator) for output in outputs]
+    gradients = torch.autograd.grad(outputs, (log_alpha, *weights), upstream)
+    with torch.no_grad():
+        plain = gate_kernels._forward_tensors(log_alpha, weights, offsets, distribution)
+        alpha, _, _, *rest = gate_kernels._backward_tensors(log_alpha, weights, offsets, distribution, upstream[0], upstream[1:])
+    for mine, theirs in zip((*outputs, *gradients), (*plain, alpha, *rest), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
 
 
 def test_the_noise_is_logistic():
