@@ -4,7 +4,7 @@
 
 1. preset `best`, dense and L0, 10 seeds in one process     4. return by rank of dense and sparse policies (Figs. 16 to 18)
 2. preset `paper`, dense and 8 coefficients, 5 seeds         5. tables (CSV), summary.json, figures
-3. `compress` of every L0 policy of (1)
+3. `compress` of the L0 policies of (1), and of five dense ones
 Each stage keeps what it has finished in --out: run it again after an interruption and it goes on.
 """
 
@@ -68,7 +68,7 @@ def train_paper(arguments: argparse.Namespace, bar: ProgressBar) -> None:
 
 def compress_best(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     """Stage 3."""
-    for row in _members(arguments.out / "best", "l0"):
+    for row in _members(arguments.out / "best", "l0") + _members(arguments.out / "best", "none")[:SWEPT_SEEDS]:
         name = Path(row["policy"]).stem
         report = arguments.out / "compressed" / f"{name}.json"
         if not report.exists():
@@ -102,7 +102,8 @@ def write_report(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     for run in ("best", "paper"):
         _write_csv(results / f"{run}.csv", [{key: row[key] for key in keys} for row in _members(out / run)])
         figures.learning_curves(figures.read_metrics(out / run / "metrics.csv"), results / f"learning_curves_{run}.png", f"Preset {run}")
-    compressed = [_compressed_row(path) for path in sorted((out / "compressed").glob("*.json"), key=lambda p: int(p.stem.split("seed")[1]))]
+    reports = sorted((out / "compressed").glob("*.json"), key=lambda p: (p.stem.startswith("dense"), int(p.stem.split("seed")[1])))
+    compressed = [_compressed_row(path) for path in reports]
     _write_csv(results / "compressed.csv", compressed)
     sweeps = _mean_sweeps(out / "ranks")
     (results / "rank_sweeps.json").write_text(json.dumps(sweeps, indent=1) + "\n")
@@ -113,7 +114,7 @@ def write_report(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     figures.by_coefficient(_members(out / "paper"), results / "by_coefficient_paper.png", "Preset paper: 5 seeds, 100 unseen episodes each")
     summary = {
         "best": {kind: _medians(_members(out / "best", kind)) for kind in ("none", "l0")},
-        "compressed": _medians(compressed),
+        "compressed": {kind: _medians([row for row in compressed if row["policy"].startswith(kind)]) for kind in ("l0", "dense")},
         "paper": {f"{c:g}": _medians([r for r in _members(out / "paper") if r["coefficient"] == c]) for c in _coefficients(out)},
         "wall_seconds": {run: json.loads((out / run / "summary.json").read_text())["wall_seconds"] for run in ("best", "paper")},
     }

@@ -229,3 +229,15 @@ def test_threads_are_set():
     assert training.torch.get_num_threads() == 1
     training.set_threads(before)
     assert os.environ["NUMBA_NUM_THREADS"] == "1"
+
+
+def test_l1_and_l2_train_beside_dense_members_and_report_their_threshold_zeros(tmp_path: Path):
+    config = small_config(regularizer=("none", "l1", "l2"), coefficient=(5.0,), episodes=4)
+    sparsity = dataclasses.replace(config.sparsity, penalty_start_episode=0, threshold=0.05)
+    dense, l1, l2 = training.train(dataclasses.replace(config, sparsity=sparsity), tmp_path / "run")["members"]
+    assert dense["sparsity"] == 0
+    assert 0 < l1["sparsity_at_init"] < l1["sparsity"]
+    assert 0 < l2["sparsity_at_init"] < l2["sparsity"]
+    zeros = [sum(int((layer.weight.to_dense() == 0).sum()) for layer in load_policy(row["policy"]).layers) for row in (l1, l2)]
+    weights = 10 * 32 + 32 * 32 + 32 * 5
+    assert zeros == [round(row["sparsity"] * weights) for row in (l1, l2)]
