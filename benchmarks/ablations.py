@@ -31,11 +31,11 @@ CELLS: dict[str, dict[str, dict[str, Any]]] = {
     "D5 log alpha from 0": {"sparsity": {"initial_log_alpha": 0.0}},
     "D6 sampled gates in evaluation": {"sparsity": {"evaluation": "sampled"}},
     "D7 penalty from the start": {"sparsity": {"penalty_start_episode": 0}},
-    "D10 beta 0.25": {"sparsity": {"temperature": 0.25}},
     "D12 normaliser floor 0.01": {"ddpg": {"observation_scale_floor": 0.01}},
+    "actor gated alone": {"sparsity": {"apply_to": "actor"}},
+    "D10 beta 0.25": {"sparsity": {"temperature": 0.25}},
     "D12 action penalty 1": {"ddpg": {"action_penalty": 1.0}},
     "D18 target not clipped": {"ddpg": {"clip_target": False}},
-    "actor gated alone": {"sparsity": {"apply_to": "actor"}},
 }
 
 
@@ -53,10 +53,10 @@ def main() -> None:
         for name, members in zip(cells, summaries, strict=True):
             rows.append(summarise(name, members))
             print(json.dumps(rows[-1]), flush=True)
-    with arguments.results.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+            with arguments.results.open("w", newline="") as stream:
+                writer = csv.DictWriter(stream, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
 
 
 def train_cell(name: str, out: Path) -> list[dict[str, Any]]:
