@@ -31,17 +31,18 @@ class ProgressBar:
             self._progress.stop()
 
     def __call__(self, text: str, done: int, total: int) -> None:
+        """Shows `done` of `total` units of `text`; a total of 0 means that nobody knows it."""
         now = time.monotonic()
         start, first = self._started.setdefault(text, (now, done))
         rate = f"{(done - first) / (now - start):.2f}/s" if now > start else ""
         if self._console.is_terminal:
             if text not in self._tasks:
-                self._tasks[text] = self._progress.add_task(text, total=total, rate="")
-            self._progress.update(self._tasks[text], completed=done, total=total, rate=rate)
-        elif done >= total or now - self._logged > _LOG_EVERY_S:
+                self._tasks[text] = self._progress.add_task(text, total=total or None, rate="")
+            self._progress.update(self._tasks[text], completed=done, rate=rate)
+        elif 0 < total <= done or now - self._logged > _LOG_EVERY_S:
             self._logged = now
-            left = f", {(total - done) * (now - start) / (done - first):.0f} s left" if done > first and done < total else ""
-            self._console.print(f"{text}: {done}/{total} {rate}{left}", highlight=False)
+            left = f", {(total - done) * (now - start) / (done - first):.0f} s left" if first < done < total else ""
+            self._console.print(f"{text}: {done}{f'/{total}' if total else ''} {rate}{left}", highlight=False)
 
 
 def show(renderable: Any) -> None:
