@@ -61,8 +61,8 @@ def learning_curves(metrics: Sequence[dict[str, str]], path: Path, title: str) -
                 axis.plot(x, [interquartile_mean(v) for v in values], color=colour, label=label, lw=1.8)
                 axis.fill_between(x, [v.min() for v in values], [v.max() for v in values], color=colour, alpha=0.15, lw=0)
         axes[0].axhline(EXPERT_RETURN, color="0.4", ls=":", lw=1)
-        axes[0].annotate(
-            "expert", (axes[0].get_xlim()[0], EXPERT_RETURN), textcoords="offset points", xytext=(4, 3), fontsize=8, color="0.4"
+        axes[0].text(
+            0.98, EXPERT_RETURN, "expert", transform=axes[0].get_yaxis_transform(), ha="right", va="bottom", fontsize=8, color="0.4"
         )
         for axis, (_, name) in zip(axes, panels, strict=True):
             axis.set(xlabel="training episode", ylabel=name)
