@@ -138,7 +138,7 @@ class TrainingConfig:
     device: str = "cpu"
     """cpu or cuda."""
     threads: int = 0
-    """Threads for the tensor library; 0: one for a single member, all cores for a grid."""
+    """Threads for the tensor library; 0: one for up to four members, all cores for larger grids."""
     ddpg: DDPGConfig = field(default_factory=DDPGConfig)
     sparsity: SparsityConfig = field(default_factory=SparsityConfig)
 

@@ -63,7 +63,7 @@ class _Run:
         self.folder, self.config = folder, config
         self.progress = progress or (lambda text, done, total: None)
         self.members = config.members()
-        self.threads = set_threads(config.threads or (1 if len(self.members) == 1 else os.cpu_count() or 1))
+        self.threads = set_threads(config.threads or _default_threads(len(self.members)))
         self._stop = threading.Event()
 
     def go(self, budget_minutes: float | None) -> dict[str, Any]:
@@ -189,6 +189,11 @@ class _Run:
             "updates": self.config.episodes * self.config.ddpg.updates_per_episode,
             "wall_seconds": self.seconds,
         }
+
+
+def _default_threads(members: int) -> int:
+    """One thread up to four members: they have too little work for more, and waiting threads slow each other down on a busy machine."""
+    return 1 if members <= 4 else os.cpu_count() or 1
 
 
 def set_threads(threads: int) -> int:
