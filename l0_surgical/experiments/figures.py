@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import matplotlib.ticker
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -90,6 +91,9 @@ def return_by_rank(sweeps: Sequence[Curve], path: Path, title: str) -> None:
         axes[0].set(xlabel="rank of every layer", ylabel="return (95 % interval)")
         axes[1].set(xlabel="rank of every layer", ylabel="success", ylim=(-0.03, 1.03))
         axes[2].set(xlabel="rank of every layer", ylabel="size decrease, % (paper's accounting)")
+        for axis in axes:
+            axis.set_xscale("log")
+            axis.xaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
         axes[0].legend(frameon=False, fontsize=9)
         figure.suptitle(title)
         _save(figure, path)
