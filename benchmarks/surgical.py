@@ -29,7 +29,8 @@ from l0_surgical.policy_file import load_policy
 from l0_surgical.terminal import ProgressBar
 
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100, 130)
-SWEPT_SEEDS = 5
+RANKED_SEEDS = 3
+DENSE_SEEDS = 5
 PAPER_BEST_COEFFICIENT = 0.05
 SUMMARISED = (
     "return_mean",
@@ -68,7 +69,7 @@ def train_paper(arguments: argparse.Namespace, bar: ProgressBar) -> None:
 
 def compress_best(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     """Stage 3."""
-    for row in _members(arguments.out / "best", "l0") + _members(arguments.out / "best", "none")[:SWEPT_SEEDS]:
+    for row in _members(arguments.out / "best", "l0") + _members(arguments.out / "best", "none")[:DENSE_SEEDS]:
         name = Path(row["policy"]).stem
         report = arguments.out / "compressed" / f"{name}.json"
         if not report.exists():
@@ -82,7 +83,7 @@ def sweep_ranks(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     cells = [("best", "none", None), ("best", "l0", None), ("paper", "none", None), ("paper", "l0", PAPER_BEST_COEFFICIENT)]
     for run, regularizer, coefficient in cells:
         rows = [r for r in _members(arguments.out / run, regularizer) if coefficient in (None, r["coefficient"])]
-        for row in rows[:SWEPT_SEEDS]:
+        for row in rows[:RANKED_SEEDS]:
             path = arguments.out / "ranks" / f"{run}-{Path(row['policy']).stem}.json"
             if not path.exists():
                 path.parent.mkdir(exist_ok=True)
@@ -109,7 +110,7 @@ def write_report(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     (results / "rank_sweeps.json").write_text(json.dumps(sweeps, indent=1) + "\n")
     for run in ("best", "paper"):
         curves = [(name.split(" ", 1)[1], rows) for name, rows in sweeps.items() if name.startswith(run)]
-        title = f"Low-rank decomposition, preset {run}: mean over {SWEPT_SEEDS} seeds, 100 unseen episodes each"
+        title = f"Low-rank decomposition, preset {run}: mean over {RANKED_SEEDS} seeds, 100 unseen episodes each"
         figures.return_by_rank(curves, results / f"return_by_rank_{run}.png", title)
     figures.by_coefficient(_members(out / "paper"), results / "by_coefficient_paper.png", "Preset paper: 5 seeds, 100 unseen episodes each")
     summary = {
