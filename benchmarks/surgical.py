@@ -22,7 +22,6 @@ from l0_surgical import training
 from l0_surgical.compress_file import Request, compress_to
 from l0_surgical.compression import rank_sweep
 from l0_surgical.config import TrainingConfig, preset
-from l0_surgical.evaluation import mean_interval
 from l0_surgical.experiments import figures
 from l0_surgical.inspection import describe
 from l0_surgical.policy_file import load_policy
@@ -111,7 +110,7 @@ def write_report(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     for run in ("best", "paper"):
         curves = [(name.split(" ", 1)[1], rows) for name, rows in sweeps.items() if name.startswith(run)]
         title = f"Low-rank decomposition, preset {run}: mean over {RANKED_SEEDS} seeds, 100 unseen episodes each"
-        figures.return_by_rank(curves, results / f"return_by_rank_{run}.png", title)
+        figures.return_by_rank(curves, results / f"return_by_rank_{run}.png", title, ("return_range", "band: worst to best seed"))
     figures.by_coefficient(_members(out / "paper"), results / "by_coefficient_paper.png", "Preset paper: 5 seeds, 100 unseen episodes each")
     summary = {
         "best": {kind: _medians(_members(out / "best", kind)) for kind in ("none", "l0")},
@@ -167,7 +166,7 @@ def _compressed_row(path: Path) -> dict[str, Any]:
 
 
 def _mean_sweeps(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Per cell and rank: means over seeds, with a t interval of the mean return over seeds."""
+    """Per cell and rank: means over seeds, and the worst and best seed's return."""
     cells: dict[str, list[list[dict[str, Any]]]] = {}
     for path in sorted(folder.glob("*.json")):
         cell = path.stem.rsplit("-seed", 1)[0]
@@ -179,7 +178,7 @@ def _mean_sweeps(folder: Path) -> dict[str, list[dict[str, Any]]]:
         for same_rank in zip(*sweeps, strict=True):
             means = np.array([row["return_mean"] for row in same_rank])
             row = {key: same_rank[0][key] for key in ("rank", "parameters_paper", "parameters", "size_decrease_percent")}
-            row |= {"return_mean": float(means.mean()), "return_ci95": mean_interval(means)}
+            row |= {"return_mean": float(means.mean()), "return_range": [float(means.min()), float(means.max())]}
             rows.append({**row, "success_rate": float(np.mean([r["success_rate"] for r in same_rank])), "seeds": len(same_rank)})
         result[name] = rows
     return result

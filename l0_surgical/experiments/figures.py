@@ -74,26 +74,29 @@ def learning_curves(metrics: Sequence[dict[str, str]], path: Path, title: str) -
         _save(figure, path)
 
 
-def return_by_rank(sweeps: Sequence[Curve], path: Path, title: str) -> None:
-    """Return and success of the policies folded to one rank for all layers, and the size change (Figs. 16 to 18)."""
+def return_by_rank(sweeps: Sequence[Curve], path: Path, title: str, band: tuple[str, str] = ("return_ci95", "95 % interval")) -> None:
+    """Return and success of the policies folded to one rank for all layers, and the size change (Figs. 16 to 18).
+
+    `band` names the rows' key with the bounds of the return, and says what they are.
+    """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 3, figsize=(13, 3.6), constrained_layout=True)
         for colour, (name, rows) in zip(_colours(len(sweeps)), sweeps, strict=True):
             ranks = [row["rank"] for row in rows]
             mean = np.array([row["return_mean"] for row in rows])
-            low, high = np.array([row["return_ci95"] for row in rows]).T
+            low, high = np.array([row[band[0]] for row in rows]).T
             axes[0].plot(ranks, mean, "o-", color=colour, label=name, ms=3.5)
             axes[0].fill_between(ranks, low, high, color=colour, alpha=0.18, lw=0)
             axes[1].plot(ranks, [row["success_rate"] for row in rows], "o-", color=colour, label=name, ms=3.5)
         rows = sweeps[0][1]
         axes[2].plot([r["rank"] for r in rows], [r["size_decrease_percent"] for r in rows], "o-", color="0.25", ms=3.5)
         axes[2].axhline(0, color="0.6", lw=0.8)
-        axes[0].set(xlabel="rank of every layer", ylabel="return (95 % interval)")
+        axes[0].set(xlabel="rank of every layer", ylabel=f"return ({band[1]})")
         axes[1].set(xlabel="rank of every layer", ylabel="success", ylim=(-0.03, 1.03))
         axes[2].set(xlabel="rank of every layer", ylabel="size decrease, % (paper's accounting)")
         for axis in axes:
             axis.set_xscale("log")
-            axis.xaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
+            axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
         axes[0].legend(frameon=False, fontsize=9)
         figure.suptitle(title)
         _save(figure, path)
