@@ -41,7 +41,7 @@ setup(
     extras_require={
         "train": TRAIN,
         "mario": ["gym-super-mario-bros==7.4.0", "nes-py==8.2.1"],
-        "dds": ["cyclonedds"],
+        "dds": ["cyclonedds", "mcap", "pyyaml", "tyro", "rich"],
         "sweep": ["ray", "rliable"],
         "dev": ["pytest", "pytest-xdist", "ruff", "setuptools>=77", "stable-baselines3"],
     },

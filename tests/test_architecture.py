@@ -25,7 +25,8 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "_policy_format": ({"_policy_records"}, CORE),
     "policy_file": ({"_policy_format", "_policy_records", "files"}, CORE),
     "runtime": ({"policy_file", "errors"}, CORE),
-    "control": ({"runtime", "policy_file", "errors"}, CORE),
+    "control": ({"runtime", "policy_file", "errors"}, CORE | {"yaml"}),
+    "messaging": ({"control", "files", "errors"}, CORE | {"cyclonedds", "mcap", "rclpy"}),
     # what a policy is and weighs: no simulator, no tensor library
     "low_rank": ({"policy_file", "errors"}, CORE),
     "simplify": ({"policy_file", "low_rank", "errors"}, CORE),
@@ -150,7 +151,7 @@ TRAINING_SIDE = {"torch", "gymnasium", "gymnasium_robotics", "pybullet", "tyro",
 @pytest.mark.parametrize(
     ("packages", "absent"),
     [
-        (("policy_file", "runtime", "control"), TRAINING_SIDE),
+        (("policy_file", "runtime", "control", "messaging"), TRAINING_SIDE),
         (("low_rank", "simplify", "inspection"), TRAINING_SIDE),
         (("cli",), TRAINING_SIDE | {"numpy"}),
         (("tasks",), {"torch", "pybullet", "scipy"}),

@@ -1,0 +1,125 @@
+"""Plain records of what a robot arm says and hears: ROS 2's messages without ROS, so that the controller depends on no transport.
+
+Metres, radians, newtons; quaternions are x, y, z, w. `stamp_ns` is the sender's wall clock in nanoseconds since 1970, 0 where the data is
+not valid yet (the dVRK's convention). `TYPE` is the message's ROS 2 name. Field order is that of the message.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+Vector = tuple[float, float, float]
+Quaternion = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PoseStamped:
+    """A pose of the tool in the frame `frame_id`: position (m) and orientation (quaternion xyzw)."""
+
+    TYPE: ClassVar[str] = "geometry_msgs/msg/PoseStamped"
+    stamp_ns: int
+    frame_id: str
+    position: Vector
+    orientation: Quaternion
+
+
+@dataclass(frozen=True, slots=True)
+class TwistStamped:
+    """A velocity: linear (m/s) and angular (rad/s)."""
+
+    TYPE: ClassVar[str] = "geometry_msgs/msg/TwistStamped"
+    stamp_ns: int
+    frame_id: str
+    linear: Vector
+    angular: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class WrenchStamped:
+    """A force (N) and a torque (N m)."""
+
+    TYPE: ClassVar[str] = "geometry_msgs/msg/WrenchStamped"
+    stamp_ns: int
+    frame_id: str
+    force: Vector
+    torque: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class JointState:
+    """Joint names, positions (rad or m), velocities and efforts; an empty tuple where there is nothing to say."""
+
+    TYPE: ClassVar[str] = "sensor_msgs/msg/JointState"
+    stamp_ns: int
+    frame_id: str
+    name: tuple[str, ...]
+    position: tuple[float, ...]
+    velocity: tuple[float, ...] = ()
+    effort: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingState:
+    """CRTK's state of an arm: DISABLED, ENABLED, PAUSED or FAULT."""
+
+    TYPE: ClassVar[str] = "crtk_msgs/msg/OperatingState"
+    stamp_ns: int
+    frame_id: str
+    state: str
+    is_homed: bool
+    is_busy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StringStamped:
+    """CRTK's stamped text, e.g. a state_command."""
+
+    TYPE: ClassVar[str] = "crtk_msgs/msg/StringStamped"
+    stamp_ns: int
+    frame_id: str
+    string: str
+
+
+@dataclass(frozen=True, slots=True)
+class String:
+    TYPE: ClassVar[str] = "std_msgs/msg/String"
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bool:
+    TYPE: ClassVar[str] = "std_msgs/msg/Bool"
+    data: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Float64:
+    TYPE: ClassVar[str] = "std_msgs/msg/Float64"
+    data: float
+
+
+@dataclass(frozen=True, slots=True)
+class Float64MultiArray:
+    """Numbers in row-major order; the message's layout stays empty, as the dVRK leaves it."""
+
+    TYPE: ClassVar[str] = "std_msgs/msg/Float64MultiArray"
+    data: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    TYPE: ClassVar[str] = "std_msgs/msg/Empty"
+
+
+Record = (
+    PoseStamped
+    | TwistStamped
+    | WrenchStamped
+    | JointState
+    | OperatingState
+    | StringStamped
+    | String
+    | Bool
+    | Float64
+    | Float64MultiArray
+    | Empty
+)

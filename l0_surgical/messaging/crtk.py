@@ -1,0 +1,66 @@
+"""The topics of a dVRK arm under CRTK (sawIntuitiveResearchKit 2.4): one table for the client and for the simulated arm."""
+
+from dataclasses import dataclass
+
+from l0_surgical.control import records
+from l0_surgical.control.records import Record
+from l0_surgical.messaging.transport import COMMAND, EVENT, TELEMETRY, Qos
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic below the arm's name, what it carries and the quality of service on the arm's side."""
+
+    record: type[Record]
+    qos: Qos
+
+
+def _topics(names: str, record: type[Record], qos: Qos) -> dict[str, Topic]:
+    return {name: Topic(record, qos) for name in names.split()}
+
+
+PUBLISHED: dict[str, Topic] = {
+    **_topics("measured_js setpoint_js jaw/measured_js jaw/setpoint_js", records.JointState, TELEMETRY),
+    **_topics("measured_cp setpoint_cp local/measured_cp local/setpoint_cp", records.PoseStamped, TELEMETRY),
+    **_topics("measured_cv local/measured_cv", records.TwistStamped, TELEMETRY),
+    **_topics("body/measured_cf spatial/measured_cf", records.WrenchStamped, TELEMETRY),
+    **_topics("body/jacobian spatial/jacobian", records.Float64MultiArray, TELEMETRY),
+    **_topics("operating_state", records.OperatingState, EVENT),
+    **_topics("desired_state error warning status tool_type", records.String, EVENT),
+    **_topics("goal_reached", records.Bool, EVENT),
+    **_topics("trajectory_j/ratio", records.Float64, EVENT),
+}
+"""What the arm publishes."""
+
+SUBSCRIBED: dict[str, Topic] = {
+    **_topics(
+        "servo_jp servo_jr servo_jf move_jp move_jr jaw/servo_jp jaw/move_jp jaw/servo_jf",
+        records.JointState,
+        COMMAND,
+    ),
+    **_topics("servo_cp move_cp set_base_frame", records.PoseStamped, COMMAND),
+    **_topics("body/servo_cf spatial/servo_cf", records.WrenchStamped, COMMAND),
+    **_topics("hold free", records.Empty, COMMAND),
+    **_topics("state_command", records.StringStamped, COMMAND),
+    **_topics("trajectory_j/set_ratio", records.Float64, COMMAND),
+    **_topics("use_gravity_compensation emulate_tool_present body/set_cf_orientation_absolute", records.Bool, COMMAND),
+}
+"""What the arm subscribes to."""
+
+MOTION_COMMANDS = (
+    "servo_cp",
+    "servo_jp",
+    "servo_jr",
+    "servo_jf",
+    "body/servo_cf",
+    "spatial/servo_cf",
+    "move_cp",
+    "move_jp",
+    "move_jr",
+)
+"""The subscribed topics that move the arm's shaft or wrist."""
+
+
+def topic_name(arm: str, name: str) -> str:
+    """The full ROS name of an arm's topic: ("PSM1", "measured_cp") gives "/PSM1/measured_cp"."""
+    return f"/{arm.strip('/')}/{name}"

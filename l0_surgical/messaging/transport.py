@@ -1,0 +1,59 @@
+"""What the library asks of a transport. `dds.DdsTransport` needs no ROS; `ros2.Ros2Transport` wraps an rclpy node.
+
+Topics are ROS names ("/PSM1/measured_cp"); records are those of `control.records`. Everything is RELIABLE, as on the dVRK.
+Subscriptions are polled, so that a real-time loop takes its inputs when it wants them and no callback runs beside it.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from l0_surgical.control.arm import Received
+from l0_surgical.control.records import Record
+
+
+@dataclass(frozen=True)
+class Qos:
+    """Reliable, keep-last `depth`; transient local keeps the last samples for late joiners, volatile does not."""
+
+    depth: int
+    transient_local: bool = False
+
+
+TELEMETRY = Qos(100)
+EVENT = Qos(100, transient_local=True)
+COMMAND = Qos(1)
+
+
+class Publisher(Protocol):
+    topic: str
+
+    def publish(self, record: Record) -> None:
+        """Sends one record of the publisher's type; never blocks for longer than the middleware's write."""
+
+    def peers(self) -> int:
+        """How many subscriptions (of any process, this one too) are matched."""
+
+
+class Subscription(Protocol):
+    topic: str
+
+    def take(self) -> list[Received]:
+        """Everything that has arrived since the last call, oldest first, with the time it was taken; never blocks."""
+
+    def peers(self) -> int:
+        """How many publishers (of any process, this one too) are matched."""
+
+
+class Transport(Protocol):
+    def publisher(self, topic: str, record_type: type[Record], qos: Qos) -> Publisher: ...
+
+    def subscription(self, topic: str, record_type: type[Record], qos: Qos) -> Subscription: ...
+
+    def supports(self, record_type: type[Record]) -> bool:
+        """False where the message package is missing (a ROS installation without crtk_msgs)."""
+
+    def serialize(self, record: Record) -> bytes:
+        """The record's CDR bytes, with the 4-byte encapsulation header: what ROS 2 puts on the wire and into a bag."""
+
+    def close(self) -> None:
+        """Leaves the network; harmless when it has been left already."""
