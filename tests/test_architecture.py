@@ -32,6 +32,8 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "simplify": ({"policy_file", "low_rank", "errors"}, CORE),
     "_reduction": ({"policy_file", "simplify"}, CORE),
     "inspection": ({"policy_file", "low_rank", "simplify"}, CORE),
+    # what the executables in nodes/ share
+    "ros_process": ({"errors"}, frozenset({"rclpy", "rcl_interfaces"})),
     # what is solved: no tensor library
     "tasks": ({"control", "policy_file", "errors"}, frozenset({"numpy", "gymnasium", "gymnasium_robotics", "pybullet", "surrol", "gym"})),
     "_rollouts": ({"tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy", "gymnasium"})),

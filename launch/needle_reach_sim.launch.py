@@ -1,0 +1,66 @@
+"""Everything on one machine: a simulated arm, the policy, and an operator who arms it and sets goals.
+
+ros2 launch l0_surgical needle_reach_sim.launch.py goals:=10
+"""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, EmitEvent, IncludeLaunchDescription, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+# name, default, what `ros2 launch --show-args` says of it
+SIMULATION = (
+    ("mode", "kinematic", "kinematic: setpoints are reached at once; physical: motors and lag"),
+    ("telemetry_rate", 100.0, "how often per second the simulated arm says where it is"),
+)
+OPERATOR = (
+    ("goals", 10, "how many goals to reach before everything ends; 0: never ends"),
+    ("seed", 0, "of the goals"),
+)
+# the arguments of the included launch file
+POLICY = (
+    ("arm", "PSM1", "the arm's ROS namespace"),
+    ("policy", "needle-reach-l0-compressed", "a shipped policy's name or a policy file"),
+    ("servo_rate", 200.0, "setpoints sent to the arm per second, 100 to 500"),
+    ("limits_file", "", "a YAML file of safety limits; empty: those of the package"),
+    ("record", "", "a new .mcap file to record to; empty: no recording"),
+)
+ARGUMENTS = (*POLICY, *SIMULATION, *OPERATOR)
+
+
+def generate_launch_description() -> LaunchDescription:
+    arm = LaunchConfiguration("arm")
+    simulated_arm = Node(
+        package="l0_surgical",
+        executable="psm_sim_node",
+        name="psm_sim_node",
+        namespace=arm,
+        parameters=[{"arm": ParameterValue(arm, value_type=str)} | _parameters(SIMULATION)],
+        output="screen",
+    )
+    policy_launch = PathJoinSubstitution([FindPackageShare("l0_surgical"), "launch", "needle_reach_dvrk.launch.py"])
+    policy = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(policy_launch),
+        launch_arguments=[(name, LaunchConfiguration(name)) for name, _, _ in POLICY],
+    )
+    operator = Node(
+        package="l0_surgical",
+        executable="operator_node",
+        name="operator_node",
+        namespace=arm,
+        parameters=[{"arm": ParameterValue(arm, value_type=str)} | _parameters(OPERATOR)],
+        output="screen",
+    )
+    shutdown = EmitEvent(event=Shutdown(reason="the operator is done"))
+    end = RegisterEventHandler(OnProcessExit(target_action=operator, on_exit=[shutdown]))
+    arguments = (DeclareLaunchArgument(name, default_value=str(default), description=text) for name, default, text in ARGUMENTS)
+    return LaunchDescription([*arguments, simulated_arm, policy, operator, end])
+
+
+def _parameters(arguments: tuple[tuple[str, str | float | int, str], ...]) -> dict[str, ParameterValue]:
+    return {name: ParameterValue(LaunchConfiguration(name), value_type=type(default)) for name, default, _ in arguments}
