@@ -22,6 +22,11 @@ TRAIN = [
     "pillow",
 ]
 
+
+def _files(pattern: str) -> list[str]:
+    return sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.glob(pattern))
+
+
 setup(
     name=PACKAGE,
     version="0.1.0",
@@ -40,7 +45,8 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
         # data and not `scripts`: these keep their `env python3`, so that `ros2 run` uses the virtual environment that is active
         (f"lib/{PACKAGE}", ["nodes/policy_node", "nodes/psm_sim_node", "nodes/operator_node"]),
-        (f"share/{PACKAGE}/launch", sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.glob("launch/*.launch.py"))),
+        (f"share/{PACKAGE}/launch", _files("launch/*.launch.py")),
+        (f"share/{PACKAGE}/tests/hil", _files("tests/hil/*.py")),
     ],
     install_requires=["numpy>=1.24", "numba>=0.59", "safetensors>=0.4"],
     extras_require={

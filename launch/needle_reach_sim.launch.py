@@ -3,10 +3,11 @@
 ros2 launch l0_surgical needle_reach_sim.launch.py goals:=10
 """
 
-from launch import LaunchDescription
+from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, EmitEvent, IncludeLaunchDescription, RegisterEventHandler
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
+from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
@@ -56,10 +57,16 @@ def generate_launch_description() -> LaunchDescription:
         parameters=[{"arm": ParameterValue(arm, value_type=str)} | _parameters(OPERATOR)],
         output="screen",
     )
-    shutdown = EmitEvent(event=Shutdown(reason="the operator is done"))
-    end = RegisterEventHandler(OnProcessExit(target_action=operator, on_exit=[shutdown]))
+    end = RegisterEventHandler(OnProcessExit(target_action=operator, on_exit=_end))
     arguments = (DeclareLaunchArgument(name, default_value=str(default), description=text) for name, default, text in ARGUMENTS)
     return LaunchDescription([*arguments, simulated_arm, policy, operator, end])
+
+
+def _end(event: ProcessExited, context: LaunchContext) -> list[Action]:
+    # an exception is the only way to a return code of `ros2 launch` other than 0
+    if event.returncode:
+        raise RuntimeError(f"the operator has not reached every goal (return code {event.returncode})")
+    return [EmitEvent(event=Shutdown(reason="the operator is done"))]
 
 
 def _parameters(arguments: tuple[tuple[str, str | float | int, str], ...]) -> dict[str, ParameterValue]:
