@@ -1,15 +1,18 @@
 """Between the plain records of `control.records` and ROS 2 messages, whichever library's classes those are.
 
-Cyclonedds dataclasses, rclpy's messages and those decoded from a recording have the same attributes (header.stamp.sec, pose.position.x, ...).
+Cyclonedds dataclasses, rclpy's messages and those read from a recording have the same attributes (header.stamp.sec, pose.position.x).
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 from l0_surgical.control import records
 from l0_surgical.control.records import Quaternion, Record, Vector
 
 NANOSECONDS = 1_000_000_000
+
+RECORD_TYPES: dict[str, type[Record]] = {record_type.TYPE: record_type for record_type in get_args(Record)}
+"""The record type of each message by its full name."""
 
 MessageClass = Callable[[str], Callable[..., Any]]
 """From a full message name to its class, which is called with the fields by name."""

@@ -15,6 +15,7 @@ from l0_surgical.control.records import Record
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.messaging.codec import to_message, to_record
 from l0_surgical.messaging.definitions import type_hash
+from l0_surgical.messaging.domain import domain_id
 from l0_surgical.messaging.messages import message_class
 from l0_surgical.messaging.transport import Qos
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 Discovery = Literal["localhost", "subnet"]
 
 _TOPIC = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
-_HIGHEST_DOMAIN = 232  # above it the port numbers of DDSI would exceed 65535
 _WRITE_TIMEOUT_NS = 10_000_000
 
 # Multicast is off and each participant asks the ports of the others on this machine in turn, so that either may start first.
@@ -71,7 +71,7 @@ class DdsTransport:
     """
 
     def __init__(self, domain: int | None = None, discovery: Discovery = "localhost") -> None:
-        self.domain = _domain_id(domain)
+        self.domain = domain_id(domain)
         if discovery not in get_args(Discovery):
             raise BadInputError(f"the discovery is {discovery!r}; choose localhost or subnet")
         self._endpoints: list[DdsPublisher | DdsSubscription] = []
@@ -193,18 +193,6 @@ class DdsSubscription:
 
     def close(self) -> None:
         self._reader = None
-
-
-def _domain_id(domain: int | None) -> int:
-    source = "the DDS domain"
-    if domain is None:
-        source, text = "ROS_DOMAIN_ID", os.environ.get("ROS_DOMAIN_ID", "").strip() or "0"
-        if not re.fullmatch(r"-?\d+", text):
-            raise BadInputError(f"{source} is {text!r}; it must be a whole number from 0 to {_HIGHEST_DOMAIN}")
-        domain = int(text)
-    if not 0 <= domain <= _HIGHEST_DOMAIN:
-        raise BadInputError(f"{source} is {domain}; it must be from 0 to {_HIGHEST_DOMAIN}")
-    return domain
 
 
 def _join(domain: int, discovery: Discovery) -> "cyclonedds.domain.DomainParticipant":
