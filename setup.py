@@ -43,7 +43,7 @@ setup(
         "mario": ["gym-super-mario-bros==7.4.0", "nes-py==8.2.1"],
         "dds": ["cyclonedds", "mcap", "pyyaml", "tyro", "rich"],
         "sweep": ["ray", "rliable"],
-        "dev": ["pytest", "pytest-xdist", "ruff", "setuptools>=77", "stable-baselines3"],
+        "dev": ["pytest", "pytest-xdist", "ruff", "setuptools>=77", "stable-baselines3", "mcap-ros2-support"],
     },
     entry_points={"console_scripts": [f"l0-surgical = {PACKAGE}.cli:main"]},
     zip_safe=False,
