@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 from l0_surgical.control.arm import Received
 from l0_surgical.control.records import Record
 from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.messaging.codec import to_message, to_record
+from l0_surgical.messaging import cdr
 from l0_surgical.messaging.definitions import type_hash
 from l0_surgical.messaging.domain import domain_id
-from l0_surgical.messaging.messages import message_class
+from l0_surgical.messaging.messages import sample, sample_class
 from l0_surgical.messaging.transport import Qos
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class DdsTransport:
         return True
 
     def serialize(self, record: Record) -> bytes:
-        return to_message(record, message_class).serialize(use_version_2=False)
+        return cdr.encode(record)
 
     def close(self) -> None:
         """Leaves the domain and says so to the peers; publishers and subscriptions of this transport end with it."""
@@ -131,7 +131,7 @@ class DdsTransport:
             raise BadInputError(f"{topic!r} is not a ROS topic: it is made of /names of letters, digits and _, e.g. /PSM1/servo_cp")
         key = topic, record_type.TYPE
         if key not in self._topics:
-            self._topics[key] = Topic(self._joined(), f"rt{topic}", message_class(record_type.TYPE))
+            self._topics[key] = Topic(self._joined(), f"rt{topic}", sample_class(record_type))
         return self._topics[key]
 
 
@@ -157,7 +157,7 @@ class DdsPublisher:
         if self._writer is None:
             raise L0SurgicalError(f"{self.topic}: this DDS transport is closed; open a new one")
         try:
-            self._writer.write(to_message(record, message_class))
+            self._writer.write(sample(record))
         except DDSException as error:
             raise L0SurgicalError(f"{self.topic}: DDS could not send: {error}") from error
 
@@ -173,20 +173,28 @@ class DdsSubscription:
 
     def __init__(self, topic: str, record_type: type[Record], reader: "cyclonedds.sub.DataReader", depth: int) -> None:
         self.topic = topic
-        self._record_type = record_type
+        self._sample_class = sample_class(record_type)
         self._reader: cyclonedds.sub.DataReader | None = reader
         self._depth = depth
 
     def take(self) -> list[Received]:
-        """Also drops the samples without data by which DDS tells that a writer has gone. Empty after the transport's `close`."""
+        """See `transport.Subscription`; empty after the transport's `close`.
+
+        The samples without data, by which DDS tells that a writer has gone, are left out.
+
+        Raises:
+            BadInputError: somebody sends messages of another layout under this type's name.
+        """
         if self._reader is None:
             return []
-        samples = self._reader.take(self._depth)
+        try:
+            samples = self._reader.take(self._depth)
+        except BadInputError as error:
+            raise BadInputError(f"{self.topic}: {error}; look for a sender with other message definitions") from error
         if not samples:
             return []
         now = time.monotonic_ns()
-        valid = message_class(self._record_type.TYPE)
-        return [Received(to_record(sample, self._record_type), now) for sample in samples if type(sample) is valid]
+        return [Received(taken.record, now) for taken in samples if type(taken) is self._sample_class]
 
     def peers(self) -> int:
         return self._reader.get_subscription_matched_status().current_count if self._reader else 0

@@ -12,20 +12,20 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, get_args
 
 from l0_surgical.control.records import Record, String
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.files import make_folder
 from l0_surgical.messaging import crtk
 from l0_surgical.messaging.cdr import decode
-from l0_surgical.messaging.codec import RECORD_TYPES, to_record
 from l0_surgical.messaging.definitions import schema, type_hash
 from l0_surgical.messaging.transport import TELEMETRY, Qos, Transport
 
 if TYPE_CHECKING:
     import mcap.writer
 
+_RECORD_TYPES: dict[str, type[Record]] = {record_type.TYPE: record_type for record_type in get_args(Record)}
 NOTE_TOPIC = "/l0_surgical/note"
 _CHUNK_BYTES = 32 * 1024
 _CHUNK_SECONDS = 0.5
@@ -176,11 +176,11 @@ def _messages(entries: Iterator[object]) -> Iterator[tuple[str, int, Record]]:
         if isinstance(entry, Schema):
             schemas[entry.id] = entry.name
         elif isinstance(entry, Channel):
-            channels[entry.id] = entry.topic, RECORD_TYPES.get(schemas.get(entry.schema_id, ""))
+            channels[entry.id] = entry.topic, _RECORD_TYPES.get(schemas.get(entry.schema_id, ""))
         elif isinstance(entry, Message):
             topic, record_type = channels[entry.channel_id]
             if record_type is not None:
-                yield topic, entry.log_time, to_record(decode(record_type.TYPE, entry.data), record_type)
+                yield topic, entry.log_time, decode(record_type, entry.data)
 
 
 @dataclass
