@@ -37,8 +37,10 @@ def decode(record_type: type[Record], data: bytes) -> Record:
         raise BadInputError(f"a {record_type.TYPE} begins with {data[:_START].hex(' ')!r}; plain CDR begins with 00 00 or 00 01")
     try:
         return _DECODERS[record_type](_Reader(data, order))
-    except (struct.error, UnicodeDecodeError) as error:
-        raise BadInputError(f"a {record_type.TYPE} of {len(data)} bytes is damaged: {error}") from error
+    except struct.error as error:
+        raise BadInputError(
+            f"a {record_type.TYPE} of {len(data)} bytes is damaged, or its sender has another definition: {error}"
+        ) from error
 
 
 def _padding(size: int, alignment: int) -> int:
@@ -138,7 +140,8 @@ class _Reader:
         size = self.count()
         (raw,) = struct.unpack_from(f"{size}s", self._data, self._at)
         self._at += size
-        return raw[:-1].decode()
+        # as rclpy: a text in another character set must not stop a controller
+        return raw[:-1].decode(errors="replace")
 
     def stamp_and_frame(self) -> tuple[int, str]:
         (seconds,) = self.primitives("i", 4)

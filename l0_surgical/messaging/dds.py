@@ -187,10 +187,7 @@ class DdsSubscription:
         """
         if self._reader is None:
             return []
-        try:
-            samples = self._reader.take(self._depth)
-        except BadInputError as error:
-            raise BadInputError(f"{self.topic}: {error}; look for a sender with other message definitions") from error
+        samples = self._reader.take(self._depth)
         if not samples:
             return []
         now = time.monotonic_ns()

@@ -172,10 +172,7 @@ class Ros2Subscription:
         taken = []
         while self._arrived:
             data, received_ns = self._arrived.popleft()
-            try:
-                taken.append(Received(cdr.decode(self._record_type, data), received_ns))
-            except BadInputError as error:
-                raise BadInputError(f"{self.topic}: {error}; look for a sender with other message definitions") from error
+            taken.append(Received(cdr.decode(self._record_type, data), received_ns))
         return taken
 
     def peers(self) -> int:

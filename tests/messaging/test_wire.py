@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from l0_surgical.control.records import Float64MultiArray, PoseStamped, Record
+from l0_surgical.control.records import Float64MultiArray, PoseStamped, Record, String
 from l0_surgical.errors import BadInputError
 from l0_surgical.messaging.cdr import decode, encode
 from l0_surgical.messaging.dds import DdsTransport
@@ -90,6 +90,10 @@ def test_too_few_bytes_are_refused(name: str) -> None:
     for size in range(len(data)):
         with pytest.raises(BadInputError, match=record.TYPE):
             decode(type(record), data[:size])
+
+
+def test_a_text_that_is_not_utf_8_is_read_as_far_as_it_can() -> None:
+    assert decode(String, LITTLE_ENDIAN + pack("<I", 5) + b"1 \xb5m\0") == String("1 \N{REPLACEMENT CHARACTER}m")
 
 
 def test_a_count_beyond_the_data_is_refused() -> None:
