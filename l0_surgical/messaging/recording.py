@@ -49,6 +49,8 @@ class Recording:
 
     Messages are gathered to chunks of 32 KiB or half a second; a thread of its own hands each chunk to the disk, so that `write` never
     waits for it. A full disk ends the recording but not the caller's loop: `failure` says why, and `close` raises it.
+    The thread inherits its maker's scheduling: make the recording after the loop's thread has taken real-time priority, or a loop that
+    needs the interpreter's lock may wait for a thread that other processes keep from running.
 
     Args:
         path: a new file with the ending .mcap; its folder is made.
