@@ -12,7 +12,7 @@ from l0_surgical.messaging.ros2 import Ros2Transport, message_class
 from l0_surgical.messaging.transport import COMMAND, EVENT, TELEMETRY, Qos
 from tests.messaging.domains import ARM, DOMAIN
 from tests.messaging.examples import EXAMPLES
-from tests.messaging.peer import pose, wait_until
+from tests.messaging.peer import Peer, pose, wait_until
 
 PARAMETERS = [pytest.param(*example, id=name) for name, example in EXAMPLES.items()]
 
@@ -94,3 +94,25 @@ def test_bad_input_is_refused(transports: tuple[Ros2Transport, Ros2Transport]) -
     with pytest.raises(BadInputError, match="from 0 to 232"):
         Ros2Transport.open(domain=300)
     assert one.supports(PoseStamped)
+
+
+@pytest.mark.parametrize("first", ["rclpy", "DDS"])
+def test_rclpy_and_plain_dds_meet_whichever_starts_first(monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    """The other process has no rclpy: it answers through cyclonedds."""
+    utilities = pytest.importorskip("rclpy.utilities", reason="needs a sourced ROS 2")
+    if utilities.get_rmw_implementation_identifier() != "rmw_cyclonedds_cpp":
+        pytest.skip("needs RMW_IMPLEMENTATION=rmw_cyclonedds_cpp")
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    topic = f"/{ARM}/mixed_{first}"
+    early = Peer(DOMAIN, topic) if first == "DDS" else None
+    with Ros2Transport.open("mixed", DOMAIN) as transport:
+        poses = transport.publisher(topic, PoseStamped, TELEMETRY)
+        echoes = transport.subscription(f"{topic}/echo", PoseStamped, TELEMETRY)
+        with early or Peer(DOMAIN, topic) as peer:
+            wait_until(lambda: poses.peers() == 1 and echoes.peers() == 1)
+            peer.send("echo 50")
+            for stamp_ns in range(50):
+                poses.publish(pose(stamp_ns))
+            echoed = []
+            wait_until(lambda: echoed.extend(echoes.take()) or len(echoed) == 50)
+            assert [received.record for received in echoed] == [pose(stamp_ns) for stamp_ns in range(50)]
