@@ -32,7 +32,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={PACKAGE: ["policies/*.safetensors", "tasks/needle_reach/*.urdf", "py.typed"]},
+    package_data={PACKAGE: ["policies/*.safetensors", "control/*.yaml", "tasks/needle_reach/*.urdf", "py.typed"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),

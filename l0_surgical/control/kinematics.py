@@ -169,7 +169,7 @@ class ScaledWorld:
     def eef_from_joints(self, joints: Sequence[float] | np.ndarray) -> tuple[Vector, Axes]:
         """Returns the eef's position (scaled m) and axes in this world for joint positions (6,) in rad and real metres."""
         position, (x, y, z) = eef_in_rcm(joints)
-        return self._point(position), (self._turn(x, 1.0), self._turn(y, 1.0), self._turn(z, 1.0))
+        return self.point_from_rcm(position), (self._turn(x, 1.0), self._turn(y, 1.0), self._turn(z, 1.0))
 
     def joints_from_eef(self, position: Vector, axes: Axes, near_roll: float = 0.0) -> tuple[float, ...]:
         """Returns the joint positions (6,), rad and real metres, for an eef position (scaled m) and axes in this world.
@@ -178,29 +178,33 @@ class ScaledWorld:
             UnreachablePoseError: as `inverse_kinematics`.
         """
         x, y, z = (self._turn(axis, -1.0) for axis in axes)
-        offset = _mix(1.0, position, -1.0, self.rcm_position)
-        return joints_from_eef(self._turn(offset, -1.0, 1 / self.scale), (x, y, z), near_roll)
+        return joints_from_eef(self.point_in_rcm(position), (x, y, z), near_roll)
 
     def eef_from_tool(self, rcm_T_tool: np.ndarray) -> tuple[Vector, Axes]:
         """Returns the eef's position (scaled m) and axes in this world for a tool pose (4, 4) in the RCM frame, metres."""
         (xx, xy, xz, px), (yx, yy, yz, py), (zx, zy, zz, pz) = np.asarray(rcm_T_tool, dtype=np.float64)[:3].tolist()
         axes = (self._turn((-xy, -yy, -zy), 1.0), self._turn((xz, yz, zz), 1.0), self._turn((-xx, -yx, -zx), 1.0))
-        return self._point((px, py, pz)), axes
+        return self.point_from_rcm((px, py, pz)), axes
 
     def tool_from_eef(self, position: Vector, axes: Axes) -> np.ndarray:
         """Returns `rcm_T_tool` (4, 4), metres, for an eef position (scaled m) and axes in this world; inverse of `eef_from_tool`."""
         x, y, z = (self._turn(axis, -1.0) for axis in axes)
         pose = np.eye(4)
         pose[:3, 0], pose[:3, 1], pose[:3, 2] = np.negative(z), np.negative(x), y
-        pose[:3, 3] = self._turn(_mix(1.0, position, -1.0, self.rcm_position), -1.0, 1 / self.scale)
+        pose[:3, 3] = self.point_in_rcm(position)
         return pose
 
     def tip_from_eef(self, position: Vector, axes: Axes) -> Vector:
         """Returns the jaw tip's position (scaled m) in this world: it lies 10.2 mm (real) along the eef's y axis."""
         return _mix(1.0, position, self.scale * WRIST_YAW_TO_TIP_M, axes[1])
 
-    def _point(self, position: Vector) -> Vector:
-        return _mix(1.0, self._turn(position, 1.0, self.scale), 1.0, self.rcm_position)
+    def point_from_rcm(self, point: Vector) -> Vector:
+        """Returns a point of the RCM frame (m) in this world (scaled m)."""
+        return _mix(1.0, self._turn(point, 1.0, self.scale), 1.0, self.rcm_position)
+
+    def point_in_rcm(self, point: Vector) -> Vector:
+        """Returns a point of this world (scaled m) in the RCM frame (m); inverse of `point_from_rcm`."""
+        return self._turn(_mix(1.0, point, -1.0, self.rcm_position), -1.0, 1 / self.scale)
 
     def _turn(self, vector: Vector, sign: float, factor: float = 1.0) -> Vector:
         cosine, sine = math.cos(self.rcm_yaw_rad), sign * math.sin(self.rcm_yaw_rad)

@@ -2,4 +2,6 @@
 
 from l0_surgical.runtime.reference import ReferenceEngine
 
+compile = ReferenceEngine
+Engine = ReferenceEngine
 __all__ = ["ReferenceEngine"]
