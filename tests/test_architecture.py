@@ -60,22 +60,13 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
         SCRIPTS,
     ),
     "terminal": (set(), frozenset({"rich"})),
-    "cli": (
-        {
-            "__init__",
-            "training",
-            "compression",
-            "compress_file",
-            "evaluation",
-            "inspection",
-            "experiments",
-            "terminal",
-            "config",
-            "policy_file",
-            "errors",
-        },
+    "robot": ({"control", "messaging", "policy_file", "files", "errors"}, frozenset({"numpy"})),
+    "_training_commands": (
+        {"training", "compression", "compress_file", "evaluation", "inspection", "experiments", "terminal", "config", "policy_file"},
         frozenset({"tyro"}),
     ),
+    "_robot_commands": ({"robot", "terminal", "errors"}, frozenset()),
+    "cli": ({"__init__", "_training_commands", "_robot_commands", "errors"}, frozenset({"tyro"})),
     "__main__": ({"cli"}, frozenset()),
 }
 

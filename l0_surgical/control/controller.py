@@ -122,12 +122,17 @@ class Controller:
         self._segment: Segment | None = None
         self._reaching: Reaching | None = None
         self._former: Instant | None = None
+        self._ticks = 0
         self._period, self._jitter, self._latency, self._age, self._inference = (Histogram() for _ in range(5))
 
     @property
     def inputs(self) -> ArmInputs:
         """What the arm had said by the newest tick."""
         return self._inputs
+
+    @property
+    def ticks(self) -> int:
+        return self._ticks
 
     @property
     def state(self) -> State:
@@ -267,6 +272,7 @@ class Controller:
             self._change(State.FAULT)
 
     def _count_period(self, now: Instant) -> None:
+        self._ticks += 1
         if self._former is not None:
             period_s = 1e-9 * (now.monotonic_ns - self._former.monotonic_ns)
             self._period.add(period_s)

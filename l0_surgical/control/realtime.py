@@ -1,7 +1,6 @@
 """What Linux offers a real-time loop, taken where it is allowed, and said where it is not."""
 
 import ctypes
-import gc
 import os
 import sys
 from dataclasses import dataclass
@@ -24,13 +23,11 @@ def enter_real_time(priority: int = PRIORITY) -> RealTime:
     """Gives the calling thread, and those that it makes afterwards, first-in-first-out priority; keeps the process's memory resident.
 
     Call it before the transport and the recording are opened: a thread that holds the interpreter's lock while others run in its stead
-    would keep the loop waiting. Garbage that exists now is collected and what remains is never looked at again.
+    would keep the loop waiting.
 
     Args:
         priority: 1 to 99 (SCHED_FIFO); the kernel's own interrupt threads have 50.
     """
-    gc.collect()
-    gc.freeze()
     if not sys.platform.startswith("linux"):
         return RealTime(False, False, (f"real-time priority and locked memory: not on {sys.platform}",))
     libc = ctypes.CDLL(None, use_errno=True)

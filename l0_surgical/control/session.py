@@ -56,6 +56,7 @@ class Session:
     ) -> None:
         self.outcomes: list[Outcome] = []
         self.doing = "waiting for the arm"
+        self.goals_begun = 0
         self.failure: str | None = None
         self._controller = controller
         self._arm = arm
@@ -97,7 +98,7 @@ class Session:
         yield from self._take_over()
         end_s = self._now_s() + self._duration_s if self._duration_s is not None else None
         for number, goal in enumerate(self._goals, 1):
-            self.doing = f"goal {number}"
+            self.doing, self.goals_begun = f"goal {number}", number
             yield from self._reach(goal, end_s)
             if end_s is not None and self._now_s() >= end_s:
                 break
