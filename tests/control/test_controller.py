@@ -104,6 +104,7 @@ def test_holding_keeps_sending_the_same_setpoint() -> None:
         ((0.06, 0.07, -0.30), "outside the task's workspace"),
         ((0.5, 0.0, -0.165), "outside the task's workspace"),
         ((0.06, 0.07, -0.1685), "outside the arm's workspace"),
+        ((0.027, 0.112, -0.0926), "cannot be reached: the pitch joint would be at"),
         ((float("nan"), 0.0, -0.165), "not three finite numbers"),
         ((0.0, -0.165), "not three finite numbers"),
     ],
