@@ -1,6 +1,6 @@
 """Draws a recording of `l0-surgical control --record`: the way, the distance to each goal, the speed; and proves that no limit was broken.
 
-    python demos/plot_recording.py run.mcap run.png
+python demos/plot_recording.py run.mcap run.png
 """
 
 import argparse
@@ -16,7 +16,7 @@ from l0_surgical.control.poses import Pose
 from l0_surgical.messaging.recording import read_recording
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402 (after the backend is chosen)
+import matplotlib.pyplot as plt
 
 STATE_COLORS = {"approaching": "#cfe3f5", "reaching": "#d8efd3", "fault": "#f5cfcf"}
 

@@ -76,6 +76,43 @@ def control(
     return run
 
 
+def simulate_arm(
+    *,
+    arm: str = "PSM1",
+    transport: Literal["dds", "ros2"] = "dds",
+    domain: int | None = None,
+    discovery: Literal["localhost", "subnet"] = "localhost",
+    mode: Literal["kinematic", "physical"] = "kinematic",
+    speed: float = 1.0,
+    telemetry_rate: float = 100.0,
+    duration: float | None = None,
+    inject: bool = False,
+    real_time: bool = True,
+) -> Callable[[], int]:
+    """Simulates a da Vinci arm with all its CRTK topics, until Ctrl-C.
+
+    Args:
+        arm: The arm's ROS namespace.
+        transport: dds needs no ROS; ros2 goes through rclpy.
+        domain: 0 to 232 (default: ROS_DOMAIN_ID, or 0).
+        discovery: Whom dds finds: programs on this machine, or on the subnet.
+        mode: kinematic reaches each setpoint at once, physical has motors, gravity, a tray and a needle.
+        speed: Simulated seconds per second; 0 is as fast as possible.
+        telemetry_rate: How often per second the arm says where it is.
+        duration: End after so many seconds.
+        inject: Listen to /ARM/simulation/inject for faults to simulate.
+        real_time: Ask for real-time priority and locked memory.
+    """
+
+    def run() -> int:
+        from l0_surgical.simulation import SimulationRequest, simulate
+
+        who = (arm, transport, domain, discovery)
+        return simulate(SimulationRequest(*who, mode, speed, telemetry_rate, duration, inject, real_time), say)
+
+    return run
+
+
 def say(text: str) -> None:
     """A line for a person, on stderr."""
     sys.stderr.write(f"{text}\n")

@@ -5,8 +5,6 @@ import dataclasses
 import itertools
 import math
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from l0_surgical.messaging.arm_client import CrtkArm
 from l0_surgical.messaging.recording import Recording
 from l0_surgical.messaging.transport import Transport
 from l0_surgical.policy_file import find_policy, load_policy
+from l0_surgical.stopping import Stop
 
 PEERS_TIMEOUT_S = 5.0
 _FILE_CHECK_S = 1.0
@@ -108,8 +107,7 @@ class Operation:
         self._warnings: list[str] = []
         self._file = WatchedFile(path)
         self._opened = contextlib.ExitStack()
-        self._stop = threading.Event()
-        self._interrupted_by: str | None = None
+        self._stop = Stop()
         self._real_time = enter_real_time() if request.real_time else RealTime(False, False, ("not asked for",))
         with self._opened:
             transport = open_transport(request.transport, request.domain, request.discovery, f"l0_surgical_control_{request.arm}")
@@ -142,7 +140,7 @@ class Operation:
         Raises:
             L0SurgicalError: the disk did not take the whole recording.
         """
-        with self._opened, self._signals():
+        with self._opened, self._stop.on_signals():
             self._arm.wait_for_peers(PEERS_TIMEOUT_S)
             self._say(self._arm.describe_peers())
             for refused in self._real_time.refused:
@@ -196,22 +194,6 @@ class Operation:
         if self._recording is not None and not self._recording.failure:
             self._recording.note(f"{what}: {self._request}")
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM set the stop event; a second one ends the process as it always does."""
-
-        def stop(number: int, frame: object) -> None:
-            self._interrupted_by = signal.Signals(number).name
-            self._stop.set()
-            signal.signal(number, former[number])
-
-        former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-
     def _result(self, seconds: float) -> dict[str, Any]:
         request, session, status, loop = self._request, self._session, self.controller.status(), self._loop.report()
         reached = sum(outcome.is_reached for outcome in session.outcomes)
@@ -235,7 +217,7 @@ class Operation:
             **{name: dataclasses.asdict(getattr(status, name)) for name in ("latency", "jitter", "period", "age", "inference")},
             "faults": [status.fault] if status.fault is not None else [],
             "failure": session.failure,
-            "interrupted_by": self._interrupted_by,
+            "interrupted_by": self._stop.signal_name,
             "warnings": self._warnings,
             "real_time": dataclasses.asdict(self._real_time),
             "resident_mib": resident_mib(),

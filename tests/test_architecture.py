@@ -60,12 +60,16 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
         SCRIPTS,
     ),
     "terminal": (set(), frozenset({"rich"})),
-    "robot": ({"control", "messaging", "policy_file", "files", "errors"}, frozenset({"numpy"})),
+    "stopping": (set(), frozenset()),
+    "robot": ({"control", "messaging", "policy_file", "files", "stopping", "errors"}, frozenset({"numpy"})),
+    # the one part of the robot's side that needs a simulator
+    "simulated_arm": ({"control", "messaging", "tasks", "errors"}, frozenset({"numpy", "pybullet"})),
+    "simulation": ({"control", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),
     "_training_commands": (
         {"training", "compression", "compress_file", "evaluation", "inspection", "experiments", "terminal", "config", "policy_file"},
         frozenset({"tyro"}),
     ),
-    "_robot_commands": ({"robot", "terminal", "errors"}, frozenset()),
+    "_robot_commands": ({"robot", "simulation", "terminal", "errors"}, frozenset()),
     "cli": ({"__init__", "_training_commands", "_robot_commands", "errors"}, frozenset({"tyro"})),
     "__main__": ({"cli"}, frozenset()),
 }

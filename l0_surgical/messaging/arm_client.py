@@ -14,7 +14,6 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REMEMBERED_COMMANDS = 1024  # 2 s at 500 Hz; a command comes back within milliseconds
 _NEW_TEXTS = Qos(100)  # volatile: what the arm said before this client came is of the past
 _STATE_COMMANDS = Qos(10)  # two commands in a row must not replace each other
-_SYSTEM_TOPICS = {"enable": "/system/power_on", "home": "/system/home", "disable": "/system/power_off"}
 
 
 class CrtkArm:
@@ -58,7 +57,7 @@ class CrtkArm:
             self._state_commands = {"": self._publisher("state_command", StringStamped, _STATE_COMMANDS)}
         else:
             self._state_commands = {
-                command: transport.publisher(topic, Empty, _STATE_COMMANDS) for command, topic in _SYSTEM_TOPICS.items()
+                command: transport.publisher(topic, Empty, _STATE_COMMANDS) for command, topic in crtk.SYSTEM_TOPICS.items()
             }
 
     def poll(self) -> ArmInputs:
@@ -95,7 +94,7 @@ class CrtkArm:
         elif command in self._state_commands:
             self._state_commands[command].publish(Empty())
         else:
-            known = ", ".join(_SYSTEM_TOPICS)
+            known = ", ".join(crtk.SYSTEM_TOPICS)
             raise BadInputError(f"{command!r} cannot be sent without the ROS 2 package crtk_msgs, only {known}; install crtk_msgs")
 
     def peers(self) -> dict[str, int]:
