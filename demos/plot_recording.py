@@ -52,6 +52,8 @@ def draw(messages: list, arm: str, max_speed: float, picture: Path) -> None:
     figure, (way, distance, speed) = plt.subplots(3, 1, figsize=(10, 8), sharex=True, layout="constrained")
     for name, style in (("measured_cp", "-"), ("servo_cp", ":"), ("l0_surgical/dry_run_servo_cp", ":")):
         times, tips = tip_series(series[name])
+        if not len(times):
+            continue
         for axis, color, values in zip("xyz", ("C0", "C1", "C2"), tips.T, strict=True):
             way.plot(times, 1e3 * values, style, color=color, label=f"{axis}, {name.rpartition('/')[2]}")
     way.set_ylabel("jaw tip in the base frame (mm)")
