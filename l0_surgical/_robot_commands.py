@@ -33,6 +33,7 @@ def control(
     dry_run: bool = False,
     bring_up: bool = True,
     real_time: bool = True,
+    timeout: float = 15.0,
     json: bool = False,
 ) -> Callable[[], int]:
     """Drives an arm to goals in real time: enables and homes it, moves it slowly to the start pose, lets the policy reach each goal.
@@ -56,6 +57,7 @@ def control(
         dry_run: Compute and record, but send nothing.
         bring_up: Enable and home the arm where it is not.
         real_time: Ask for real-time priority and locked memory.
+        timeout: Seconds that the arm may take to appear, to enable, to home, to be ready.
         json: Print one JSON object on stdout.
     """
 
@@ -64,7 +66,9 @@ def control(
         from l0_surgical.terminal import control_table
 
         who = (policy, arm, transport, domain, discovery)
-        request = ControlRequest(*who, servo_rate, speed, goals, goal, seed, duration, limits, record, dry_run, bring_up, real_time)
+        request = ControlRequest(
+            *who, servo_rate, speed, goals, goal, seed, duration, limits, record, dry_run, bring_up, real_time, timeout
+        )
         operation = Operation(request, say)
         with StatusLine(operation.describe):
             result = operation.run()

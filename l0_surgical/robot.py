@@ -57,6 +57,7 @@ class ControlRequest:
         dry_run: computes and records, but sends nothing.
         bring_up: enables and homes the arm where it is not.
         real_time: asks for real-time priority and locked memory.
+        timeout: seconds that the arm may take to appear, to enable, to home, to be ready.
 
     Raises:
         BadInputError: numbers out of their range.
@@ -78,8 +79,11 @@ class ControlRequest:
     dry_run: bool = False
     bring_up: bool = True
     real_time: bool = True
+    timeout: float = 15.0
 
     def __post_init__(self) -> None:
+        if not 0 < self.timeout < math.inf:
+            raise BadInputError(f"--timeout is {self.timeout:g} s; give a number above 0")
         if self.goals < 1:
             raise BadInputError(f"--goals is {self.goals}; give 1 or more")
         if self.duration is not None and not 0 < self.duration < math.inf:
@@ -125,7 +129,14 @@ class Operation:
                 dry_run=request.dry_run,
                 recorder=self._recording,
             )
-            self._session = Session(self.controller, self._arm, self._goals(), bring_up=request.bring_up, duration_s=request.duration)
+            self._session = Session(
+                self.controller,
+                self._arm,
+                self._goals(),
+                bring_up=request.bring_up,
+                duration_s=request.duration,
+                timeout_s=request.timeout,
+            )
             self._loop = ServoLoop(self._tick, request.servo_rate)
             self._opened = self._opened.pop_all()
 
@@ -141,7 +152,7 @@ class Operation:
             L0SurgicalError: the disk did not take the whole recording.
         """
         with self._opened, self._stop.on_signals():
-            self._arm.wait_for_peers(PEERS_TIMEOUT_S)
+            self._arm.wait_for_peers(min(PEERS_TIMEOUT_S, self._request.timeout))
             self._say(self._arm.describe_peers())
             for refused in self._real_time.refused:
                 self._say(f"without {refused}")
