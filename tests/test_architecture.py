@@ -24,7 +24,8 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "_policy_records": ({"errors"}, CORE),
     "_policy_format": ({"_policy_records"}, CORE),
     "policy_file": ({"_policy_format", "_policy_records", "files"}, CORE),
-    "runtime": ({"policy_file", "errors"}, CORE),
+    # the exports load onnx and onnxruntime where they are asked for
+    "runtime": ({"policy_file", "files", "errors"}, CORE | {"onnx", "onnxruntime"}),
     "control": ({"runtime", "policy_file", "errors"}, CORE | {"yaml"}),
     "messaging": ({"control", "files", "errors"}, CORE | {"cyclonedds", "mcap", "rclpy"}),
     # what a policy is and weighs: no simulator, no tensor library
@@ -146,7 +147,8 @@ TRAINING_SIDE = {"torch", "gymnasium", "gymnasium_robotics", "pybullet", "tyro",
 @pytest.mark.parametrize(
     ("packages", "absent"),
     [
-        (("policy_file", "runtime", "control", "messaging"), TRAINING_SIDE),
+        # numba looks for scipy when it is imported
+        (("policy_file", "runtime", "control", "messaging"), TRAINING_SIDE - {"scipy"}),
         (("low_rank", "simplify", "inspection"), TRAINING_SIDE),
         (("cli",), TRAINING_SIDE | {"numpy"}),
         (("tasks",), {"torch", "pybullet", "scipy"}),
