@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from l0_surgical import runtime
 from l0_surgical.control.controller import Controller
 from l0_surgical.control.kinematics import SURROL_WORLD, Vector
 from l0_surgical.control.limits import load_limits
@@ -106,6 +107,8 @@ class Operation:
     def __init__(self, request: ControlRequest, say: Say) -> None:
         path = find_policy(request.policy)
         policy, limits = load_policy(path), load_limits(request.limits)
+        # whatever has to be measured or compiled is, before memory is locked
+        runtime.compile(policy)
         self._request = request
         self._say = say
         self._warnings: list[str] = []

@@ -62,7 +62,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     ),
     "terminal": (set(), frozenset({"rich"})),
     "stopping": (set(), frozenset()),
-    "robot": ({"control", "messaging", "policy_file", "files", "stopping", "errors"}, frozenset({"numpy"})),
+    "robot": ({"control", "messaging", "runtime", "policy_file", "files", "stopping", "errors"}, frozenset({"numpy"})),
     # the one part of the robot's side that needs a simulator
     "simulated_arm": ({"control", "messaging", "tasks", "errors"}, frozenset({"numpy", "pybullet"})),
     "simulation": ({"control", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),

@@ -69,11 +69,13 @@ def _compare(layer: Layer) -> list[Candidate]:
 
 def _prepare(layer: Layer, form: str, source: np.ndarray) -> Callable[[int], None]:
     """A function that runs the layer in that form so many times."""
+    from l0_surgical.runtime.measuring import repeat_layers
+
     operations = operations_of(layer, form)
     memory = Memory(operations).array()
     begin = memory.view(np.uint32)[kernels.HIDDEN]
     memory[begin : begin + source.size] = source
-    return lambda times: kernels.repeat_layers(memory, len(operations), times)
+    return lambda times: repeat_layers(memory, len(operations), times)
 
 
 def _repetitions(run: Callable[[int], None]) -> int:

@@ -23,7 +23,7 @@ OK, BAD_OBSERVATION, OVERFLOW = 0, 1, 2
 _LARGEST = np.finfo(np.float32).max
 
 
-@njit("void(float32[::1], uintp, uintp, float32[::1], float32[::1], float32[::1], uint32[::1])", cache=True, fastmath={"contract"})
+@njit(fastmath={"contract"})
 def dense(weights, inputs, outputs, source, target, values, active):
     """target += weights @ source, four columns of nonzero inputs at a time."""
     count = np.uintp(0)
@@ -50,7 +50,7 @@ def dense(weights, inputs, outputs, source, target, values, active):
             target[row] += a * column_a[row]
 
 
-@njit("void(float32[::1], uint32[::1], uintp, uintp, uintp, uintp, uintp, uintp)", cache=True, fastmath={"contract"})
+@njit(fastmath={"contract"})
 def sparse(memory, bits, weights, pointers, rows, inputs, source, target):
     """The same for the nonzero weights of each column of a nonzero input; all but the arrays are places."""
     for column in range(inputs):
@@ -60,7 +60,7 @@ def sparse(memory, bits, weights, pointers, rows, inputs, source, target):
                 memory[target + bits[rows + entry]] += value * memory[weights + entry]
 
 
-@njit("void(float32[::1], uint32[::1], uintp, uintp, uintp, uintp)", cache=True)
+@njit
 def layer(memory, bits, operation, source, target, scratch):
     """One operation: target (outputs,) = activation(weights @ source + bias); all but the arrays are places."""
     inputs, outputs = np.uintp(bits[operation + INPUTS]), np.uintp(bits[operation + OUTPUTS])
@@ -124,15 +124,3 @@ def act(memory):
         value = value * memory[half + place] + memory[middle + place]
         memory[action + place] = min(max(value, memory[low + place]), memory[high + place])
     return OK
-
-
-@njit("void(float32[::1], uintp, uintp)", cache=True)
-def repeat_layers(memory, operations, times):
-    """The first `operations` of the program, `times` times, to measure them without the cost of a call from Python."""
-    bits = memory.view(np.uint32)
-    width, first = np.uintp(bits[WIDTH]), np.uintp(bits[HIDDEN])
-    for _ in range(times):
-        source, target = first, first + width
-        for number in range(operations):
-            layer(memory, bits, np.uintp(HEADER) + number * np.uintp(COLUMNS), source, target, first + np.uintp(2) * width)
-            source, target = target, source
