@@ -228,7 +228,7 @@ class Operation:
             "limited": status.limited,
             "missed_periods": loop.missed_periods,
             "longest_late_periods": loop.longest_late_periods,
-            **{name: dataclasses.asdict(getattr(status, name)) for name in ("latency", "jitter", "period", "age", "inference")},
+            **{name: dataclasses.asdict(getattr(status, name)) for name in ("latency", "jitter", "period", "age", "policy_step")},
             "faults": [status.fault] if status.fault is not None else [],
             "failure": session.failure,
             "interrupted_by": self._stop.signal_name,

@@ -166,7 +166,7 @@ def control_table(result: dict[str, Any]) -> Table:
     done = f"{result['reached']} of {result['goals']} goals reached, {result['setpoints']} setpoints"
     title = f"{result['arm']}: {done}{' computed, none sent (dry run)' if result['dry_run'] else ''}"
     table = Table("", "p50 (ms)", "p99 (ms)", "p99.9 (ms)", "max (ms)", title=title)
-    for name in ("period", "jitter", "latency", "age", "inference"):
+    for name in ("period", "jitter", "latency", "age", "policy_step"):
         table.add_row(name, *(f"{result[name][key]:.3f}" for key in ("p50_ms", "p99_ms", "p999_ms", "max_ms")))
     table.caption = f"missed periods: {result['missed_periods']}; faults: {'; '.join(result['faults']) or 'none'}"
     return table

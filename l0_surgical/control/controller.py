@@ -55,7 +55,7 @@ class Status:
         jitter: by how much that differs from the nominal period.
         latency: from the beginning of a tick to its setpoint's being sent.
         age: of measured_cp when a setpoint is sent, since it was taken from the transport.
-        inference: of the policy.
+        policy_step: of one policy step: observation, network, target pose.
     """
 
     state: str
@@ -71,7 +71,7 @@ class Status:
     jitter: Summary
     latency: Summary
     age: Summary
-    inference: Summary
+    policy_step: Summary
 
 
 class Controller:
@@ -123,7 +123,7 @@ class Controller:
         self._reaching: Reaching | None = None
         self._former: Instant | None = None
         self._ticks = 0
-        self._period, self._jitter, self._latency, self._age, self._inference = (Histogram() for _ in range(5))
+        self._period, self._jitter, self._latency, self._age, self._policy_step = (Histogram() for _ in range(5))
 
     @property
     def inputs(self) -> ArmInputs:
@@ -222,7 +222,7 @@ class Controller:
             jitter=self._jitter.summary(),
             latency=self._latency.summary(),
             age=self._age.summary(),
-            inference=self._inference.summary(),
+            policy_step=self._policy_step.summary(),
         )
 
     def _approach(self) -> None:
@@ -250,7 +250,7 @@ class Controller:
         if self._state is State.REACHING:
             before = self._clock.now().monotonic_ns
             target = self._reaching.step(measured)
-            self._inference.add(1e-9 * (self._clock.now().monotonic_ns - before))
+            self._policy_step.add(1e-9 * (self._clock.now().monotonic_ns - before))
             self._record("observation", Float64MultiArray(self._reaching.observation))
             self._record("action", Float64MultiArray(self._reaching.action))
             if not self._reaching.is_over:

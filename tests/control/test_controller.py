@@ -168,7 +168,7 @@ def test_status_counts_every_tick_and_setpoint() -> None:
     assert status.period.count == status.jitter.count == 313
     assert status.sent == len(rig.arm.sent) == 313
     assert status.latency.count == status.age.count == status.sent
-    assert status.inference.count == status.steps
+    assert status.policy_step.count == status.steps
     assert status.period.p50_ms == pytest.approx(5.0, rel=0.03)
     assert status.jitter.max_ms == pytest.approx(0, abs=1e-9)
 
