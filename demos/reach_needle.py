@@ -34,9 +34,8 @@ def main() -> int:
     for number, outcome in enumerate(result["outcomes"], 1):
         x, y, z = (1e3 * part for part in outcome["goal_m"])
         how = "reached" if outcome["is_reached"] else "missed"
-        print(
-            f"goal {number} at ({x:6.1f}, {y:6.1f}, {z:6.1f}) mm: {how} in {outcome['seconds']:.1f} s, {outcome['final_distance_mm']:.1f} mm off"
-        )
+        off = f"{how} in {outcome['seconds']:.1f} s, {outcome['final_distance_mm']:.1f} mm off"
+        print(f"goal {number} at ({x:6.1f}, {y:6.1f}, {z:6.1f}) mm: {off}")
     period, jitter = result["period"], result["jitter"]
     print(f"{result['reached']} of {result['goals']}; a setpoint every {period['p50_ms']:.2f} ms, jitter p99 {jitter['p99_ms']:.2f} ms")
     if result["failure"]:

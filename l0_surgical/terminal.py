@@ -158,6 +158,12 @@ def demo_table(report: dict[str, Any]) -> Table:
         sparsity = (_percent(row["sparsity_at_init"]), _percent(row["sparsity"]))
         size = (str(row["parameters"]), str(row["bytes"]), f"{row['seconds']:.0f}")
         table.add_row(row["name"], _percent(row["success_rate"]), _interval(row["return_mean"], row["return_ci95"]), *sparsity, *size)
+    control = report["control"]
+    end = f", ended by: {control['failure']}" if control["failure"] else ""
+    table.caption = (
+        f"L0 compressed at a simulated arm, over DDS in real time: {control['reached']} of {control['goals']} goals reached, "
+        f"jitter p99 {control['jitter']['p99_ms']:.2f} ms{end}"
+    )
     return table
 
 

@@ -57,7 +57,8 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     ),
     # what a person runs
     "experiments": (
-        {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "files", "errors"},
+        {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "files", "errors"}
+        | {"robot", "simulation"},
         SCRIPTS,
     ),
     "terminal": (set(), frozenset({"rich"})),
