@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from l0_surgical import runtime
-from l0_surgical.control.controller import Controller
+from l0_surgical.control.controller import Controller, check_rate
 from l0_surgical.control.kinematics import SURROL_WORLD, Vector
 from l0_surgical.control.limits import load_limits
 from l0_surgical.control.needle_reach import sample_goal
@@ -83,6 +83,7 @@ class ControlRequest:
     timeout: float = 15.0
 
     def __post_init__(self) -> None:
+        check_rate(self.servo_rate)
         if not 0 < self.timeout < math.inf:
             raise BadInputError(f"--timeout is {self.timeout:g} s; give a number above 0")
         if self.goals < 1:
@@ -115,7 +116,11 @@ class Operation:
         self._file = WatchedFile(path)
         self._opened = contextlib.ExitStack()
         self._stop = Stop()
-        self._real_time = enter_real_time() if request.real_time else RealTime(False, False, ("not asked for",))
+        self._real_time = (
+            enter_real_time()
+            if request.real_time
+            else RealTime(False, False, ("real-time priority: not asked for", "locked memory: not asked for"))
+        )
         with self._opened:
             transport = open_transport(request.transport, request.domain, request.discovery, f"l0_surgical_control_{request.arm}")
             self._opened.callback(transport.close)

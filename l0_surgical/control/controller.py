@@ -28,6 +28,12 @@ MIN_RATE_HZ, MAX_RATE_HZ = 100.0, 500.0
 _LOG = logging.getLogger(__name__)
 
 
+def check_rate(servo_rate: float) -> None:
+    """Raises BadInputError for a servo rate (Hz) that the controller does not run at."""
+    if not MIN_RATE_HZ <= servo_rate <= MAX_RATE_HZ:
+        raise BadInputError(f"the servo rate is {servo_rate:g} Hz; choose {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g} Hz")
+
+
 class State(str, enum.Enum):
     DISARMED = "disarmed"
     READY = "ready"
@@ -104,8 +110,7 @@ class Controller:
         clock: Clock | None = None,
     ) -> None:
         check_policy(policy)
-        if not MIN_RATE_HZ <= servo_rate <= MAX_RATE_HZ:
-            raise BadInputError(f"the servo rate is {servo_rate:g} Hz; choose {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g} Hz")
+        check_rate(servo_rate)
         self.limits = (limits or load_limits()).scaled(speed)
         self._servo_rate = servo_rate
         self._speed = speed
