@@ -39,7 +39,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={PACKAGE: ["policies/*.safetensors", "tasks/needle_reach/*.urdf", "py.typed"]},
+    package_data={PACKAGE: ["policies/*.safetensors", "control/*.yaml", "tasks/needle_reach/*.urdf", "py.typed"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
@@ -55,7 +55,7 @@ setup(
         "dds": ["cyclonedds", "mcap", "pyyaml", "tyro", "rich"],
         "sweep": ["ray", "rliable"],
         "test": ["pytest"],  # by this `colcon test` knows that pytest runs the tests
-        "dev": ["pytest", "pytest-xdist", "ruff", "setuptools>=77", "stable-baselines3"],
+        "dev": ["pytest", "pytest-xdist", "ruff", "setuptools>=77", "stable-baselines3", "mcap-ros2-support"],
     },
     entry_points={"console_scripts": [f"l0-surgical = {PACKAGE}.cli:main"]},
     zip_safe=False,

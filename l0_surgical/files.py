@@ -55,6 +55,25 @@ def make_folder(folder: str | Path) -> Path:
     return folder
 
 
+class WatchedFile:
+    """Tells whether a file is still the one that was there when this was made, by its inode, size and time of change."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._identity = self._look()
+
+    def has_changed(self) -> bool:
+        """True once it was replaced, changed or removed."""
+        return self._look() != self._identity
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -1,6 +1,10 @@
 """What a person sees in the terminal: progress on stderr, tables on stdout."""
 
+import json
+import sys
+import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -9,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 _LOG_EVERY_S = 15.0
+_STATUS_EVERY_S = 0.2
 _WIDTH_OF_A_FILE = 140
 
 
@@ -43,6 +48,47 @@ class ProgressBar:
             self._logged = now
             left = f", {(total - done) * (now - start) / (done - first):.0f} s left" if first < done < total else ""
             self._console.print(f"{text}: {done}{f'/{total}' if total else ''} {rate}{left}", highlight=False)
+
+
+class StatusLine:
+    """Shows `text()` again and again on stderr, in a thread: over itself in a terminal, else a line every 15 s and at the end.
+
+    A terminal that is stopped (Ctrl-S) stops only this thread.
+    """
+
+    def __init__(self, text: Callable[[], str]) -> None:
+        self._text = text
+        self._is_terminal = sys.stderr.isatty()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="status line", daemon=True)
+
+    def __enter__(self) -> "StatusLine":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join(_STATUS_EVERY_S)
+        self._write("\n")
+
+    def _run(self) -> None:
+        while not self._stop.wait(_STATUS_EVERY_S if self._is_terminal else _LOG_EVERY_S):
+            self._write("" if self._is_terminal else "\n")
+
+    def _write(self, end: str) -> None:
+        # the terminal's code for: clear this line
+        begin = "\r\x1b[2K" if self._is_terminal else ""
+        sys.stderr.write(f"{begin}{self._text()}{end}")
+        sys.stderr.flush()
+
+
+def print_result(data: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], Any]) -> None:
+    """Prints a command's result on stdout: one JSON object, or a table."""
+    if as_json:
+        sys.stdout.write(json.dumps(data) + "\n")
+        sys.stdout.flush()
+    else:
+        show(table(data))
 
 
 def show(renderable: Any) -> None:
@@ -112,6 +158,23 @@ def demo_table(report: dict[str, Any]) -> Table:
         sparsity = (_percent(row["sparsity_at_init"]), _percent(row["sparsity"]))
         size = (str(row["parameters"]), str(row["bytes"]), f"{row['seconds']:.0f}")
         table.add_row(row["name"], _percent(row["success_rate"]), _interval(row["return_mean"], row["return_ci95"]), *sparsity, *size)
+    control = report["control"]
+    end = f", ended by: {control['failure']}" if control["failure"] else ""
+    table.caption = (
+        f"L0 compressed at a simulated arm, over DDS in real time: {control['reached']} of {control['goals']} goals reached, "
+        f"jitter p99 {control['jitter']['p99_ms']:.2f} ms{end}"
+    )
+    return table
+
+
+def control_table(result: dict[str, Any]) -> Table:
+    """The result of `control`."""
+    done = f"{result['reached']} of {result['goals']} goals reached, {result['setpoints']} setpoints"
+    title = f"{result['arm']}: {done}{' computed, none sent (dry run)' if result['dry_run'] else ''}"
+    table = Table("", "p50 (ms)", "p99 (ms)", "p99.9 (ms)", "max (ms)", title=title)
+    for name in ("period", "jitter", "latency", "age", "policy_step"):
+        table.add_row(name, *(f"{result[name][key]:.3f}" for key in ("p50_ms", "p99_ms", "p999_ms", "max_ms")))
+    table.caption = f"missed periods: {result['missed_periods']}; faults: {'; '.join(result['faults']) or 'none'}"
     return table
 
 

@@ -24,7 +24,8 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "_policy_records": ({"errors"}, CORE),
     "_policy_format": ({"_policy_records"}, CORE),
     "policy_file": ({"_policy_format", "_policy_records", "files"}, CORE),
-    "runtime": ({"policy_file", "errors"}, CORE),
+    # the exports load onnx and onnxruntime where they are asked for
+    "runtime": ({"policy_file", "files", "errors"}, CORE | {"onnx", "onnxruntime"}),
     "control": ({"runtime", "policy_file", "errors"}, CORE | {"yaml"}),
     "messaging": ({"control", "files", "errors"}, CORE | {"cyclonedds", "mcap", "rclpy"}),
     # what a policy is and weighs: no simulator, no tensor library
@@ -58,26 +59,22 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     ),
     # what a person runs
     "experiments": (
-        {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "files", "errors"},
+        {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "files", "errors"}
+        | {"robot", "simulation"},
         SCRIPTS,
     ),
     "terminal": (set(), frozenset({"rich"})),
-    "cli": (
-        {
-            "__init__",
-            "training",
-            "compression",
-            "compress_file",
-            "evaluation",
-            "inspection",
-            "experiments",
-            "terminal",
-            "config",
-            "policy_file",
-            "errors",
-        },
+    "stopping": (set(), frozenset()),
+    "robot": ({"control", "messaging", "runtime", "policy_file", "files", "stopping", "errors"}, frozenset({"numpy"})),
+    # the one part of the robot's side that needs a simulator
+    "simulated_arm": ({"control", "messaging", "tasks", "errors"}, frozenset({"numpy", "pybullet"})),
+    "simulation": ({"control", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),
+    "_training_commands": (
+        {"training", "compression", "compress_file", "evaluation", "inspection", "experiments", "terminal", "config", "policy_file"},
         frozenset({"tyro"}),
     ),
+    "_robot_commands": ({"robot", "simulation", "terminal", "errors"}, frozenset()),
+    "cli": ({"__init__", "_training_commands", "_robot_commands", "errors"}, frozenset({"tyro"})),
     "__main__": ({"cli"}, frozenset()),
 }
 
@@ -153,7 +150,8 @@ TRAINING_SIDE = {"torch", "gymnasium", "gymnasium_robotics", "pybullet", "tyro",
 @pytest.mark.parametrize(
     ("packages", "absent"),
     [
-        (("policy_file", "runtime", "control", "messaging"), TRAINING_SIDE),
+        # numba looks for scipy when it is imported
+        (("policy_file", "runtime", "control", "messaging"), TRAINING_SIDE - {"scipy"}),
         (("low_rank", "simplify", "inspection"), TRAINING_SIDE),
         (("cli",), TRAINING_SIDE | {"numpy"}),
         (("tasks",), {"torch", "pybullet", "scipy"}),

@@ -90,7 +90,10 @@ def test_tables_are_for_people(trained: dict, capsys: pytest.CaptureFixture):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["fly"], "unknown command 'fly'; choose one of train, evaluate, compress, inspect, demo"),
+        (
+            ["fly"],
+            "unknown command 'fly'; choose one of train, evaluate, compress, inspect, demo, export, benchmark, control, simulate-arm",
+        ),
         (["train", "needle-poke"], "unknown task 'needle-poke'; known are needle-reach"),
         (["train", "--coefficient", "-1"], "--coefficient -1.0: pass a finite number >= 0"),
         (["train", "--preset", "worst"], "choose best or paper"),
@@ -139,7 +142,7 @@ def test_an_out_path_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_help_names_every_command(capsys: pytest.CaptureFixture):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(name in text for name in ("train", "evaluate", "compress", "inspect", "demo"))
+    assert all(name in text for name in ("train", "evaluate", "compress", "inspect", "demo", "control", "simulate-arm"))
 
 
 @pytest.mark.parametrize(("text", "ranks"), [("5:8", [5, 6, 7, 8]), ("10:30:10", [10, 20, 30]), ("3:3", [3])])
@@ -167,7 +170,9 @@ def test_the_demo_makes_its_table_and_pictures_and_goes_on_where_it_stopped(tmp_
             "bytes",
             "seconds",
         }
-    for name in ("learning_curves.png", "return_by_rank.png", "reach.gif", "report.json", "compressed.safetensors"):
+    assert report["control"]["failure"] is None
+    assert report["control"]["setpoints"] > 100
+    for name in ("learning_curves.png", "return_by_rank.png", "reach.gif", "report.json", "compressed.safetensors", "control.mcap"):
         assert (tmp_path / "demo" / name).stat().st_size > 200
     trained_at = (tmp_path / "demo" / "run" / "summary.json").stat().st_mtime_ns
     again = run(capsys, "demo", "--quick", "--out", tmp_path / "demo")

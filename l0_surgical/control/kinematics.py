@@ -64,11 +64,11 @@ def eef_in_rcm(joints: Sequence[float] | np.ndarray) -> tuple[Vector, Axes]:
     return position, (_mix(s6, forward, c6, pitch_axis), _mix(c6, forward, -s6, pitch_axis), yaw_axis)
 
 
-def inverse_kinematics(rcm_T_tool: np.ndarray, near_roll: float = 0.0) -> np.ndarray:
+def inverse_kinematics(rcm_T_tool: np.ndarray, near_roll: float = 0.0, *, check: bool = True) -> np.ndarray:
     """Returns the joint positions (6,), rad and metres, that bring the tool to `rcm_T_tool` (4, 4), metres.
 
     The solution is unique but for full turns of the roll joint: the one nearest to `near_roll` (rad) is taken,
-    so a controller passes the measured roll, and 0 gives a roll within half a turn.
+    so a controller passes the measured roll, and 0 gives a roll within half a turn. Without `check` the joints' limits do not count.
 
     Raises:
         BadInputError: the pose is not a finite (4, 4) matrix.
@@ -78,10 +78,10 @@ def inverse_kinematics(rcm_T_tool: np.ndarray, near_roll: float = 0.0) -> np.nda
         raise BadInputError(f"a tool pose must be a finite (4, 4) matrix, got {np.asarray(rcm_T_tool).tolist()}; check the sender")
     (xx, xy, xz, px), (yx, yy, yz, py), (zx, zy, zz, pz) = np.asarray(rcm_T_tool, dtype=np.float64)[:3].tolist()
     axes = ((-xy, -yy, -zy), (xz, yz, zz), (-xx, -yx, -zx))
-    return np.array(joints_from_eef((px, py, pz), axes, near_roll))
+    return np.array(joints_from_eef((px, py, pz), axes, near_roll, check=check))
 
 
-def joints_from_eef(position: Vector, axes: Axes, near_roll: float = 0.0) -> tuple[float, ...]:
+def joints_from_eef(position: Vector, axes: Axes, near_roll: float = 0.0, *, check: bool = True) -> tuple[float, ...]:
     """`inverse_kinematics` for a position (m) and the three axes of the eef frame, expressed in the RCM frame.
 
     The wrist-pitch axis is perpendicular to the wrist-yaw axis and to the line from the RCM to the wrist (the shaft and the link between
@@ -112,8 +112,27 @@ def joints_from_eef(position: Vector, axes: Axes, near_roll: float = 0.0) -> tup
     wrist_pitch = math.atan2(_dot(forward, _cross(pitch_axis, shaft)), _dot(forward, shaft))
     wrist_yaw = math.atan2(_dot(x_axis, forward), _dot(x_axis, pitch_axis))
     joints = (yaw, pitch, depth - RCM_TO_WRIST_M, roll, wrist_pitch, wrist_yaw)
-    check_limits(joints)
+    if check:
+        check_limits(joints)
     return joints
+
+
+def jacobian(joints: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Returns the geometric Jacobian (6, 6) of the tool in the RCM frame for joint positions (6,) in rad and metres.
+
+    Rows: the velocity (m/s) of the tool's origin, then its angular velocity (rad/s); columns: per unit of each joint's speed.
+    """
+    yaw, pitch, insertion, roll = map(float, joints[:4])
+    s1, c1, s2, c2 = math.sin(yaw), math.cos(yaw), math.sin(pitch), math.cos(pitch)
+    shaft = (c2 * s1, -s2, -c2 * c1)
+    across = (-c1, 0.0, -s1)
+    pitch_axis = _mix(-math.sin(roll), (-s1 * s2, -c2, c1 * s2), math.cos(roll), across)
+    position, (_, _, yaw_axis) = eef_in_rcm(joints)
+    wrist = _mix(insertion + RCM_TO_WRIST_M, shaft, 0.0, shaft)
+    turning = (((0.0, -1.0, 0.0), (0.0, 0.0, 0.0)), (across, (0.0, 0.0, 0.0)), (shaft, wrist), (pitch_axis, wrist), (yaw_axis, position))
+    columns = [(*_cross(axis, _mix(1.0, position, -1.0, origin)), *axis) for axis, origin in turning]
+    columns.insert(2, (*shaft, 0.0, 0.0, 0.0))
+    return np.array(columns).T
 
 
 def check_limits(joints: Sequence[float] | np.ndarray) -> None:
@@ -169,7 +188,7 @@ class ScaledWorld:
     def eef_from_joints(self, joints: Sequence[float] | np.ndarray) -> tuple[Vector, Axes]:
         """Returns the eef's position (scaled m) and axes in this world for joint positions (6,) in rad and real metres."""
         position, (x, y, z) = eef_in_rcm(joints)
-        return self._point(position), (self._turn(x, 1.0), self._turn(y, 1.0), self._turn(z, 1.0))
+        return self.point_from_rcm(position), (self._turn(x, 1.0), self._turn(y, 1.0), self._turn(z, 1.0))
 
     def joints_from_eef(self, position: Vector, axes: Axes, near_roll: float = 0.0) -> tuple[float, ...]:
         """Returns the joint positions (6,), rad and real metres, for an eef position (scaled m) and axes in this world.
@@ -178,29 +197,33 @@ class ScaledWorld:
             UnreachablePoseError: as `inverse_kinematics`.
         """
         x, y, z = (self._turn(axis, -1.0) for axis in axes)
-        offset = _mix(1.0, position, -1.0, self.rcm_position)
-        return joints_from_eef(self._turn(offset, -1.0, 1 / self.scale), (x, y, z), near_roll)
+        return joints_from_eef(self.point_in_rcm(position), (x, y, z), near_roll)
 
     def eef_from_tool(self, rcm_T_tool: np.ndarray) -> tuple[Vector, Axes]:
         """Returns the eef's position (scaled m) and axes in this world for a tool pose (4, 4) in the RCM frame, metres."""
         (xx, xy, xz, px), (yx, yy, yz, py), (zx, zy, zz, pz) = np.asarray(rcm_T_tool, dtype=np.float64)[:3].tolist()
         axes = (self._turn((-xy, -yy, -zy), 1.0), self._turn((xz, yz, zz), 1.0), self._turn((-xx, -yx, -zx), 1.0))
-        return self._point((px, py, pz)), axes
+        return self.point_from_rcm((px, py, pz)), axes
 
     def tool_from_eef(self, position: Vector, axes: Axes) -> np.ndarray:
         """Returns `rcm_T_tool` (4, 4), metres, for an eef position (scaled m) and axes in this world; inverse of `eef_from_tool`."""
         x, y, z = (self._turn(axis, -1.0) for axis in axes)
         pose = np.eye(4)
         pose[:3, 0], pose[:3, 1], pose[:3, 2] = np.negative(z), np.negative(x), y
-        pose[:3, 3] = self._turn(_mix(1.0, position, -1.0, self.rcm_position), -1.0, 1 / self.scale)
+        pose[:3, 3] = self.point_in_rcm(position)
         return pose
 
     def tip_from_eef(self, position: Vector, axes: Axes) -> Vector:
         """Returns the jaw tip's position (scaled m) in this world: it lies 10.2 mm (real) along the eef's y axis."""
         return _mix(1.0, position, self.scale * WRIST_YAW_TO_TIP_M, axes[1])
 
-    def _point(self, position: Vector) -> Vector:
-        return _mix(1.0, self._turn(position, 1.0, self.scale), 1.0, self.rcm_position)
+    def point_from_rcm(self, point: Vector) -> Vector:
+        """Returns a point of the RCM frame (m) in this world (scaled m)."""
+        return _mix(1.0, self._turn(point, 1.0, self.scale), 1.0, self.rcm_position)
+
+    def point_in_rcm(self, point: Vector) -> Vector:
+        """Returns a point of this world (scaled m) in the RCM frame (m); inverse of `point_from_rcm`."""
+        return self._turn(_mix(1.0, point, -1.0, self.rcm_position), -1.0, 1 / self.scale)
 
     def _turn(self, vector: Vector, sign: float, factor: float = 1.0) -> Vector:
         cosine, sine = math.cos(self.rcm_yaw_rad), sign * math.sin(self.rcm_yaw_rad)

@@ -9,13 +9,29 @@ from collections.abc import Sequence
 import numpy as np
 
 from l0_surgical.control.kinematics import Axes, Vector, axes_from_euler_xyz, euler_xyz
+from l0_surgical.policy_file import Field
 
+INPUTS = (
+    Field("eef_position", 3, "scaled_m"),
+    Field("eef_euler", 3, "rad"),
+    Field("jaw_angle", 1, "rad"),
+    Field("desired_goal", 3, "scaled_m"),
+)
+OUTPUTS = (Field("move", 3, "cm", -1.0, 1.0), Field("turn", 1, "30 deg", -1.0, 1.0), Field("jaw", 1, "1", -1.0, 1.0))
 STEP_S = 0.2
 STEP_LENGTH = 0.05
 SUCCESS_DISTANCE = 0.025
 WORKSPACE_LOW = (2.48, -0.27, 3.426)
 WORKSPACE_HIGH = (3.02, 0.27, 3.856)
 HELD_ROLL_RAD, HELD_PITCH_RAD = -math.pi / 2, 0.0
+START_POSITION = (2.5, 0.25, 3.776)
+START_EULER = (HELD_ROLL_RAD, HELD_PITCH_RAD, math.pi / 2)
+NEEDLE_CENTRE = (2.75, 0.0)
+NEEDLE_SPREAD = 0.05
+NEEDLE_RADIUS = 0.1
+NEEDLE_HEIGHT = 3.410576
+GOAL_ABOVE_NEEDLE = 0.025
+EPISODE_STEPS = 50
 
 
 def commanded_eef(position: Vector, axes: Axes, action: Sequence[float] | np.ndarray) -> tuple[Vector, Axes]:
@@ -34,3 +50,11 @@ def commanded_eef(position: Vector, axes: Axes, action: Sequence[float] | np.nda
 def policy_observation(position: Vector, axes: Axes, jaw_rad: float) -> np.ndarray:
     """Returns the policy's observation (7,): the eef's position (scaled m), its Euler angles (rad, fixed xyz), the jaw angle (rad)."""
     return np.array((*position, *euler_xyz(axes), jaw_rad))
+
+
+def sample_goal(generator: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Draws a needle in the task's distribution; returns the goal (3,), scaled m, above its middle, and the needle's yaw (rad)."""
+    centre = NEEDLE_CENTRE + generator.uniform(-NEEDLE_SPREAD, NEEDLE_SPREAD, 2)
+    yaw = generator.uniform(-math.pi / 2, math.pi / 2)
+    middle = centre - NEEDLE_RADIUS * np.array((math.cos(yaw), math.sin(yaw)))
+    return np.array((*middle, NEEDLE_HEIGHT + GOAL_ABOVE_NEEDLE)), yaw

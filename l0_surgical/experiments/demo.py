@@ -1,4 +1,5 @@
-"""The whole path on one machine in minutes: train one dense and one L0 policy, compress the sparse one, evaluate all three, draw."""
+"""The whole path on one machine in minutes: train one dense and one L0 policy, compress the sparse one, evaluate all three, let the small
+one control a simulated arm in real time, draw."""
 
 import dataclasses
 import itertools
@@ -16,10 +17,14 @@ from l0_surgical.evaluation import evaluate
 from l0_surgical.experiments import figures
 from l0_surgical.files import atomic_write, make_folder
 from l0_surgical.policy_file import Policy, load_policy, save_policy
+from l0_surgical.robot import ControlRequest, Operation
 from l0_surgical.simplify import simplify
+from l0_surgical.simulation import arm_beside
 
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100, 130)
 SWEEP_EPISODES = 30
+CONTROL_GOALS = 5
+CONTROL_DOMAIN = 42
 
 Progress = Callable[[str, int, int], None]
 
@@ -56,6 +61,8 @@ def run_demo(out: Path, *, quick: bool = False, progress: Progress) -> dict[str,
     save_policy(dataclasses.replace(compressed, evaluation=result.as_dict()), compressed_path)
     compressing = time.monotonic() - compressing
 
+    controlled = _control(compressed_path, out / "control.mcap", quick, progress)
+
     sweeps = []
     for name, policy in (("dense", dense), ("L0", sparse)):
         ranks = RANKS if not quick else (2, 8)
@@ -83,6 +90,7 @@ def run_demo(out: Path, *, quick: bool = False, progress: Progress) -> dict[str,
         "seconds": time.monotonic() - started,
         "policies": rows,
         "compression": evidence["chosen"],
+        "control": controlled,
     }
     report["rank_sweep"] = dict(sweeps)
     with atomic_write(out / "report.json") as file:
@@ -105,6 +113,20 @@ def _compress(sparse: Policy, quick: bool, progress: Progress) -> tuple[Policy, 
         return compress(sparse, episodes=100 if not quick else 2, progress=lambda line: progress("compressing: candidates", next(tried), 0))
     except BadInputError as error:  # the policy has learned nothing that could be kept
         return simplify(sparse), {"chosen": {"method": "exact", "reason": str(error)}}
+
+
+def _control(policy: Path, recording: Path, quick: bool, progress: Progress) -> dict[str, Any]:
+    """The policy in closed loop over DDS with a simulated arm in a process of its own; what the controller reports of it."""
+    progress("controlling a simulated arm", 0, 1)
+    recording.unlink(missing_ok=True)
+    # a demonstration does not ask for real-time priority: it would keep it
+    request = ControlRequest(
+        str(policy), domain=CONTROL_DOMAIN, goals=CONTROL_GOALS, duration=4.0 if quick else None, record=recording, real_time=False
+    )
+    with arm_beside("--domain", str(CONTROL_DOMAIN)):
+        result = Operation(request, say=lambda text: None).run()
+    progress("controlling a simulated arm", 1, 1)
+    return result
 
 
 def _sparsity(policy: Policy, trained: Policy) -> float:

@@ -60,6 +60,9 @@ MOTION_COMMANDS = (
 )
 """The subscribed topics that move the arm's shaft or wrist."""
 
+SYSTEM_TOPICS = {"enable": "/system/power_on", "home": "/system/home", "disable": "/system/power_off"}
+"""The dVRK's own way to give state commands (std_msgs/Empty) to all arms of a system, for clients without crtk_msgs."""
+
 
 def topic_name(arm: str, name: str) -> str:
     """The full ROS name of an arm's topic: ("PSM1", "measured_cp") gives "/PSM1/measured_cp"."""

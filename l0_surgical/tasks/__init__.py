@@ -12,30 +12,22 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from l0_surgical.control.needle_reach import EPISODE_STEPS, INPUTS, OUTPUTS
 from l0_surgical.errors import BadInputError
 from l0_surgical.policy_file import Field
 from l0_surgical.tasks.quiet import silenced
 
 NEEDLE_REACH_ID = "l0_surgical/NeedleReach-v0"
-NEEDLE_REACH_STEPS = 50
 SURROL = "surrol:"
 SURROL_TASKS = (
     *("NeedleReach", "NeedlePick", "GauzeRetrieve", "PegTransfer", "NeedleRegrasp", "BiPegTransfer"),
     *("ECMReach", "MisOrient", "StaticTrack", "ActiveTrack"),
 )
 
-NEEDLE_REACH_INPUTS = (
-    Field("eef_position", 3, "scaled_m"),
-    Field("eef_euler", 3, "rad"),
-    Field("jaw_angle", 1, "rad"),
-    Field("desired_goal", 3, "scaled_m"),
-)
-NEEDLE_REACH_OUTPUTS = (Field("move", 3, "cm", -1.0, 1.0), Field("turn", 1, "30 deg", -1.0, 1.0), Field("jaw", 1, "1", -1.0, 1.0))
-
 gymnasium.register(
     id=NEEDLE_REACH_ID,
     entry_point="l0_surgical.tasks.needle_reach.environment:NeedleReachEnv",
-    max_episode_steps=NEEDLE_REACH_STEPS,
+    max_episode_steps=EPISODE_STEPS,
 )
 
 
@@ -94,8 +86,8 @@ def _needle_reach() -> Task:
         "needle-reach",
         partial(_make, NEEDLE_REACH_ID),
         lambda env, observation: expert_action(observation),
-        NEEDLE_REACH_INPUTS,
-        NEEDLE_REACH_OUTPUTS,
+        INPUTS,
+        OUTPUTS,
     )
 
 
@@ -104,7 +96,7 @@ def _surrol(name: str) -> Task:
 
     task = _task_from_spaces(name, partial(make_surrol, name.removeprefix(SURROL)), surrol_expert)
     if name.startswith(SURROL + "NeedleReach"):
-        return replace(task, inputs=NEEDLE_REACH_INPUTS, outputs=NEEDLE_REACH_OUTPUTS)
+        return replace(task, inputs=INPUTS, outputs=OUTPUTS)
     return task
 
 

@@ -15,6 +15,7 @@ from l0_surgical.control.kinematics import (
     euler_xyz,
     forward_kinematics,
     inverse_kinematics,
+    jacobian,
 )
 from l0_surgical.errors import BadInputError
 
@@ -121,3 +122,23 @@ def test_scaled_world_round_trips() -> None:
         np.testing.assert_allclose(again, position, atol=1e-12)
         np.testing.assert_allclose(turned, axes, atol=1e-12)
         np.testing.assert_allclose(axes_from_euler_xyz(*euler_xyz(axes)), axes, atol=1e-9)
+
+
+def test_the_jacobian_is_the_derivative_of_the_pose():
+    generator = np.random.default_rng(3)
+    step = 1e-6
+    for _ in range(50):
+        joints = generator.uniform(JOINT_LOWER, JOINT_UPPER)
+        rotation = forward_kinematics(joints)[:3, :3]
+        for index, column in enumerate(jacobian(joints).T):
+            after, before = (forward_kinematics(joints + sign * step * np.eye(6)[index]) for sign in (1, -1))
+            np.testing.assert_allclose(column[:3], (after - before)[:3, 3] / (2 * step), atol=1e-8)
+            spin = (after - before)[:3, :3] / (2 * step) @ rotation.T
+            np.testing.assert_allclose(column[3:], (spin[2, 1], spin[0, 2], spin[1, 0]), atol=1e-8)
+
+
+def test_without_the_check_joints_beyond_their_limits_are_given():
+    pose = forward_kinematics((0.1, -1.2, 0.1, 0, 0, 0))
+    with pytest.raises(UnreachablePoseError, match="pitch"):
+        inverse_kinematics(pose)
+    np.testing.assert_allclose(inverse_kinematics(pose, check=False), (0.1, -1.2, 0.1, 0, 0, 0), atol=1e-9)

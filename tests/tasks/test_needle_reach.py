@@ -12,10 +12,10 @@ from scipy.stats import ks_2samp
 
 import l0_surgical.tasks  # noqa: F401 (registers the environment)
 from l0_surgical.control.kinematics import SURROL_WORLD, UnreachablePoseError, axes_from_euler_xyz
-from l0_surgical.control.needle_reach import SUCCESS_DISTANCE, WORKSPACE_HIGH, WORKSPACE_LOW
+from l0_surgical.control.needle_reach import START_EULER, SUCCESS_DISTANCE, WORKSPACE_HIGH, WORKSPACE_LOW
 from l0_surgical.errors import BadInputError
 from l0_surgical.tasks.needle_reach import simulation
-from l0_surgical.tasks.needle_reach.environment import START_EULER, NeedleReachEnv
+from l0_surgical.tasks.needle_reach.environment import NeedleReachEnv
 from l0_surgical.tasks.needle_reach.expert import expert_action
 
 DATA = Path(__file__).parent.parent / "data"

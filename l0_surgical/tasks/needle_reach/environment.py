@@ -23,7 +23,17 @@ from gymnasium import spaces
 from gymnasium.utils import EzPickle
 
 from l0_surgical.control.kinematics import SURROL_WORLD, UnreachablePoseError, axes_from_euler_xyz
-from l0_surgical.control.needle_reach import STEP_S, SUCCESS_DISTANCE, commanded_eef, policy_observation
+from l0_surgical.control.needle_reach import (
+    NEEDLE_HEIGHT,
+    NEEDLE_RADIUS,
+    START_EULER,
+    START_POSITION,
+    STEP_S,
+    SUCCESS_DISTANCE,
+    commanded_eef,
+    policy_observation,
+    sample_goal,
+)
 from l0_surgical.errors import BadInputError
 from l0_surgical.tasks.checks import finite_vector, known_render_mode
 from l0_surgical.tasks.quiet import silenced
@@ -34,13 +44,6 @@ with silenced():  # gymnasium_robotics and pybullet print on import
     from l0_surgical.tasks.needle_reach.picture import Picture
     from l0_surgical.tasks.needle_reach.simulation import Simulation
 
-START_POSITION = (2.5, 0.25, 3.776)
-START_EULER = (-math.pi / 2, 0.0, math.pi / 2)
-NEEDLE_CENTRE = (2.75, 0.0)
-NEEDLE_SPREAD = 0.05
-NEEDLE_RADIUS = 0.1
-NEEDLE_HEIGHT = 3.410576
-GOAL_ABOVE_NEEDLE = 0.025
 WORLD_BOUND = 10.0
 OBSERVATION_BOUND = np.array((WORLD_BOUND,) * 3 + (math.pi,) * 4)
 
@@ -76,10 +79,7 @@ class NeedleReachEnv(GoalEnv, EzPickle):
             BadInputError: the goal is not three finite numbers within the space's bounds.
         """
         super().reset(seed=seed, options=options)
-        centre = NEEDLE_CENTRE + self.np_random.uniform(-NEEDLE_SPREAD, NEEDLE_SPREAD, 2)
-        yaw = self.np_random.uniform(-math.pi / 2, math.pi / 2)
-        middle = centre - NEEDLE_RADIUS * _direction(yaw)
-        self._goal = np.array((*middle, NEEDLE_HEIGHT + GOAL_ABOVE_NEEDLE))
+        self._goal, yaw = sample_goal(self.np_random)
         if options is not None and options.get("desired_goal") is not None:
             self._goal = self._checked_goal(options["desired_goal"])
         centre = self._goal[:2] + NEEDLE_RADIUS * _direction(yaw)

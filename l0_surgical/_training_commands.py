@@ -1,0 +1,172 @@
+"""The commands that train, judge and compress policies: each function's signature is its command line, its docstring the help.
+
+A function returns the call that does the work, so that parsing ends before anything heavy is imported.
+"""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from l0_surgical.terminal import print_result
+
+DEFAULT_OUT = Path("runs")
+
+
+def train(arguments: list[str]) -> Callable[..., Callable[[], None]]:
+    """The command `train`, whose defaults are those of the preset that the arguments name."""
+    import tyro
+
+    from l0_surgical.config import TrainingConfig, preset
+
+    name = next((b for a, b in itertools.pairwise(arguments) if a == "--preset"), None)
+    name = name or next((a.partition("=")[2] for a in arguments if a.startswith("--preset=")), "best")
+    default = preset(name)
+
+    def command(
+        config: Annotated[TrainingConfig, tyro.conf.arg(name="")] = default,
+        out: Path | None = None,
+        resume: Path | None = None,
+        budget: float | None = None,
+        json: bool = False,
+    ) -> Callable[[], None]:
+        """Trains a grid of policies: every regularizer x coefficient x seed in one process.
+
+        Args:
+            config: The settings.
+            out: Folder of the run (default: runs/TASK-PRESET-N). An existing run is never overwritten.
+            resume: Folder of an interrupted run to go on with; all its settings are kept.
+            budget: Minutes after which to stop cleanly, to be resumed.
+            json: Print one JSON object on stdout.
+        """
+        return lambda: _train(config, out, resume, budget, json)
+
+    return command
+
+
+def _train(config: Any, out: Path | None, resume: Path | None, budget: float | None, as_json: bool) -> None:
+    from l0_surgical import training
+    from l0_surgical.terminal import ProgressBar, members_table
+
+    with ProgressBar() as bar:
+        if resume is not None:
+            summary = training.resume(resume, budget_minutes=budget, progress=bar)
+        else:
+            out = out or _free_folder(f"{config.task.replace(':', '-').replace('/', '-')}-{config.preset}")
+            summary = training.train(config, out, budget_minutes=budget, progress=bar)
+    print_result(summary, as_json, members_table)
+
+
+def evaluate(
+    policy: str, /, *, task: str | None = None, episodes: int = 100, seed: int = 0, jobs: int = 1, json: bool = False
+) -> Callable[[], None]:
+    """Evaluates a policy over unseen episodes.
+
+    Args:
+        policy: A policy file, or the name of a shipped policy.
+        task: Another task than the policy's own, e.g. surrol:NeedleReach.
+        episodes: How many.
+        seed: Which; equal seeds give every policy the same episodes.
+        jobs: Processes.
+        json: Print one JSON object on stdout.
+    """
+
+    def run() -> None:
+        from l0_surgical import evaluation
+        from l0_surgical.policy_file import find_policy, load_policy
+        from l0_surgical.terminal import ProgressBar, evaluation_table
+
+        loaded = load_policy(find_policy(policy))
+        with ProgressBar() as bar:
+            result = evaluation.evaluate(
+                loaded, task=task, episodes=episodes, seed=seed, jobs=jobs, progress=lambda n: bar("evaluating", n, episodes)
+            )
+        print_result(result.as_dict(), json, evaluation_table)
+
+    return run
+
+
+def compress(
+    policy: str,
+    /,
+    *,
+    out: Path,
+    rank: int | None = None,
+    ranks: str | None = None,
+    keep: float | None = None,
+    confidence: float = 0.95,
+    episodes: int = 100,
+    seed: int = 0,
+    jobs: int = 1,
+    json: bool = False,
+) -> Callable[[], None]:
+    """Makes a policy smaller: one rank for all layers (--rank, --ranks) or the smallest that keeps a fraction of the return (--keep).
+
+    Args:
+        policy: A policy file, or the name of a shipped policy.
+        out: Where to save the result.
+        rank: Fold every layer to this rank, as in the paper.
+        ranks: Sweep ranks A:B or A:B:STEP (B included); the lowest whose return keeps --keep is saved.
+        keep: Fraction of the return over random actions to keep (default 0.99).
+        confidence: One-sided confidence of that over paired validation episodes.
+        episodes: Validation episodes per candidate.
+        seed: Which validation episodes.
+        jobs: Processes.
+        json: Print one JSON object on stdout.
+    """
+
+    def run() -> None:
+        from l0_surgical.compress_file import Request, compress_to
+        from l0_surgical.terminal import ProgressBar, compression_table
+
+        request = Request(rank, ranks, keep, confidence, episodes, seed, jobs)
+        with ProgressBar() as bar:
+            report = compress_to(policy, out, request, progress=bar)
+        print_result(report, json, compression_table)
+
+    return run
+
+
+def inspect(policy: str, /, *, json: bool = False) -> Callable[[], None]:
+    """Shows what is in a policy file.
+
+    Args:
+        policy: A policy file, or the name of a shipped policy.
+        json: Print one JSON object on stdout.
+    """
+
+    def run() -> None:
+        from l0_surgical.inspection import describe
+        from l0_surgical.policy_file import find_policy, load_policy
+        from l0_surgical.terminal import inspection_table
+
+        print_result(describe(load_policy(find_policy(policy))), json, inspection_table)
+
+    return run
+
+
+def demo(*, out: Path = DEFAULT_OUT / "demo", quick: bool = False, json: bool = False) -> Callable[[], None]:
+    """The whole path on one machine in minutes: train dense and L0, compress, evaluate, tables and pictures.
+
+    Args:
+        out: Folder for everything; an interrupted demo goes on where it stopped.
+        quick: A few episodes only: shows that everything runs, not that anything is learned.
+        json: Print one JSON object on stdout.
+    """
+
+    def run() -> None:
+        from l0_surgical.experiments.demo import run_demo
+        from l0_surgical.terminal import ProgressBar, demo_table
+
+        with ProgressBar() as bar:
+            report = run_demo(out, quick=quick, progress=bar)
+        print_result(report, json, demo_table)
+
+    return run
+
+
+def _free_folder(name: str) -> Path:
+    number = 1
+    while (DEFAULT_OUT / f"{name}-{number}").exists():
+        number += 1
+    return DEFAULT_OUT / f"{name}-{number}"

@@ -1,0 +1,257 @@
+"""The transport that needs no ROS installation: cyclonedds writers and readers that match those of ROS 2 nodes.
+
+A ROS topic "/PSM1/servo_cp" is the DDS topic "rt/PSM1/servo_cp". Readers are polled; nothing of this runs in a thread of Python's.
+"""
+
+import os
+import re
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from l0_surgical.control.arm import Received
+from l0_surgical.control.records import Record
+from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.messaging import cdr
+from l0_surgical.messaging.definitions import type_hash
+from l0_surgical.messaging.domain import domain_id
+from l0_surgical.messaging.messages import sample, sample_class
+from l0_surgical.messaging.transport import Qos
+
+if TYPE_CHECKING:
+    import cyclonedds.domain
+    import cyclonedds.pub
+    import cyclonedds.qos
+    import cyclonedds.sub
+    import cyclonedds.topic
+
+Discovery = Literal["localhost", "subnet"]
+
+_TOPIC = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
+_WRITE_TIMEOUT_NS = 10_000_000
+
+# Multicast is off and each participant asks the ports of the others on this machine in turn, so that either may start first.
+# 32 is also the bound of ROS 2's own ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST, with which this finds its peers.
+_LOCALHOST = """<CycloneDDS><Domain Id="any">
+<General><AllowMulticast>false</AllowMulticast><Interfaces><NetworkInterface address="127.0.0.1"/></Interfaces></General>
+<Discovery><ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>
+<Peers><Peer Address="127.0.0.1"/></Peers></Discovery>
+</Domain></CycloneDDS>"""
+_CONFIGURATIONS = {"localhost": _LOCALHOST, "subnet": "<CycloneDDS/>"}
+
+
+@dataclass
+class _OpenDomain:
+    """A DDS domain of this process and how many transports use it: its configuration is fixed when it is created."""
+
+    domain: "cyclonedds.domain.Domain"
+    configuration: str
+    users: int = 0
+
+
+_open_domains: dict[int, _OpenDomain] = {}
+_lock = threading.Lock()
+
+
+class DdsTransport:
+    """A DDS participant with its writers and readers; see `transport.Transport`.
+
+    Args:
+        domain: 0 to 232; by default ROS_DOMAIN_ID, or 0 where that is not set.
+        discovery: "localhost" finds participants on this machine only, in either start order, without multicast; a ROS 2 node needs
+            ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST. "subnet" finds them by multicast, as ROS 2 does by default.
+            Where the environment variable CYCLONEDDS_URI is set, that configuration is used instead of either.
+
+    Several transports may be open in a process; those in the same domain must have the same discovery, as DDS configures it once.
+
+    Raises:
+        BadInputError: cyclonedds is missing, the domain or discovery is not one of those, or the domain is open with another discovery.
+        L0SurgicalError: DDS cannot use the network.
+    """
+
+    def __init__(self, domain: int | None = None, discovery: Discovery = "localhost") -> None:
+        self.domain = domain_id(domain)
+        if discovery not in get_args(Discovery):
+            raise BadInputError(f"the discovery is {discovery!r}; choose localhost or subnet")
+        self._endpoints: list[DdsPublisher | DdsSubscription] = []
+        self._topics: dict[tuple[str, str], cyclonedds.topic.Topic] = {}
+        self._participant: cyclonedds.domain.DomainParticipant | None = _join(self.domain, discovery)
+
+    def publisher(self, topic: str, record_type: type[Record], qos: Qos) -> "DdsPublisher":
+        """Raises BadInputError for a name that is no ROS topic, L0SurgicalError after `close`."""
+        from cyclonedds.pub import DataWriter
+
+        writer = DataWriter(self._joined(), self._topic(topic, record_type), _dds_qos(qos, record_type))
+        publisher = DdsPublisher(topic, record_type, writer)
+        self._endpoints.append(publisher)
+        return publisher
+
+    def subscription(self, topic: str, record_type: type[Record], qos: Qos) -> "DdsSubscription":
+        """Raises BadInputError for a name that is no ROS topic, L0SurgicalError after `close`."""
+        from cyclonedds.sub import DataReader
+
+        reader = DataReader(self._joined(), self._topic(topic, record_type), _dds_qos(qos, record_type))
+        subscription = DdsSubscription(topic, record_type, reader, qos.depth)
+        self._endpoints.append(subscription)
+        return subscription
+
+    def supports(self, record_type: type[Record]) -> bool:
+        """Always true: the messages are defined here."""
+        return True
+
+    def serialize(self, record: Record) -> bytes:
+        return cdr.encode(record)
+
+    def close(self) -> None:
+        """Leaves the domain and says so to the peers; publishers and subscriptions of this transport end with it."""
+        for endpoint in self._endpoints:
+            endpoint.close()
+        self._endpoints.clear()
+        self._topics.clear()
+        if self._participant is not None:
+            self._participant = None
+            _leave(self.domain)
+
+    def __enter__(self) -> "DdsTransport":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _joined(self) -> "cyclonedds.domain.DomainParticipant":
+        if self._participant is None:
+            raise L0SurgicalError("this DDS transport is closed; open a new one")
+        return self._participant
+
+    def _topic(self, topic: str, record_type: type[Record]) -> "cyclonedds.topic.Topic":
+        from cyclonedds.topic import Topic
+
+        if not _TOPIC.fullmatch(topic):
+            raise BadInputError(f"{topic!r} is not a ROS topic: it is made of /names of letters, digits and _, e.g. /PSM1/servo_cp")
+        key = topic, record_type.TYPE
+        if key not in self._topics:
+            self._topics[key] = Topic(self._joined(), f"rt{topic}", sample_class(record_type))
+        return self._topics[key]
+
+
+class DdsPublisher:
+    """A reliable writer of one topic; see `transport.Publisher`."""
+
+    def __init__(self, topic: str, record_type: type[Record], writer: "cyclonedds.pub.DataWriter") -> None:
+        self.topic = topic
+        self._record_type = record_type
+        self._writer: cyclonedds.pub.DataWriter | None = writer
+
+    def publish(self, record: Record) -> None:
+        """Sends `record`; waits at most 10 ms, and only while half a megabyte is on its way to a reader that takes nothing.
+
+        Raises:
+            BadInputError: the record is not of the topic's type.
+            L0SurgicalError: the transport is closed, or DDS could not send.
+        """
+        from cyclonedds.core import DDSException
+
+        if type(record) is not self._record_type:
+            raise BadInputError(f"{self.topic} carries {self._record_type.__name__}, not {type(record).__name__}")
+        if self._writer is None:
+            raise L0SurgicalError(f"{self.topic}: this DDS transport is closed; open a new one")
+        try:
+            self._writer.write(sample(record))
+        except DDSException as error:
+            raise L0SurgicalError(f"{self.topic}: DDS could not send: {error}") from error
+
+    def peers(self) -> int:
+        return self._writer.get_publication_matched_status().current_count if self._writer else 0
+
+    def close(self) -> None:
+        self._writer = None
+
+
+class DdsSubscription:
+    """A polled, reliable reader of one topic; see `transport.Subscription`."""
+
+    def __init__(self, topic: str, record_type: type[Record], reader: "cyclonedds.sub.DataReader", depth: int) -> None:
+        self.topic = topic
+        self._sample_class = sample_class(record_type)
+        self._reader: cyclonedds.sub.DataReader | None = reader
+        self._depth = depth
+
+    def take(self) -> list[Received]:
+        """See `transport.Subscription`; empty after the transport's `close`.
+
+        The samples without data, by which DDS tells that a writer has gone, are left out.
+
+        Raises:
+            BadInputError: somebody sends messages of another layout under this type's name.
+        """
+        if self._reader is None:
+            return []
+        samples = self._reader.take(self._depth)
+        if not samples:
+            return []
+        now = time.monotonic_ns()
+        return [Received(taken.record, now) for taken in samples if type(taken) is self._sample_class]
+
+    def peers(self) -> int:
+        return self._reader.get_subscription_matched_status().current_count if self._reader else 0
+
+    def close(self) -> None:
+        self._reader = None
+
+
+def _join(domain: int, discovery: Discovery) -> "cyclonedds.domain.DomainParticipant":
+    """A new participant; the first of this process in `domain` also configures the domain."""
+    try:
+        from cyclonedds.core import DDSException
+        from cyclonedds.domain import Domain, DomainParticipant
+    except ImportError as error:
+        raise BadInputError(f"DDS needs the package cyclonedds ({error}); install it with: pip install 'l0_surgical[dds]'") from error
+
+    configuration = os.environ.get("CYCLONEDDS_URI") or _CONFIGURATIONS[discovery]
+    with _lock:
+        opened = _open_domains.get(domain)
+        if opened is not None and opened.configuration != configuration:
+            raise BadInputError(
+                f"this process has DDS domain {domain} open with another discovery than {discovery!r}; use that or another domain"
+            )
+        try:
+            if opened is None:
+                opened = _open_domains[domain] = _OpenDomain(Domain(domain, configuration), configuration)
+            participant = DomainParticipant(domain)
+        except DDSException as error:
+            if opened is not None and not opened.users:
+                del _open_domains[domain]
+            raise L0SurgicalError(f"cannot join DDS domain {domain} ({discovery}): {error} Check the network and CYCLONEDDS_URI") from error
+        opened.users += 1
+    return participant
+
+
+def _leave(domain: int) -> None:
+    """Forgets one participant of `domain`; with the last one the domain ends, so that it may be configured anew."""
+    with _lock:
+        opened = _open_domains[domain]
+        opened.users -= 1
+        if not opened.users:
+            del _open_domains[domain]
+
+
+def _dds_qos(qos: Qos, record_type: type[Record]) -> "cyclonedds.qos.Qos":
+    """`qos` as ROS 2's Cyclone layer would set it, so that both sides match and keep the same history."""
+    from cyclonedds.qos import Policy
+    from cyclonedds.qos import Qos as DdsQos
+
+    history = Policy.History.KeepLast(qos.depth)
+    unlimited = -1
+    policies = [
+        Policy.Reliability.Reliable(max_blocking_time=_WRITE_TIMEOUT_NS),
+        Policy.Durability.TransientLocal if qos.transient_local else Policy.Durability.Volatile,
+        history,
+        Policy.DataRepresentation(use_cdrv0_representation=True),
+        Policy.WriterDataLifecycle(autodispose=False),
+        Policy.Userdata(data=f"typehash={type_hash(record_type.TYPE)};".encode()),
+    ]
+    if qos.transient_local:
+        # what late joiners get; by default a single sample
+        policies.append(Policy.DurabilityService(0, history, unlimited, unlimited, unlimited))
+    return DdsQos(*policies)

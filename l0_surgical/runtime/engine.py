@@ -1,0 +1,83 @@
+"""The engine of the robot's computer: a policy laid out for the compiled kernels, each layer in the form that is fastest there."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from l0_surgical.errors import BadInputError
+from l0_surgical.policy_file import Policy
+from l0_surgical.runtime import kernels
+from l0_surgical.runtime.choice import Candidate, choose
+from l0_surgical.runtime.layout import lay_out
+from l0_surgical.runtime.reference import ReferenceEngine
+
+_STORED_AS = {"Dense": "dense", "LowRank": "low rank", "PackedSparse": "packed sparse"}
+
+
+class Engine:
+    """Computes a policy's actions without making an object or an array; made by `compile`. Used from one thread at a time.
+
+    Attributes:
+        policy: what it computes.
+        forms: in which each layer runs: dense, sparse or low rank.
+    """
+
+    def __init__(self, policy: Policy, candidates: Sequence[Sequence[Candidate]]) -> None:
+        """`candidates` are the forms that each layer may take; the one with the least seconds is taken."""
+        self.policy = policy
+        self.forms = tuple(min(layer, key=lambda candidate: candidate.seconds).form for layer in candidates)
+        self._candidates = candidates
+        self._memory = lay_out(policy, self.forms)
+        places = self._memory.view(np.uint32)
+        begin = places[kernels.OBSERVATION]
+        self._observation = self._memory[begin : begin + policy.observation_size]
+        begin = places[kernels.ACTION]
+        self._action = self._memory[begin : begin + policy.action_size]
+        self._shape = self._observation.shape
+
+    def act(self, observation: np.ndarray) -> np.ndarray:
+        """The action (actions,), float32, in the fields' units, for an observation (obs_dim,).
+
+        The array that is returned belongs to the engine and holds the next action after the next call: copy what is to be kept.
+
+        Raises:
+            BadInputError: another shape, numbers that are not finite (also once they are float32), or so large that the network overflows.
+        """
+        if getattr(observation, "shape", None) != self._shape:
+            observation = self._checked(observation)
+        self._observation[:] = observation
+        if kernels.act(self._memory) != kernels.OK:
+            self._refuse(observation)
+        return self._action
+
+    def explain(self) -> str:
+        """One line per layer: its shape, the form it runs in, and what each form took when they were compared on this machine."""
+        lines = []
+        for number, (layer, form, candidates) in enumerate(zip(self.policy.layers, self.forms, self._candidates, strict=True)):
+            rows, columns = layer.weight.shape
+            times = ", ".join(f"{candidate.form} {1e9 * candidate.seconds:.0f} ns" for candidate in candidates)
+            stored = _STORED_AS[type(layer.weight).__name__]
+            lines.append(f"layer {number}: {rows} x {columns}, stored as {stored}, runs {form} ({times})")
+        return "\n".join(lines)
+
+    def _checked(self, observation: np.ndarray) -> np.ndarray:
+        values = np.asarray(observation, dtype=np.float64)
+        if values.shape != self._shape:
+            names = ", ".join(f"{part.name} {part.size}" for part in self.policy.inputs)
+            raise BadInputError(
+                f"an observation of shape {values.shape} does not fit: this policy needs {self._shape[0]} numbers ({names})"
+            )
+        return values
+
+    def _refuse(self, observation: np.ndarray) -> None:
+        """The reference finds out what is wrong, and says it."""
+        ReferenceEngine(self.policy).act(observation)
+        raise BadInputError(f"the network overflows on the observation {np.asarray(observation).tolist()}; check its units")
+
+
+def compile(policy: Policy) -> Engine:
+    """Lays a policy out for this machine: each layer in the fastest of the forms that it may take, by measurement.
+
+    The choice is kept in the user's cache folder; a cache that cannot be read or written only costs the measurement, a few milliseconds.
+    """
+    return Engine(policy, choose(policy))

@@ -1,0 +1,208 @@
+"""The arm itself, without any transport: what each CRTK command does to it, and how it moves while time passes.
+
+Follows the dVRK (sawIntuitiveResearchKit 2.4): joint limits are clipped silently, a pose without inverse kinematics is dropped with an
+error, motion commands count only while ENABLED and homed, servo_* ends a running move_*, and there is no time-out on commands.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from l0_surgical.control.kinematics import JOINT_LOWER, JOINT_UPPER, UnreachablePoseError, forward_kinematics, inverse_kinematics
+from l0_surgical.control.poses import Pose
+from l0_surgical.simulated_arm.body import Body, Mode
+from l0_surgical.simulated_arm.state_machine import StateMachine
+from l0_surgical.simulated_arm.trajectory import MAX_ACCELERATION, MAX_SPEED, Trajectory
+
+HOME = (0.0, 0.0, 0.12, 0.0, 0.0, 0.0)
+JAW_LOWER, JAW_UPPER = -0.698, 1.396
+JAW_SPEED, JAW_ACCELERATION = 18.85, 12.57
+# beyond these the dVRK's supervision takes the motors for out of control
+MAX_TRACKING_ERROR = np.array((0.2, 0.2, 0.03, 1.0, 1.0, 1.0))
+
+
+@dataclass
+class Move:
+    """A running move_*: its way, and how long it has lasted."""
+
+    trajectory: Trajectory
+    seconds: float = 0.0
+
+    def advance(self, seconds: float) -> np.ndarray:
+        self.seconds += seconds
+        return self.trajectory.at(self.seconds)
+
+    @property
+    def is_over(self) -> bool:
+        return self.seconds >= self.trajectory.duration_s
+
+
+class PsmArm:
+    """One arm with its jaw. What it has to say is gathered in `events` (topic, text or truth) until `take_events`.
+
+    Attributes:
+        machine: the operating state.
+        setpoint: where the joints (6,) should be, rad and m.
+        measured: where they are.
+        jaw_setpoint, jaw_measured: likewise (rad).
+        ratio: of the speed of move_*, in (0, 1].
+        base_frame: the pose (4, 4) of the arm's base in the frame that Cartesian data are in.
+    """
+
+    def __init__(self, mode: Mode) -> None:
+        self.machine = StateMachine()
+        self.setpoint = np.zeros(6)
+        self.measured = np.zeros(6)
+        self.jaw_setpoint = self.jaw_measured = 0.0
+        self.ratio = 1.0
+        self.base_frame = np.eye(4)
+        self._body = Body(mode, self.measured)
+        self._move: Move | None = None
+        self._jaw_move: Move | None = None
+        self._events: list[tuple[str, str | bool]] = []
+
+    @property
+    def is_busy(self) -> bool:
+        """Homing, or on a move_*."""
+        return self.machine.is_homing or self._move is not None
+
+    def measured_pose(self) -> np.ndarray:
+        """The tool's pose (4, 4), m, in the arm's own base."""
+        return forward_kinematics(self.measured)
+
+    def setpoint_pose(self) -> np.ndarray:
+        """Likewise, where it should be."""
+        return forward_kinematics(self.setpoint)
+
+    def take_events(self) -> list[tuple[str, str | bool]]:
+        events, self._events = self._events, []
+        return events
+
+    def close(self) -> None:
+        self._body.close()
+
+    def step(self, seconds: float) -> None:
+        """Lets time pass."""
+        if self._move is not None:
+            self.setpoint = self._move.advance(seconds)
+            if self._move.is_over:
+                self._end_move()
+        if self._jaw_move is not None:
+            self.jaw_setpoint = float(self._jaw_move.advance(seconds)[0])
+            if self._jaw_move.is_over:
+                self._jaw_move = None
+        self._body.step(self.setpoint, self.jaw_setpoint, seconds)
+        self.measured, self.jaw_measured = self._body.joints()
+        if self.machine.state == "ENABLED" and (np.abs(self.measured - self.setpoint) > MAX_TRACKING_ERROR).any():
+            self.fail("tracking error too large, PID disabled")
+
+    def state_command(self, command: str) -> None:
+        """One of CRTK's: enable, disable, pause, resume, home, unhome."""
+        warning = self.machine.command(command)
+        if warning is not None:
+            self._say("warning", warning)
+            return
+        self._say("desired_state", self.machine.state)
+        if self.machine.state != "ENABLED" or command == "unhome":
+            self._stand_still()
+        if command == "home" and self.machine.is_homing:
+            self._move = self._way_to(HOME)
+
+    def fail(self, reason: str) -> None:
+        """The arm's own supervision stops it."""
+        self._say("error", reason)
+        self.machine.fail()
+        self._stand_still()
+
+    def servo_joints(self, joints: Sequence[float], *, is_relative: bool = False) -> None:
+        """servo_jp, servo_jr: joints (6,) to be at, at once; the limits are clipped."""
+        if (goal := self._joint_goal(joints, is_relative)) is not None:
+            self._move = None
+            self.setpoint = goal
+
+    def move_joints(self, joints: Sequence[float], *, is_relative: bool = False) -> None:
+        """move_jp, move_jr: joints (6,) to move to within the speed limits."""
+        if (goal := self._joint_goal(joints, is_relative)) is not None:
+            self._move = self._way_to(goal)
+
+    def servo_pose(self, pose: Pose) -> None:
+        """servo_cp: the tool's pose in the frame of Cartesian data, to be at, at once."""
+        if (goal := self._cartesian_goal(pose)) is not None:
+            self._move = None
+            self.setpoint = goal
+
+    def move_pose(self, pose: Pose) -> None:
+        """move_cp: the tool's pose, to move to within the joints' speed limits."""
+        if (goal := self._cartesian_goal(pose)) is not None:
+            self._move = self._way_to(goal)
+
+    def hold(self) -> None:
+        """Stay here: also the simulation's answer to `free`, as it has no hands that could move it."""
+        if self._may_move("hold"):
+            self._stand_still()
+
+    def servo_jaw(self, angle_rad: float) -> None:
+        if self._may_move("jaw/servo_jp") and self._is_finite((angle_rad,), 1):
+            self._jaw_move = None
+            self.jaw_setpoint = min(max(angle_rad, JAW_LOWER), JAW_UPPER)
+
+    def move_jaw(self, angle_rad: float) -> None:
+        if self._may_move("jaw/move_jp") and self._is_finite((angle_rad,), 1):
+            goal = min(max(angle_rad, JAW_LOWER), JAW_UPPER)
+            self._jaw_move = Move(Trajectory((self.jaw_setpoint,), (goal,), (JAW_SPEED,), (JAW_ACCELERATION,), self.ratio))
+
+    def set_ratio(self, ratio: float) -> None:
+        """trajectory_j/set_ratio: of the speed of the moves to come."""
+        if 0 < ratio <= 1:
+            self.ratio = ratio
+        else:
+            self._say("warning", f"the trajectory ratio {ratio:g} is not in (0, 1]")
+
+    def say(self, topic: str, text: str) -> None:
+        """Adds an event, e.g. a warning that a command is not simulated."""
+        self._say(topic, text)
+
+    def _say(self, topic: str, value: str | bool) -> None:
+        self._events.append((topic, value))
+
+    def _way_to(self, goal: Sequence[float]) -> Move:
+        return Move(Trajectory(self.setpoint, goal, MAX_SPEED, MAX_ACCELERATION, self.ratio))
+
+    def _end_move(self) -> None:
+        self._move = None
+        if self.machine.is_homing:
+            self.machine.homed()
+            self._say("status", "homed")
+        else:
+            self._say("goal_reached", True)
+
+    def _stand_still(self) -> None:
+        self._move = self._jaw_move = None
+        self.setpoint = self.measured.copy()
+
+    def _may_move(self, command: str) -> bool:
+        if not self.machine.may_move:
+            self._say("warning", f"{command} is ignored while {self.machine.state}, homed: {self.machine.is_homed}")
+        return self.machine.may_move
+
+    def _is_finite(self, values: Sequence[float], count: int) -> bool:
+        is_good = len(values) == count and bool(np.isfinite(values).all())
+        if not is_good:
+            self._say("error", f"a command has the values {tuple(values)}; {count} finite ones are needed")
+        return is_good
+
+    def _joint_goal(self, joints: Sequence[float], is_relative: bool) -> np.ndarray | None:
+        if not self._may_move("a joint command") or not self._is_finite(joints, 6):
+            return None
+        return np.clip(np.add(joints, self.setpoint) if is_relative else joints, JOINT_LOWER, JOINT_UPPER)
+
+    def _cartesian_goal(self, pose: Pose) -> np.ndarray | None:
+        if not self._may_move("a Cartesian command"):
+            return None
+        try:
+            joints = inverse_kinematics(np.linalg.inv(self.base_frame) @ pose.matrix(), self.setpoint[3], check=False)
+        except UnreachablePoseError as error:
+            self._say("error", f"inverse kinematics failed: {error}")
+            return None
+        return np.clip(joints, JOINT_LOWER, JOINT_UPPER)

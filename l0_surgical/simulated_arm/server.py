@@ -1,0 +1,285 @@
+"""The simulated arm on a transport: takes every command topic of the dVRK's arm, publishes every other."""
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from l0_surgical.control.clock import Clock, SystemClock
+from l0_surgical.control.kinematics import JOINT_NAMES, jacobian
+from l0_surgical.control.poses import Pose
+from l0_surgical.control.records import (
+    Bool,
+    Empty,
+    Float64,
+    Float64MultiArray,
+    JointState,
+    OperatingState,
+    PoseStamped,
+    Record,
+    String,
+    StringStamped,
+    TwistStamped,
+    WrenchStamped,
+)
+from l0_surgical.control.servo_loop import ServoLoop
+from l0_surgical.errors import BadInputError
+from l0_surgical.messaging import crtk
+from l0_surgical.messaging.transport import COMMAND, Publisher, Qos, Subscription, Transport
+from l0_surgical.simulated_arm.arm import PsmArm
+from l0_surgical.simulated_arm.body import Mode
+from l0_surgical.simulated_arm.faults import FAULTS, Distortion
+
+INJECT = "simulation/inject"
+TOOL = "LARGE_NEEDLE_DRIVER:420006"
+HEARTBEAT_S = 0.5
+LOOP_RATE_HZ = 400.0
+_NOT_SIMULATED = (
+    *("servo_jf", "jaw/servo_jf", "body/servo_cf", "spatial/servo_cf"),
+    *("use_gravity_compensation", "emulate_tool_present", "body/set_cf_orientation_absolute"),
+)
+# every command in the order of its sending, not only the newest as the dVRK would take it
+_STATE_COMMANDS = Qos(100)
+
+
+class SimulatedArm:
+    """One PSM with its CRTK topics; DISABLED and not homed at first. `run` it in one thread, or `step` it.
+
+    Args:
+        transport: whoever opened it closes it.
+        name: the arm's ROS namespace.
+        mode: "kinematic" or "physical", see `body.Body`.
+        telemetry_rate: measured and setpoint topics per second.
+        inject: listen to /NAME/simulation/inject (std_msgs/String) for the faults of `faults.FAULTS`.
+        clock: the system's where None.
+
+    Raises:
+        BadInputError: another mode, or a rate outside 1 to 400 Hz.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        name: str = "PSM1",
+        mode: Mode = "kinematic",
+        *,
+        telemetry_rate: float = 100.0,
+        inject: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        if not 1 <= telemetry_rate <= LOOP_RATE_HZ:
+            raise BadInputError(f"the telemetry rate is {telemetry_rate:g} Hz; choose 1 to {LOOP_RATE_HZ:g} Hz")
+        self.name = name
+        self.arm = PsmArm(mode)
+        self._clock = clock or SystemClock()
+        self._frame = f"{name}_base"
+        self._telemetry_s = 1 / telemetry_rate
+        self._distortion = Distortion()
+        self._since_telemetry_s = self._since_heartbeat_s = math.inf
+        self._said_state: tuple[str, bool, bool] | None = None
+        self._state_stamp_ns = 0
+        self._former_joints = self.arm.measured
+        self._publishers: dict[str, Publisher] = {}
+        self._subscriptions: list[tuple[Subscription, Callable[[Record], None]]] = []
+        self._open(transport, inject)
+        self._say("tool_type", String(TOOL))
+        self._say("trajectory_j/ratio", Float64(self.arm.ratio))
+
+    def run(self, stop: threading.Event, speed: float = 1.0) -> None:
+        """Lets the arm live until `stop` is set.
+
+        Args:
+            stop: may be set by any thread.
+            speed: simulated seconds per second; 0 is as fast as possible. Stamps are those of the wall clock at any speed.
+
+        Raises:
+            BadInputError: the speed is negative or not finite.
+        """
+        if not 0 <= speed < math.inf:
+            raise BadInputError(f"the speed is {speed:g}; give 1 for real time, more for faster, 0 for as fast as possible")
+        if speed == 0:
+            while not stop.is_set():
+                self.step(1 / LOOP_RATE_HZ)
+            return
+        former_ns = self._clock.now().monotonic_ns
+
+        def tick() -> None:
+            nonlocal former_ns
+            now_ns = self._clock.now().monotonic_ns
+            self.step(1e-9 * speed * (now_ns - former_ns))
+            former_ns = now_ns
+
+        ServoLoop(tick, LOOP_RATE_HZ, self._clock).run(stop)
+
+    def step(self, seconds: float) -> None:
+        """Takes the commands that have come, lets `seconds` of the arm's time pass, and publishes what is due."""
+        for subscription, obey in self._subscriptions:
+            for received in subscription.take():
+                obey(received.record)
+        self._publish_state()
+        self.arm.step(seconds)
+        self._publish_events()
+        self._publish_state()
+        self._since_telemetry_s += seconds
+        self._since_heartbeat_s += seconds
+        if self._since_telemetry_s >= self._telemetry_s * (1 - 1e-9):
+            elapsed_s = self._since_telemetry_s
+            self._since_telemetry_s = min(elapsed_s - self._telemetry_s, self._telemetry_s)
+            self._publish_telemetry(elapsed_s)
+        if self._since_heartbeat_s >= HEARTBEAT_S:
+            self._publish_state(is_due=True)
+
+    def inject(self, fault: str) -> None:
+        """Begins one of `faults.FAULTS`; an unknown one is answered by a warning."""
+        if fault not in FAULTS:
+            self.arm.say("warning", f"unknown fault {fault!r}; known are {', '.join(FAULTS)}")
+        elif fault == "fault":
+            self.arm.fail("fault injected")
+        elif fault in ("pause", "unhome"):
+            self._obey_state(StringStamped(0, "", fault))
+        else:
+            self._distortion.start(fault)
+
+    def peers(self) -> dict[str, int]:
+        """How many others are on each of the arm's topics, by the topic's full name."""
+        endpoints = [*self._publishers.values(), *(subscription for subscription, _ in self._subscriptions)]
+        return {endpoint.topic: endpoint.peers() for endpoint in endpoints}
+
+    def describe_peers(self) -> str:
+        """One line that says which topics have found their peer."""
+        counts = self.peers()
+        found = [topic for topic, count in counts.items() if count]
+        return f"{self.name}: {len(found)} of {len(counts)} topics have found their peer{': ' if found else ''}{' '.join(found)}"
+
+    def close(self) -> None:
+        """Ends the physics."""
+        self.arm.close()
+
+    def _open(self, transport: Transport, inject: bool) -> None:
+        for topic, known in crtk.PUBLISHED.items():
+            if transport.supports(known.record):
+                self._publishers[topic] = transport.publisher(crtk.topic_name(self.name, topic), known.record, known.qos)
+        for topic, obey in self._commands().items():
+            known = crtk.SUBSCRIBED[topic]
+            if transport.supports(known.record):
+                qos = _STATE_COMMANDS if topic == "state_command" else known.qos
+                subscription = transport.subscription(crtk.topic_name(self.name, topic), known.record, qos)
+                self._subscriptions.append((subscription, obey))
+        for command, topic in crtk.SYSTEM_TOPICS.items():
+            subscription = transport.subscription(topic, Empty, _STATE_COMMANDS)
+            self._subscriptions.append((subscription, lambda record, command=command: self._obey_state(StringStamped(0, "", command))))
+        if inject:
+            subscription = transport.subscription(crtk.topic_name(self.name, INJECT), String, COMMAND)
+            self._subscriptions.append((subscription, lambda record: self.inject(record.data)))
+
+    def _commands(self) -> dict[str, Callable[[Record], None]]:
+        arm = self.arm
+        commands: dict[str, Callable[[Record], None]] = {
+            "state_command": self._obey_state,
+            "servo_jp": lambda record: arm.servo_joints(record.position),
+            "servo_jr": lambda record: arm.servo_joints(record.position, is_relative=True),
+            "move_jp": lambda record: arm.move_joints(record.position),
+            "move_jr": lambda record: arm.move_joints(record.position, is_relative=True),
+            "servo_cp": lambda record: self._obey_pose(record, arm.servo_pose),
+            "move_cp": lambda record: self._obey_pose(record, arm.move_pose),
+            "jaw/servo_jp": lambda record: arm.servo_jaw(*record.position[:1] or (math.nan,)),
+            "jaw/move_jp": lambda record: arm.move_jaw(*record.position[:1] or (math.nan,)),
+            "hold": lambda record: arm.hold(),
+            "free": lambda record: arm.hold(),
+            "set_base_frame": self._obey_base_frame,
+            "trajectory_j/set_ratio": self._obey_ratio,
+        }
+        for topic in _NOT_SIMULATED:
+            commands[topic] = lambda record, topic=topic: arm.say("warning", f"{topic} is not simulated")
+        return commands
+
+    def _obey_state(self, record: StringStamped) -> None:
+        self.arm.state_command(record.string)
+        # a client waits for an answer even to a command that changes nothing
+        self._publish_state(is_due=True)
+
+    def _obey_pose(self, record: PoseStamped, obey: Callable[[Pose], None]) -> None:
+        if (pose := self._pose(record)) is not None:
+            obey(pose)
+
+    def _obey_base_frame(self, record: PoseStamped) -> None:
+        if (pose := self._pose(record)) is not None:
+            self.arm.base_frame = pose.matrix()
+            self._frame = record.frame_id or f"{self.name}_base"
+
+    def _obey_ratio(self, record: Float64) -> None:
+        self.arm.set_ratio(record.data)
+        self._say("trajectory_j/ratio", Float64(self.arm.ratio))
+
+    def _pose(self, record: PoseStamped) -> Pose | None:
+        numbers = (*record.position, *record.orientation)
+        if not all(map(math.isfinite, numbers)) or not any(record.orientation):
+            self.arm.say("error", f"a pose is not finite or has no orientation: {numbers}")
+            return None
+        return Pose.of(record)
+
+    def _publish_events(self) -> None:
+        for topic, value in self.arm.take_events():
+            self._say(topic, Bool(value) if isinstance(value, bool) else String(value))
+
+    def _publish_state(self, *, is_due: bool = False) -> None:
+        machine = self.arm.machine
+        state = (machine.state, machine.is_homed, self.arm.is_busy)
+        if state == self._said_state and not is_due:
+            return
+        # strictly increasing: clients wait for a newer one
+        self._state_stamp_ns = max(self._state_stamp_ns + 1, self._clock.now().wall_ns)
+        self._said_state, self._since_heartbeat_s = state, 0.0
+        self._say("operating_state", OperatingState(self._state_stamp_ns, "", *state))
+
+    def _publish_telemetry(self, elapsed_s: float) -> None:
+        arm, stamp = self.arm, self._clock.now().wall_ns if self.arm.machine.is_homed else 0
+        measured, base = arm.measured_pose(), arm.base_frame
+        self._say_pose("measured_cp", base @ measured, stamp)
+        self._say_pose("local/measured_cp", measured, stamp)
+        setpoint = arm.setpoint_pose()
+        self._say_pose("setpoint_cp", base @ setpoint, stamp)
+        self._say_pose("local/setpoint_cp", setpoint, stamp)
+        speeds = (arm.measured - self._former_joints) / elapsed_s
+        self._former_joints = arm.measured
+        self._say_joints("measured_js", JOINT_NAMES, arm.measured, stamp, speeds)
+        self._say_joints("setpoint_js", JOINT_NAMES, arm.setpoint, stamp)
+        self._say_joints("jaw/measured_js", ("jaw",), (arm.jaw_measured,), stamp, (0.0,))
+        self._say_joints("jaw/setpoint_js", ("jaw",), (arm.jaw_setpoint,), stamp)
+        geometric = jacobian(arm.measured)
+        self._publish_velocity_and_force(geometric, speeds, stamp)
+        rotation = measured[:3, :3]
+        # body: the twist seen in the tool; spatial: that of the point which passes the base's origin
+        self._say("body/jacobian", _matrix(np.vstack((rotation.T @ geometric[:3], rotation.T @ geometric[3:]))))
+        spatial = geometric.copy()
+        spatial[:3] += np.cross(measured[:3, 3], geometric[3:].T).T
+        self._say("spatial/jacobian", _matrix(spatial))
+
+    def _publish_velocity_and_force(self, geometric: np.ndarray, speeds: np.ndarray, stamp: int) -> None:
+        local = geometric @ speeds
+        turned = self.arm.base_frame[:3, :3] @ local.reshape(2, 3).T
+        self._say("measured_cv", TwistStamped(stamp, self._frame, *map(tuple, turned.T.tolist())))
+        self._say("local/measured_cv", TwistStamped(stamp, f"{self.name}_base", *map(tuple, local.reshape(2, 3).tolist())))
+        for topic in ("body/measured_cf", "spatial/measured_cf"):
+            self._say(topic, WrenchStamped(stamp, self._frame, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
+
+    def _say_pose(self, topic: str, matrix: np.ndarray, stamp: int) -> None:
+        pose = Pose.from_matrix(matrix)
+        frame = f"{self.name}_base" if topic.startswith("local/") else self._frame
+        record: PoseStamped | None = PoseStamped(stamp, frame, pose.position, pose.orientation)
+        if topic == "measured_cp":
+            record = self._distortion.apply(record)
+        if record is not None:
+            self._say(topic, record)
+
+    def _say_joints(self, topic: str, names: tuple[str, ...], values: Sequence[float], stamp: int, speeds: Sequence[float] = ()) -> None:
+        self._say(topic, JointState(stamp, "", names, tuple(map(float, values)), tuple(map(float, speeds))))
+
+    def _say(self, topic: str, record: Record) -> None:
+        if topic in self._publishers:
+            self._publishers[topic].publish(record)
+
+
+def _matrix(values: np.ndarray) -> Float64MultiArray:
+    return Float64MultiArray(tuple(values.ravel().tolist()))

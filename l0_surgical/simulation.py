@@ -1,0 +1,110 @@
+"""What `l0-surgical simulate-arm` does, and how another program starts it beside itself."""
+
+import contextlib
+import math
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from l0_surgical.control.realtime import enter_real_time
+from l0_surgical.errors import BadInputError
+from l0_surgical.robot import Discovery, TransportName, open_transport
+from l0_surgical.simulated_arm import SimulatedArm
+from l0_surgical.simulated_arm.body import Mode
+from l0_surgical.stopping import Stop
+
+_PEERS_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class SimulationRequest:
+    """Which arm to simulate, and how; the names are those of the command line.
+
+    Raises:
+        BadInputError: the duration is not above 0.
+    """
+
+    arm: str = "PSM1"
+    transport: TransportName = "dds"
+    domain: int | None = None
+    discovery: Discovery = "localhost"
+    mode: Mode = "kinematic"
+    speed: float = 1.0
+    telemetry_rate: float = 100.0
+    duration: float | None = None
+    inject: bool = False
+    real_time: bool = True
+
+    def __post_init__(self) -> None:
+        if self.duration is not None and not 0 < self.duration < math.inf:
+            raise BadInputError(f"--duration is {self.duration:g} s; give a number above 0")
+
+
+def simulate(request: SimulationRequest, say: Callable[[str], None]) -> int:
+    """Runs an arm in this thread until SIGINT, SIGTERM or the end of its duration; returns 0, its end being asked for.
+
+    `say` gets a line when the arm is there, and one whenever other topics have found their peer.
+
+    Raises:
+        BadInputError, L0SurgicalError: something cannot be opened.
+    """
+    stop = Stop()
+    refused = enter_real_time().refused if request.real_time else ()
+    with contextlib.ExitStack() as opened:
+        transport = open_transport(request.transport, request.domain, request.discovery, f"l0_surgical_arm_{request.arm}")
+        opened.callback(transport.close)
+        arm = SimulatedArm(transport, request.arm, request.mode, telemetry_rate=request.telemetry_rate, inject=request.inject)
+        opened.callback(arm.close)
+        for text in refused:
+            say(f"without {text}")
+        say(f"{request.arm} is simulated ({request.mode}), DISABLED and not homed; Ctrl-C ends it")
+        timers = [threading.Thread(target=_tell_peers, args=(arm, stop, say), daemon=True)]
+        if request.duration is not None:
+            timers.append(threading.Timer(request.duration, stop.set))
+            timers[-1].daemon = True
+        with stop.on_signals():
+            for timer in timers:
+                timer.start()
+            arm.run(stop, request.speed)
+            timers[0].join()
+    return 0
+
+
+@contextlib.contextmanager
+def arm_beside(*arguments: str, timeout_s: float = 60.0) -> Iterator[subprocess.Popen[str]]:
+    """Starts `l0-surgical simulate-arm` with `arguments` in a process of its own, waits until the arm is there, and ends it on leaving.
+
+    Raises:
+        BadInputError: it ended at once; says what it said.
+    """
+    command = [sys.executable, "-m", "l0_surgical", "simulate-arm", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    watchdog = threading.Timer(timeout_s, process.kill)
+    watchdog.start()
+    said = []
+    try:
+        for line in process.stderr:
+            said.append(line.strip())
+            if " is simulated " in line:
+                break
+        else:
+            raise BadInputError(f"the simulated arm did not start: {' '.join(said) or 'it said nothing'}")
+        watchdog.cancel()
+        # nobody reads on: let it write
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        yield process
+    finally:
+        watchdog.cancel()
+        process.terminate()
+        process.wait()
+
+
+def _tell_peers(arm: SimulatedArm, stop: threading.Event, say: Callable[[str], None]) -> None:
+    former = ""
+    while not stop.wait(_PEERS_EVERY_S):
+        line = arm.describe_peers()
+        if line != former:
+            say(line)
+        former = line

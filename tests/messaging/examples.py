@@ -1,0 +1,71 @@
+"""One record of every type with distinct field values, and the bytes that ROS 2 puts on the wire for it, written out by hand.
+
+XCDR version 1, little endian: the four bytes 00 01 00 00, then the fields, each aligned to its own size counted from behind those four.
+"""
+
+from struct import pack
+
+from l0_surgical.control import records
+from l0_surgical.control.records import Record
+
+STAMP_NS = 1_234_567_890_987_654_321
+LITTLE_ENDIAN = bytes.fromhex("00 01 00 00")
+# seconds, nanoseconds, then the string with its length and closing NUL: 22 bytes, so that what follows is aligned by two more
+STAMP = pack("<i", 1_234_567_890) + pack("<I", 987_654_321)
+HEADER = STAMP + pack("<I", 10) + b"PSM1_base\0"
+PAD_2, PAD_4 = bytes(2), bytes(4)
+
+EXAMPLES: dict[str, tuple[Record, bytes]] = {
+    "PoseStamped": (
+        records.PoseStamped(STAMP_NS, "PSM1_base", (0.01, -0.02, -0.1135), (0.1, 0.2, 0.3, 0.9)),
+        LITTLE_ENDIAN + HEADER + PAD_2 + pack("<ddd", 0.01, -0.02, -0.1135) + pack("<dddd", 0.1, 0.2, 0.3, 0.9),
+    ),
+    "TwistStamped": (
+        records.TwistStamped(STAMP_NS, "PSM1_base", (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
+        LITTLE_ENDIAN + HEADER + PAD_2 + pack("<ddd", 1.0, 2.0, 3.0) + pack("<ddd", 4.0, 5.0, 6.0),
+    ),
+    "WrenchStamped": (
+        records.WrenchStamped(STAMP_NS, "PSM1_base", (-1.0, -2.0, -3.0), (0.4, 0.5, 0.6)),
+        LITTLE_ENDIAN + HEADER + PAD_2 + pack("<ddd", -1.0, -2.0, -3.0) + pack("<ddd", 0.4, 0.5, 0.6),
+    ),
+    "JointState": (
+        records.JointState(STAMP_NS, "PSM1_base", ("yaw", "pitch"), (0.25, -0.5), (0.125,), ()),
+        LITTLE_ENDIAN
+        + HEADER
+        + PAD_2
+        + pack("<I", 2)
+        + (pack("<I", 4) + b"yaw\0")
+        + (pack("<I", 6) + b"pitch\0" + PAD_2)
+        + (pack("<I", 2) + PAD_4 + pack("<dd", 0.25, -0.5))
+        + (pack("<I", 1) + PAD_4 + pack("<d", 0.125))
+        + pack("<I", 0),
+    ),
+    "JointState without names": (
+        records.JointState(STAMP_NS, "", (), (0.25, -0.5), (), (3.0,)),
+        LITTLE_ENDIAN
+        + STAMP
+        + (pack("<I", 1) + b"\0" + bytes(3))
+        + pack("<I", 0)
+        + (pack("<I", 2) + pack("<dd", 0.25, -0.5))
+        + pack("<I", 0)
+        + (pack("<I", 1) + pack("<d", 3.0)),
+    ),
+    "OperatingState": (
+        records.OperatingState(STAMP_NS, "PSM1_base", "ENABLED", True, False),
+        LITTLE_ENDIAN + HEADER + PAD_2 + pack("<I", 8) + b"ENABLED\0" + b"\x01" + b"\x00",
+    ),
+    "StringStamped": (
+        records.StringStamped(STAMP_NS, "PSM1_base", "home"),
+        LITTLE_ENDIAN + HEADER + PAD_2 + pack("<I", 5) + b"home\0",
+    ),
+    "String": (records.String("1 µm"), LITTLE_ENDIAN + pack("<I", 6) + b"1 \xc2\xb5m\0"),
+    "Bool": (records.Bool(True), LITTLE_ENDIAN + b"\x01"),
+    "Float64": (records.Float64(-2.5), LITTLE_ENDIAN + pack("<d", -2.5)),
+    "Float64MultiArray": (
+        records.Float64MultiArray((1.5, -2.5, 3.5)),
+        # no dimensions, no offset, three numbers
+        LITTLE_ENDIAN + pack("<I", 0) + pack("<I", 0) + pack("<I", 3) + PAD_4 + pack("<ddd", 1.5, -2.5, 3.5),
+    ),
+    # IDL has no empty structures: ROS 2 gives it one byte
+    "Empty": (records.Empty(), LITTLE_ENDIAN + b"\x00"),
+}

@@ -1,0 +1,96 @@
+"""Another process on DDS, driven line by line over its standard input; it answers each line with one of its own.
+
+python -m tests.messaging.peer DOMAIN TOPIC: `publish N` sends N poses with the stamps 1..N, `echo N` sends back on TOPIC/echo the next N
+poses that arrive on TOPIC, `exit` closes the transport.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from l0_surgical.control.records import PoseStamped
+from l0_surgical.messaging.dds import DdsTransport
+from l0_surgical.messaging.transport import COMMAND, TELEMETRY
+
+ROOT = Path(__file__).parents[2]
+
+
+def pose(stamp_ns: int) -> PoseStamped:
+    return PoseStamped(stamp_ns, "PSM1_base", (0.5, 0.25, -0.125), (0.0, 0.0, 0.0, 1.0))
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+class Peer:
+    """The other process; `ask` sends it a line and returns its answer."""
+
+    def __init__(self, domain: int, topic: str, **environment: str) -> None:
+        command = [sys.executable, "-m", "tests.messaging.peer", str(domain), topic]
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout.readline() == "ready\n"
+
+    def send(self, line: str) -> None:
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+
+    def ask(self, line: str) -> str:
+        self.send(line)
+        return self.process.stdout.readline().strip()
+
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def answer(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main(domain: int, topic: str) -> None:
+    with DdsTransport(domain) as transport:
+        commands = transport.publisher(topic, PoseStamped, COMMAND)
+        echoes = transport.publisher(f"{topic}/echo", PoseStamped, TELEMETRY)
+        poses = transport.subscription(topic, PoseStamped, TELEMETRY)
+        answer("ready")
+        for line in sys.stdin:
+            action, _, count = line.strip().partition(" ")
+            if action == "exit":
+                break
+            if action == "publish":
+                wait_until(lambda: commands.peers() > 1)  # its own subscription is one
+                for stamp_ns in range(1, int(count) + 1):
+                    commands.publish(pose(stamp_ns))
+                    time.sleep(0.002)
+            if action == "echo":
+                echoed = 0
+                while echoed < int(count):
+                    for received in poses.take():
+                        echoes.publish(received.record)
+                        echoed += 1
+            answer("done")
+    answer("closed")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,209 @@
+"""The controller's side of an arm, over real DDS."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from l0_surgical.control.arm import ArmInputs
+from l0_surgical.control.records import (
+    Empty,
+    JointState,
+    OperatingState,
+    PoseStamped,
+    Record,
+    String,
+    StringStamped,
+    WrenchStamped,
+)
+from l0_surgical.errors import BadInputError
+from l0_surgical.messaging import crtk
+from l0_surgical.messaging.arm_client import CrtkArm
+from l0_surgical.messaging.dds import DdsTransport
+from l0_surgical.messaging.transport import COMMAND, Publisher, Subscription
+from tests.messaging.domains import ARM, DOMAIN
+from tests.messaging.peer import Peer, pose, wait_until
+
+
+class ArmSide:
+    """The arm's publishers and subscriptions, those that a client needs."""
+
+    def __init__(self, transport: DdsTransport, name: str) -> None:
+        self._transport = transport
+        self._name = name
+        self.publishers = {topic: self.publisher(topic) for topic in ("measured_cp", "setpoint_cp", "measured_js", "jaw/measured_js")}
+        self.publishers |= {topic: self.publisher(topic) for topic in ("operating_state", "error")}
+        self.commands = {topic: self.subscription(topic) for topic in ("servo_cp", "state_command")}
+
+    def publisher(self, topic: str) -> Publisher:
+        known = (crtk.PUBLISHED | crtk.SUBSCRIBED)[topic]
+        return self._transport.publisher(crtk.topic_name(self._name, topic), known.record, known.qos)
+
+    def subscription(self, topic: str) -> Subscription:
+        known = crtk.SUBSCRIBED[topic]
+        return self._transport.subscription(crtk.topic_name(self._name, topic), known.record, known.qos)
+
+    def say(self, topic: str, record: Record) -> None:
+        self.publishers[topic].publish(record)
+
+
+@pytest.fixture
+def transport() -> Iterator[DdsTransport]:
+    with DdsTransport(DOMAIN) as transport:
+        yield transport
+
+
+@pytest.fixture
+def arm_side() -> Iterator[ArmSide]:
+    with DdsTransport(DOMAIN) as transport:
+        yield ArmSide(transport, ARM)
+
+
+def test_nothing_has_been_heard_at_first(transport: DdsTransport) -> None:
+    assert CrtkArm(transport, ARM).poll() == ArmInputs()
+
+
+def test_poll_gives_the_newest_and_all_that_nobody_may_miss(transport: DdsTransport, arm_side: ArmSide) -> None:
+    arm_side.say("operating_state", OperatingState(1, "", "DISABLED", False, False))
+    arm_side.say("error", String("before the client came"))
+    arm = CrtkArm(transport, ARM)
+    assert arm.wait_for_peers(20)
+    joints = JointState(6, "", ("yaw", "pitch"), (0.1, 0.2))
+    jaw = JointState(7, "", ("jaw",), (0.3,))
+    for stamp_ns in (3, 4, 5):
+        arm_side.say("measured_cp", pose(stamp_ns))
+    arm_side.say("setpoint_cp", pose(8))
+    arm_side.say("measured_js", joints)
+    arm_side.say("jaw/measured_js", jaw)
+    arm_side.say("error", String("first"))
+    arm_side.say("error", String("second"))
+    inputs = arm.poll()
+    assert [received.record.stamp_ns for received in inputs.measured_poses] == [3, 4, 5]
+    assert inputs.measured_cp == inputs.measured_poses[-1]
+    assert inputs.setpoint_cp.record == pose(8)
+    assert inputs.measured_js.record == joints
+    assert inputs.jaw.record == jaw
+    assert inputs.operating_state.record.state == "DISABLED"
+    assert inputs.errors == ["first", "second"]
+    assert inputs.foreign_commands == []
+
+    later = arm.poll()
+    assert (later.measured_poses, later.errors) == ([], [])
+    assert (later.measured_cp, later.jaw, later.operating_state) == (inputs.measured_cp, inputs.jaw, inputs.operating_state)
+    arm_side.say("operating_state", OperatingState(9, "", "FAULT", True, False))
+    assert arm.poll().operating_state.record.state == "FAULT"
+    assert inputs.operating_state.record.state == "DISABLED"
+
+
+def test_commands_reach_the_arm_and_are_not_foreign(transport: DdsTransport, arm_side: ArmSide) -> None:
+    arm = CrtkArm(transport, ARM)
+    assert arm.wait_for_peers(20)
+    for stamp_ns in range(1, 1500):
+        command = PoseStamped(stamp_ns, "PSM1_base", (0.1 * stamp_ns, 1 / 3, -0.1), (0.5, 0.5, 0.5, 0.5))
+        arm.servo_cp(command)
+        if stamp_ns % 50 == 0:
+            assert [received.record for received in arm_side.commands["servo_cp"].take()] == [command]
+            assert arm.poll().foreign_commands == []
+    for command in ("enable", "home"):
+        arm.state_command(command, 77)
+    arrived = []
+    wait_until(lambda: arrived.extend(arm_side.commands["state_command"].take()) or arrived)
+    # the dVRK keeps one command: the last
+    assert [received.record for received in arrived][-1] == StringStamped(77, "", "home")
+
+
+def test_a_second_controller_in_another_process_is_seen(transport: DdsTransport, arm_side: ArmSide) -> None:
+    arm = CrtkArm(transport, ARM)
+    with Peer(DOMAIN, f"/{ARM}/servo_cp") as peer:
+        assert arm.wait_for_peers(20)
+        arm.servo_cp(pose(100))
+        assert arm.poll().foreign_commands == []
+        assert peer.ask("publish 1") == "done"
+        foreign = []
+        wait_until(lambda: foreign.extend(arm.poll().foreign_commands) or foreign)
+        assert foreign == [f"/{ARM}/servo_cp"]
+        assert arm.poll().foreign_commands == []
+
+
+def test_the_same_pose_with_another_stamp_is_foreign(transport: DdsTransport) -> None:
+    arm, other = CrtkArm(transport, ARM), CrtkArm(transport, ARM)
+    arm.servo_cp(pose(1))
+    assert arm.poll().foreign_commands == []
+    assert other.poll().foreign_commands == [f"/{ARM}/servo_cp"]
+    other.servo_cp(pose(2))
+    assert arm.poll().foreign_commands == [f"/{ARM}/servo_cp"]
+
+
+@pytest.mark.parametrize("topic", [topic for topic in crtk.MOTION_COMMANDS if topic != "servo_cp"])
+def test_every_other_motion_command_is_foreign(transport: DdsTransport, arm_side: ArmSide, topic: str) -> None:
+    arm = CrtkArm(transport, ARM)
+    record = {
+        PoseStamped: pose(1),
+        JointState: JointState(1, "", (), (0.0,) * 6),
+        WrenchStamped: WrenchStamped(1, "", (0.0,) * 3, (0.0,) * 3),
+    }[crtk.SUBSCRIBED[topic].record]
+    arm_side.publisher(topic).publish(record)
+    assert arm.poll().foreign_commands == [f"/{ARM}/{topic}"]
+
+
+def test_the_start_up_line_says_who_is_there(transport: DdsTransport) -> None:
+    arm = CrtkArm(transport, ARM)
+    topics = ("measured_cp", "setpoint_cp", "measured_js", "jaw/measured_js", "operating_state", "error", "servo_cp", "state_command")
+    assert arm.peers() == {f"/{ARM}/{topic}": 0 for topic in topics}
+    assert arm.describe_peers().startswith(f"{ARM}: 0 of 8 topics have found their peer; nobody on: /{ARM}/measured_cp ")
+    assert not arm.wait_for_peers(0.05)
+    with DdsTransport(DOMAIN) as other:
+        other.publisher(f"/{ARM}/measured_cp", PoseStamped, crtk.PUBLISHED["measured_cp"].qos)
+        other.subscription(f"/{ARM}/servo_cp", PoseStamped, COMMAND)
+        wait_until(lambda: sum(arm.peers().values()) == 2)
+        line = f"{ARM}: 2 of 8 topics have found their peer; found: /{ARM}/measured_cp /{ARM}/servo_cp; nobody on: /{ARM}/setpoint_cp "
+        assert arm.describe_peers().startswith(line)
+
+
+def test_a_bad_name_is_refused(transport: DdsTransport) -> None:
+    for name in ("PSM 1", "", "/PSM1", "1PSM"):
+        with pytest.raises(BadInputError, match="the arm's name is"):
+            CrtkArm(transport, name)
+
+
+class WithoutCrtkMsgs(DdsTransport):
+    """DDS as it is on a ROS installation that lacks the package crtk_msgs."""
+
+    def supports(self, record_type: type[Record]) -> bool:
+        return not record_type.TYPE.startswith("crtk_msgs/")
+
+
+def test_without_crtk_msgs_the_state_is_inferred(arm_side: ArmSide) -> None:
+    with WithoutCrtkMsgs(DOMAIN) as transport:
+        arm = CrtkArm(transport, ARM)
+        assert f"/{ARM}/operating_state" not in arm.peers()
+        wait_until(lambda: arm.peers()[f"/{ARM}/measured_cp"] and arm.peers()[f"/{ARM}/setpoint_cp"])
+        arm_side.say("measured_cp", pose(0))
+        assert arm.poll().operating_state is None
+        states = []
+        for measured, setpoint in ((0, 0), (5, 0), (6, 7), (0, 8)):
+            arm_side.say("measured_cp", pose(measured))
+            arm_side.say("setpoint_cp", pose(setpoint))
+            states.append(arm.poll().operating_state.record)
+        assert [(state.state, state.is_homed) for state in states] == [
+            ("DISABLED", False),
+            ("DISABLED", False),
+            ("ENABLED", True),
+            ("DISABLED", False),
+        ]
+        assert states[2].stamp_ns == 7
+        assert not any(state.is_busy for state in states)
+
+
+def test_without_crtk_msgs_commands_go_to_the_system(transport: DdsTransport) -> None:
+    system = {topic: transport.subscription(f"/system/{topic}", Empty, COMMAND) for topic in ("power_on", "home", "power_off")}
+    with WithoutCrtkMsgs(DOMAIN) as without:
+        arm = CrtkArm(without, ARM)
+        wait_until(lambda: all(subscription.peers() for subscription in system.values()))
+        for command, topic in (("enable", "power_on"), ("home", "home"), ("disable", "power_off")):
+            arm.state_command(command, 1)
+            arrived = []
+            wait_until(lambda topic=topic, arrived=arrived: arrived.extend(system[topic].take()) or arrived)
+            assert [received.record for received in arrived] == [Empty()]
+            assert all(subscription.take() == [] for subscription in system.values())
+        with pytest.raises(BadInputError, match="'pause' cannot be sent without the ROS 2 package crtk_msgs"):
+            arm.state_command("pause", 1)

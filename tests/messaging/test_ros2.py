@@ -1,0 +1,118 @@
+"""The rclpy transport: against real rclpy where ROS 2 is sourced, and what it says where it is not."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from l0_surgical.control.records import Bool, PoseStamped, Record
+from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.messaging.ros2 import Ros2Transport, message_class
+from l0_surgical.messaging.transport import COMMAND, EVENT, TELEMETRY, Qos
+from tests.messaging.domains import ARM, DOMAIN
+from tests.messaging.examples import EXAMPLES
+from tests.messaging.peer import Peer, pose, wait_until
+
+PARAMETERS = [pytest.param(*example, id=name) for name, example in EXAMPLES.items()]
+
+
+def test_a_missing_rclpy_is_one_line() -> None:
+    script = "import sys; sys.modules['rclpy'] = None\nfrom l0_surgical.messaging.ros2 import Ros2Transport\nRos2Transport.open()"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    line = result.stderr.splitlines()[-1]
+    assert line.startswith("l0_surgical.errors.BadInputError: the ros2 transport needs rclpy")
+    assert "source a ROS 2 installation" in line
+
+
+def test_a_missing_message_is_named() -> None:
+    with pytest.raises(BadInputError, match=r"no_such_msgs/msg/Bool is missing .* install the ROS 2 package no_such_msgs"):
+        message_class("no_such_msgs/msg/Bool")
+
+
+@pytest.fixture
+def transports() -> Iterator[tuple[Ros2Transport, Ros2Transport]]:
+    pytest.importorskip("rclpy", reason="needs a sourced ROS 2")
+    with Ros2Transport.open("one", DOMAIN) as one, Ros2Transport.open("other", DOMAIN) as other:
+        yield one, other
+
+
+@pytest.mark.parametrize(("record", "data"), PARAMETERS)
+def test_the_bytes_are_those_of_rclpy(record: Record, data: bytes) -> None:
+    serialization = pytest.importorskip("rclpy.serialization", reason="needs a sourced ROS 2")
+    if not Ros2Transport.supports(None, type(record)):
+        pytest.skip("needs the ROS 2 package crtk_msgs")
+    message = serialization.deserialize_message(data, message_class(record.TYPE))
+    assert serialization.serialize_message(message).hex(" ") == data.hex(" ")
+
+
+@pytest.mark.parametrize(("record", "data"), PARAMETERS)
+def test_every_record_crosses(transports: tuple[Ros2Transport, Ros2Transport], record: Record, data: bytes) -> None:
+    one, other = transports
+    if not one.supports(type(record)):
+        pytest.skip("needs the ROS 2 package crtk_msgs")
+    publisher = one.publisher(f"/{ARM}/record", type(record), EVENT)
+    subscription = other.subscription(f"/{ARM}/record", type(record), EVENT)
+    wait_until(lambda: publisher.peers() == subscription.peers() == 1)
+    publisher.publish(record)
+    taken = []
+    wait_until(lambda: taken.extend(subscription.take()) or taken)
+    assert [received.record for received in taken] == [record]
+    assert one.serialize(record) == data
+
+
+def test_events_reach_late_joiners_and_the_depth_is_kept(transports: tuple[Ros2Transport, Ros2Transport]) -> None:
+    one, other = transports
+    publisher = one.publisher(f"/{ARM}/late", PoseStamped, EVENT)
+    for stamp_ns in range(3):
+        publisher.publish(pose(stamp_ns))
+    late = other.subscription(publisher.topic, PoseStamped, EVENT)
+    taken = []
+    wait_until(lambda: taken.extend(late.take()) or len(taken) == 3)
+    assert [received.record.stamp_ns for received in taken] == [0, 1, 2]
+    assert other.subscription(publisher.topic, PoseStamped, TELEMETRY).take() == []
+
+
+def test_what_is_closed_says_so(transports: tuple[Ros2Transport, Ros2Transport]) -> None:
+    one, _ = transports
+    publisher, subscription = one.publisher(f"/{ARM}/end", Bool, COMMAND), one.subscription(f"/{ARM}/end", Bool, Qos(1))
+    one.close()
+    one.close()
+    assert (publisher.peers(), subscription.peers(), subscription.take()) == (0, 0, [])
+    with pytest.raises(L0SurgicalError, match="closed"):
+        publisher.publish(Bool(True))
+    with pytest.raises(L0SurgicalError, match="closed"):
+        one.publisher("/a", Bool, COMMAND)
+
+
+def test_bad_input_is_refused(transports: tuple[Ros2Transport, Ros2Transport]) -> None:
+    one, _ = transports
+    with pytest.raises(BadInputError, match="not a ROS topic"):
+        one.publisher("/PSM 1/servo_cp", PoseStamped, COMMAND)
+    with pytest.raises(BadInputError, match="carries Bool, not PoseStamped"):
+        one.publisher(f"/{ARM}/hold", Bool, COMMAND).publish(pose(1))
+    with pytest.raises(BadInputError, match="from 0 to 232"):
+        Ros2Transport.open(domain=300)
+    assert one.supports(PoseStamped)
+
+
+@pytest.mark.parametrize("first", ["rclpy", "DDS"])
+def test_rclpy_and_plain_dds_meet_whichever_starts_first(monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    """The other process has no rclpy: it answers through cyclonedds."""
+    utilities = pytest.importorskip("rclpy.utilities", reason="needs a sourced ROS 2")
+    if utilities.get_rmw_implementation_identifier() != "rmw_cyclonedds_cpp":
+        pytest.skip("needs RMW_IMPLEMENTATION=rmw_cyclonedds_cpp")
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    topic = f"/{ARM}/mixed_{first}"
+    early = Peer(DOMAIN, topic) if first == "DDS" else None
+    with Ros2Transport.open("mixed", DOMAIN) as transport:
+        poses = transport.publisher(topic, PoseStamped, TELEMETRY)
+        echoes = transport.subscription(f"{topic}/echo", PoseStamped, TELEMETRY)
+        with early or Peer(DOMAIN, topic) as peer:
+            wait_until(lambda: poses.peers() == 1 and echoes.peers() == 1)
+            peer.send("echo 50")
+            for stamp_ns in range(50):
+                poses.publish(pose(stamp_ns))
+            echoed = []
+            wait_until(lambda: echoed.extend(echoes.take()) or len(echoed) == 50)
+            assert [received.record for received in echoed] == [pose(stamp_ns) for stamp_ns in range(50)]

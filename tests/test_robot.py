@@ -1,0 +1,127 @@
+"""The commands control and simulate-arm as far as no arm is needed; tests/hil has the rest."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from l0_surgical.cli import main
+from l0_surgical.errors import BadInputError
+from l0_surgical.files import WatchedFile
+from l0_surgical.robot import ControlRequest, Operation, resident_mib
+from l0_surgical.simulation import arm_beside
+
+POLICY = "needle-reach-l0-compressed"
+DOMAIN = "19"
+
+
+def refused(capsys: pytest.CaptureFixture, *arguments: object) -> str:
+    """Runs a command that must be refused with code 2, and returns its one line."""
+    assert main([*map(str, arguments)]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "Traceback" not in output.err
+    return output.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["no-such-policy"], "neither a file nor a shipped policy"),
+        ([POLICY, "--servo-rate", "50"], "the servo rate is 50 Hz; choose 100 to 500 Hz"),
+        ([POLICY, "--goals", "0"], "--goals is 0; give 1 or more"),
+        ([POLICY, "--duration", "-1"], "--duration is -1 s"),
+        ([POLICY, "--timeout", "0"], "--timeout is 0 s"),
+        ([POLICY, "--seed", "-3"], "--seed is -3"),
+        ([POLICY, "--limits", "nowhere.yaml"], "cannot read the limits nowhere.yaml"),
+        ([POLICY, "--transport", "carrier-pigeon"], "carrier-pigeon"),
+        ([POLICY, "--speed", "0"], "the speed is 0; it is a fraction of the policy's own"),
+        ([POLICY, "--arm", "PSM 1"], "the arm's name is 'PSM 1'"),
+        ([POLICY, "--domain", "999"], "999"),
+        ([POLICY, "--record", "run.bag"], "give it the ending .mcap"),
+        ([], "Missing"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(arguments: list[str], says: str, capsys: pytest.CaptureFixture) -> None:
+    assert says in refused(capsys, "control", *arguments, "--no-real-time")
+
+
+def test_an_existing_recording_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = tmp_path / "run.mcap"
+    path.write_bytes(b"precious")
+    line = refused(capsys, "control", POLICY, "--record", path, "--domain", DOMAIN, "--no-real-time")
+    assert "exists already; it is not overwritten" in line
+    assert path.read_bytes() == b"precious"
+
+
+def test_a_policy_of_another_task_is_refused(tmp_path: Path) -> None:
+    from example_policies import random_policy
+
+    from l0_surgical.policy_file import save_policy
+
+    save_policy(random_policy(), tmp_path / "other.safetensors")
+    request = ControlRequest(str(tmp_path / "other.safetensors"), domain=int(DOMAIN), real_time=False)
+    with pytest.raises(BadInputError, match="runs NeedleReach policies"):
+        Operation(request, print)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--duration", "0"], "--duration is 0 s"),
+        (["--speed", "-1"], "the speed is -1"),
+        (["--telemetry-rate", "1000"], "choose 1 to 400 Hz"),
+        (["--mode", "magic"], "magic"),
+    ],
+)
+def test_a_simulated_arm_that_cannot_be(arguments: list[str], says: str, capsys: pytest.CaptureFixture) -> None:
+    assert says in refused(capsys, "simulate-arm", *arguments, "--domain", DOMAIN, "--no-real-time")
+
+
+def test_a_simulated_arm_ends_after_its_duration_and_says_whom_it_has_found() -> None:
+    command = [sys.executable, "-m", "l0_surgical", "simulate-arm", "--domain", DOMAIN, "--duration", "2.5", "--speed", "0"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0
+    assert "PSM1 is simulated (kinematic), DISABLED and not homed" in ended.stderr
+    assert "PSM1: 0 of 45 topics have found their peer" in ended.stderr
+
+
+def test_an_arm_beside_that_does_not_start_says_why() -> None:
+    with pytest.raises(BadInputError, match=r"did not start: .*choose 1 to 400 Hz"), arm_beside("--telemetry-rate", "0"):
+        pass
+
+
+def test_a_session_at_a_faster_arm_as_a_library() -> None:
+    """One goal, given by hand, at a speed of one half."""
+    goal = (0.06, 0.07, -0.165)
+    with arm_beside("--domain", DOMAIN, "--arm", "PSM3", "--mode", "physical"):
+        said: list[str] = []
+        request = ControlRequest(POLICY, "PSM3", domain=int(DOMAIN), goal=goal, speed=0.5, servo_rate=100.0, real_time=False)
+        result = Operation(request, said.append).run()
+    assert result["failure"] is None
+    assert (result["goals"], result["reached"], result["success_rate"]) == (1, 1, 1.0)
+    assert result["outcomes"][0]["goal_m"] == goal
+    assert any("8 of 8 topics have found their peer" in line for line in said)
+    assert "without real-time priority: not asked for" in said
+    json.dumps(result)
+    assert 20 < result["resident_mib"] < 4000
+
+
+def test_a_watched_file(tmp_path: Path) -> None:
+    path = tmp_path / "policy"
+    path.write_bytes(b"one")
+    watched = WatchedFile(path)
+    assert not watched.has_changed()
+    (tmp_path / "other").write_bytes(b"two")
+    (tmp_path / "other").replace(path)
+    assert watched.has_changed()
+    again = WatchedFile(path)
+    time.sleep(0.02)
+    path.write_bytes(b"six")
+    assert again.has_changed()
+    path.unlink()
+    assert again.has_changed()
+    assert resident_mib() > 5
