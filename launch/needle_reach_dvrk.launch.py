@@ -15,9 +15,11 @@ ARGUMENTS = (
     ("arm", "PSM1", "the arm's ROS namespace"),
     ("policy", "needle-reach-l0-compressed", "a shipped policy's name or a policy file"),
     ("servo_rate", 200.0, "setpoints sent to the arm per second, 100 to 500"),
+    ("speed", 1.0, "fraction of the policy's own speed, above 0 and at most 1"),
     ("limits_file", "", "a YAML file of safety limits; empty: those of the package"),
     ("dry_run", False, "true: compute and record, but send nothing to the arm"),
     ("record", "", "a new .mcap file to record to; empty: no recording"),
+    ("real_time", True, "ask for real-time priority and locked memory"),
 )
 
 

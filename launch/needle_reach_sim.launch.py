@@ -15,6 +15,8 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 # name, default, what `ros2 launch --show-args` says of it
+ARM = (("arm", "PSM1", "the arm's ROS namespace"),)
+REAL_TIME = (("real_time", True, "ask for real-time priority and locked memory"),)
 SIMULATION = (
     ("mode", "kinematic", "kinematic: setpoints are reached at once; physical: motors and lag"),
     ("telemetry_rate", 100.0, "how often per second the simulated arm says where it is"),
@@ -23,15 +25,14 @@ OPERATOR = (
     ("goals", 10, "how many goals to reach before everything ends; 0: never ends"),
     ("seed", 0, "of the goals"),
 )
-# the arguments of the included launch file
 POLICY = (
-    ("arm", "PSM1", "the arm's ROS namespace"),
     ("policy", "needle-reach-l0-compressed", "a shipped policy's name or a policy file"),
     ("servo_rate", 200.0, "setpoints sent to the arm per second, 100 to 500"),
+    ("speed", 1.0, "fraction of the policy's own speed, above 0 and at most 1"),
     ("limits_file", "", "a YAML file of safety limits; empty: those of the package"),
     ("record", "", "a new .mcap file to record to; empty: no recording"),
 )
-ARGUMENTS = (*POLICY, *SIMULATION, *OPERATOR)
+ARGUMENTS = (*ARM, *POLICY, *REAL_TIME, *SIMULATION, *OPERATOR)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -41,20 +42,20 @@ def generate_launch_description() -> LaunchDescription:
         executable="psm_sim_node",
         name="psm_sim_node",
         namespace=arm,
-        parameters=[{"arm": ParameterValue(arm, value_type=str)} | _parameters(SIMULATION)],
+        parameters=[_parameters((*ARM, *REAL_TIME, *SIMULATION))],
         output="screen",
     )
     policy_launch = PathJoinSubstitution([FindPackageShare("l0_surgical"), "launch", "needle_reach_dvrk.launch.py"])
     policy = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(policy_launch),
-        launch_arguments=[(name, LaunchConfiguration(name)) for name, _, _ in POLICY],
+        launch_arguments=[(name, LaunchConfiguration(name)) for name, _, _ in (*ARM, *POLICY, *REAL_TIME)],
     )
     operator = Node(
         package="l0_surgical",
         executable="operator_node",
         name="operator_node",
         namespace=arm,
-        parameters=[{"arm": ParameterValue(arm, value_type=str)} | _parameters(OPERATOR)],
+        parameters=[_parameters((*ARM, *OPERATOR))],
         output="screen",
     )
     end = RegisterEventHandler(OnProcessExit(target_action=operator, on_exit=_end))

@@ -18,7 +18,8 @@ from rclpy.node import Node
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
-from l0_surgical.control.goals import sample_goal
+from l0_surgical.control.kinematics import SURROL_WORLD, Vector
+from l0_surgical.control.needle_reach import sample_goal
 from l0_surgical.control.records import OperatingState
 from l0_surgical.errors import L0SurgicalError
 from l0_surgical.messaging.arm_client import CrtkArm
@@ -54,7 +55,7 @@ class OperatorNode(Node):
         self._disarm_policy = self.create_client(Trigger, "policy_node/disarm")
         self._outcomes: list[bool] = []
         self._retry_at = 0.0
-        self.create_subscription(Bool, "policy_node/goal_reached", lambda message: self._outcomes.append(message.data), 10)
+        self._reached = self.create_subscription(Bool, "policy_node/goal_reached", lambda message: self._outcomes.append(message.data), 10)
         steps = self._procedure()
         self.create_timer(PERIOD_S, lambda: next(steps))
 
@@ -67,9 +68,11 @@ class OperatorNode(Node):
         yield from self._command("enable", lambda state: state.state == "ENABLED")
         yield from self._command("home", lambda state: state.is_homed and not state.is_busy)
         yield from self._armed()
+        # a goal that is sent before the two have met would be lost
+        yield from self._until(self._is_heard, "the policy node to hear goals and to answer")
         generator, count, reached = np.random.default_rng(self._values["seed"]), self._values["goals"], 0
         for number in range(1, count + 1) if count else itertools.count(1):
-            reached += yield from self._reach(sample_goal(generator))
+            reached += yield from self._reach(SURROL_WORLD.point_in_rcm(tuple(sample_goal(generator)[0])))
             self.get_logger().info(f"goal {number}: {reached} of {number} reached")
         yield from self._call(self._disarm_policy)
         raise SystemExit(0 if reached == count else L0SurgicalError.exit_code)
@@ -80,6 +83,9 @@ class OperatorNode(Node):
         if strangers:
             raise L0SurgicalError(f"{self._values['arm']} is {strangers[0]}'s and not {SIMULATION}'s; arm it yourself: see docs/ros2.md")
         return bool(publishers)
+
+    def _is_heard(self) -> bool:
+        return bool(self._goal.get_subscription_count() and self.count_publishers(self._reached.topic_name))
 
     def _command(self, command: str, is_done: Callable[[OperatingState], bool]) -> Steps:
         """Sends a CRTK state command until the arm's state shows it: the first may come before the arm listens."""
@@ -107,12 +113,12 @@ class OperatorNode(Node):
             yield from self._pause(RETRY_S)
         raise L0SurgicalError(f"the policy node did not arm within {START_TIMEOUT_S:g} s: {reason}")
 
-    def _reach(self, goal: tuple[float, float, float]) -> Generator[None, None, bool]:
+    def _reach(self, goal: Vector) -> Generator[None, None, bool]:
         """Sets a goal (the jaw tip in the arm's base frame, m); returns whether it was reached in time."""
         message = PointStamped()
         message.header.stamp = self.get_clock().now().to_msg()
         message.header.frame_id = f"{self._values['arm']}_base"
-        message.point.x, message.point.y, message.point.z = goal
+        message.point.x, message.point.y, message.point.z = map(float, goal)
         self._outcomes.clear()
         self._goal.publish(message)
         deadline = time.monotonic() + self._values["goal_timeout"]

@@ -33,8 +33,6 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "simplify": ({"policy_file", "low_rank", "errors"}, CORE),
     "_reduction": ({"policy_file", "simplify"}, CORE),
     "inspection": ({"policy_file", "low_rank", "simplify"}, CORE),
-    # what the executables in nodes/ share
-    "ros_process": ({"errors"}, frozenset({"rclpy", "rcl_interfaces"})),
     # what is solved: no tensor library
     "tasks": ({"control", "policy_file", "errors"}, frozenset({"numpy", "gymnasium", "gymnasium_robotics", "pybullet", "surrol", "gym"})),
     "_rollouts": ({"tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy", "gymnasium"})),
@@ -66,6 +64,10 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "terminal": (set(), frozenset({"rich"})),
     "stopping": (set(), frozenset()),
     "robot": ({"control", "messaging", "runtime", "policy_file", "files", "stopping", "errors"}, frozenset({"numpy"})),
+    # what the executables in nodes/ share
+    "worker": ({"errors"}, frozenset()),
+    "service": ({"control", "messaging", "runtime", "policy_file", "files", "worker", "errors"}, frozenset()),
+    "ros_process": ({"stopping", "errors"}, frozenset({"rclpy", "rcl_interfaces"})),
     # the one part of the robot's side that needs a simulator
     "simulated_arm": ({"control", "messaging", "tasks", "errors"}, frozenset({"numpy", "pybullet"})),
     "simulation": ({"control", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),
