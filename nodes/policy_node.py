@@ -50,7 +50,7 @@ class PolicyNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._refuse_change_while_configured)
         self._service: ControlService | None = None
         self._is_finalized = False
-        self._logged: set[str] = set()
+        self._logged: set[str | None] = set()
         for name in ("arm", "disarm", "reset"):
             self.create_service(Trigger, f"~/{name}", lambda _, response, name=name: self._answer(name, response))
         self.create_subscription(PointStamped, "~/goal", self._set_goal, 1)
@@ -175,15 +175,17 @@ class PolicyNode(LifecycleNode):
         self._diagnostics.publish(message)
 
     def _log_news(self, report: ServiceReport) -> None:
-        """Logs who is there, warnings and faults when they are new."""
+        """Logs who is there, warnings and a fault when they are new."""
+        # one line of code for each severity: rclpy allows a call no other
+        if report.peers not in self._logged:
+            self.get_logger().info(report.peers)
+        for warning in report.warnings:
+            if warning not in self._logged:
+                self.get_logger().warning(warning)
         fault = report.controller.fault
-        news = {report.peers: self.get_logger().info} | dict.fromkeys(report.warnings, self.get_logger().warning)
-        if fault is not None:
-            news[f"fault: {fault}"] = self.get_logger().error
-        for text, log in news.items():
-            if text not in self._logged:
-                log(text)
-        self._logged = set(news)
+        if fault is not None and fault not in self._logged:
+            self.get_logger().error(f"fault: {fault}")
+        self._logged = {report.peers, *report.warnings, fault}
 
 
 if __name__ == "__main__":
