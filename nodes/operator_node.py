@@ -30,6 +30,7 @@ from l0_surgical.ros_process import NodeParameter, declare_parameters, parameter
 SIMULATION = "psm_sim_node"
 PERIOD_S = 0.05
 START_TIMEOUT_S = 60.0
+REPEAT_S = 2.0
 RETRY_S = 0.5
 PARAMETERS = (
     NodeParameter("arm", "PSM1", "The arm's ROS namespace."),
@@ -54,7 +55,6 @@ class OperatorNode(Node):
         self._arm_policy = self.create_client(Trigger, "policy_node/arm")
         self._disarm_policy = self.create_client(Trigger, "policy_node/disarm")
         self._outcomes: list[bool] = []
-        self._retry_at = 0.0
         self._reached = self.create_subscription(Bool, "policy_node/goal_reached", lambda message: self._outcomes.append(message.data), 10)
         steps = self._procedure()
         self.create_timer(PERIOD_S, lambda: next(steps))
@@ -79,9 +79,15 @@ class OperatorNode(Node):
 
     def _is_simulated(self) -> bool:
         publishers = self.get_publishers_info_by_topic(topic_name(self._values["arm"], "measured_cp"))
-        strangers = [publisher.node_name for publisher in publishers if publisher.node_name != SIMULATION]
+        names = [publisher.node_name for publisher in publishers]
+        if any(name.startswith("_") for name in names):
+            # ROS does not know yet whose it is, and will not if it is no ROS node's
+            return False
+        strangers = [name for name in names if name != SIMULATION]
         if strangers:
             raise L0SurgicalError(f"{self._values['arm']} is {strangers[0]}'s and not {SIMULATION}'s; arm it yourself: see docs/ros2.md")
+        if len(publishers) > 1:
+            raise L0SurgicalError(f"there are {len(publishers)} simulated arms of the name {self._values['arm']}; end all but one")
         return bool(publishers)
 
     def _is_heard(self) -> bool:
@@ -89,13 +95,15 @@ class OperatorNode(Node):
 
     def _command(self, command: str, is_done: Callable[[OperatingState], bool]) -> Steps:
         """Sends a CRTK state command until the arm's state shows it: the first may come before the arm listens."""
+        repeat_at = 0.0
 
         def sent_and_done() -> bool:
+            nonlocal repeat_at
             state = self._simulated_arm.poll().operating_state
             if state is not None and is_done(state.record):
                 return True
-            if time.monotonic() > self._retry_at:
-                self._retry_at = time.monotonic() + RETRY_S
+            if time.monotonic() > repeat_at and not (state is not None and state.record.is_busy):
+                repeat_at = time.monotonic() + REPEAT_S
                 self._simulated_arm.state_command(command, time.time_ns())
             return False
 
