@@ -58,16 +58,18 @@ def generate_launch_description() -> LaunchDescription:
         parameters=[_parameters((*ARM, *OPERATOR))],
         output="screen",
     )
-    end = RegisterEventHandler(OnProcessExit(target_action=operator, on_exit=_end))
+    end = RegisterEventHandler(OnProcessExit(on_exit=_end))
     arguments = (DeclareLaunchArgument(name, default_value=str(default), description=text) for name, default, text in ARGUMENTS)
     return LaunchDescription([*arguments, simulated_arm, policy, operator, end])
 
 
 def _end(event: ProcessExited, context: LaunchContext) -> list[Action]:
-    # an exception is the only way to a return code of `ros2 launch` other than 0
+    if context.is_shutdown:
+        return []
     if event.returncode:
-        raise RuntimeError(f"the operator has not reached every goal (return code {event.returncode})")
-    return [EmitEvent(event=Shutdown(reason="the operator is done"))]
+        # an exception is the only way to a return code of `ros2 launch` other than 0
+        raise RuntimeError(f"{event.process_name} has ended with the return code {event.returncode}; see what it said")
+    return [EmitEvent(event=Shutdown(reason="the operator is done"))] if event.process_name.startswith("operator_node") else []
 
 
 def _parameters(arguments: tuple[tuple[str, str | float | int, str], ...]) -> dict[str, ParameterValue]:
