@@ -3,13 +3,14 @@
 Works with the API that ROS 2 Humble and Jazzy share. rclpy comes with a ROS 2 installation and is imported where it is needed.
 """
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.stopping import Stop
 
 if TYPE_CHECKING:
     import rclpy.node
@@ -72,7 +73,7 @@ def run_node(make_node: Callable[[], ClosingNode], arguments: list[str] | None =
     """Spins the node until a signal, a shutdown of ROS, or `SystemExit` from a callback; returns the process's exit code.
 
     The node is ended by its `close()` while ROS still works, so that it can stop the arm's stream and say goodbye: rclpy's own signal
-    handlers would shut ROS down first. A second signal ends the process at once.
+    handlers would shut ROS down first. Further SIGINT and SIGTERM are ignored meanwhile, as Ctrl-C at `ros2 launch` sends two.
 
     Args:
         make_node: makes the node; a `L0SurgicalError` in it ends the process with one line and the error's exit code.
@@ -85,16 +86,16 @@ def run_node(make_node: Callable[[], ClosingNode], arguments: list[str] | None =
     except ImportError as error:
         print(f"this needs rclpy ({error}); source a ROS 2 installation, e.g. /opt/ros/jazzy/setup.bash", file=sys.stderr)  # noqa: T201
         return BadInputError.exit_code
-    stop = Stop()
+    stop = threading.Event()
+    former = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     node = executor = None
     try:
-        with stop.on_signals():
-            node = make_node()
-            executor = SingleThreadedExecutor()
-            executor.add_node(node)
-            while not stop.is_set() and rclpy.ok():
-                executor.spin_once(timeout_sec=SPIN_TIMEOUT_S)
+        node = make_node()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while not stop.is_set() and rclpy.ok():
+            executor.spin_once(timeout_sec=SPIN_TIMEOUT_S)
     except ExternalShutdownException:
         return 0
     except SystemExit as request:
@@ -110,4 +111,6 @@ def run_node(make_node: Callable[[], ClosingNode], arguments: list[str] | None =
             executor.shutdown()
         if rclpy.ok():
             rclpy.shutdown()
+        for number, handler in former.items():
+            signal.signal(number, handler)
     return 0

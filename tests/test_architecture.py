@@ -67,7 +67,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     # what the executables in nodes/ share
     "worker": ({"errors"}, frozenset()),
     "service": ({"control", "messaging", "runtime", "policy_file", "files", "worker", "errors"}, frozenset()),
-    "ros_process": ({"stopping", "errors"}, frozenset({"rclpy", "rcl_interfaces"})),
+    "ros_process": ({"errors"}, frozenset({"rclpy", "rcl_interfaces"})),
     # the one part of the robot's side that needs a simulator
     "simulated_arm": ({"control", "messaging", "tasks", "errors"}, frozenset({"numpy", "pybullet"})),
     "simulation": ({"control", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),

@@ -1,7 +1,9 @@
 """The nodes and launch files on a real ROS 2: lifecycle, services, errors, signals, and the whole simulation."""
 
 import os
+import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from ros_observer import Observer, diagnostics_of
 
 NODE = "/PSM1/policy_node"
+GOAL = (0.0591, 0.0392, -0.1653)
 
 
 def start_policy_node(observer: Observer, **parameters: str) -> Any:
@@ -89,26 +92,119 @@ def test_bad_input_ends_an_autostarted_node_with_one_line(observer: Observer, pa
     assert "Traceback" not in output
 
 
-def test_the_simulation_reaches_its_goals(observer: Observer, tmp_path: Path) -> None:
+def test_the_simulation_reaches_its_goals(observer: Observer, tmp_path: Path, limits_file: Path) -> None:
     from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
     from std_msgs.msg import Bool
 
     from l0_surgical.messaging.recording import read_recording
+    from l0_surgical.policy_file import find_policy
 
     diagnostics: list[DiagnosticArray] = []
     outcomes: list[bool] = []
     observer.node.create_subscription(DiagnosticArray, "/diagnostics", lambda message: diagnostics.append(message), 10)
     observer.node.create_subscription(Bool, f"{NODE}/goal_reached", lambda message: outcomes.append(message.data), 10)
-    recording = tmp_path / "simulation.mcap"
-    process = observer.start("ros2", "launch", "l0_surgical", "needle_reach_sim.launch.py", "goals:=3", f"record:={recording}")
-    observer.wait(lambda: process.poll() is not None, "the simulation to end", timeout_s=90)
+    recording, policy = tmp_path / "simulation.mcap", tmp_path / "policy.safetensors"
+    shutil.copy(find_policy("needle-reach-l0-compressed"), policy)
+    arguments = ("goals:=3", f"record:={recording}", f"policy:={policy}", f"limits_file:={limits_file}")
+    process = observer.start("ros2", "launch", "l0_surgical", "needle_reach_sim.launch.py", *arguments)
+    observer.wait(lambda: outcomes, "the first goal", timeout_s=60)
+    # the node goes on with the policy that it has loaded
+    policy.write_bytes(b"")
+    observer.wait(lambda: process.poll() is not None, "the simulation to end", timeout_s=60)
     output, _ = process.communicate()
     assert process.returncode == 0, output
     assert "goal 3: 3 of 3 reached" in output
+    assert output.count(f"the policy file {policy} has changed") == 1
     assert outcomes == [True] * 3
     statuses = diagnostics_of(diagnostics, NODE)
-    assert {status.level for status in statuses} <= {DiagnosticStatus.OK, DiagnosticStatus.STALE}
-    assert statuses[-1].hardware_id == "PSM1"
+    assert {status.level for status in statuses} <= {DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.STALE}
+    last = statuses[-1]
+    values = {pair.key: pair.value for pair in last.values}
+    assert last.hardware_id == "PSM1"
+    assert (last.level, values["arm_state"]) == (DiagnosticStatus.WARN, "ENABLED, homed")
+    assert 100 < int(values["controller.sent"]) <= int(values["controller.latency.count"])
     commands = [record for topic, _, record in read_recording(recording) if topic == "/PSM1/servo_cp"]
-    assert len(commands) > 100
+    assert len(commands) >= int(values["controller.sent"])
     assert {command.frame_id for command in commands} == {"PSM1_base"}
+
+
+def test_without_crtk_msgs_the_simulation_reaches_its_goal(observer: Observer, tmp_path: Path, limits_file: Path) -> None:
+    hidden = tmp_path / "crtk_msgs"
+    hidden.mkdir()
+    (hidden / "__init__.py").write_text("raise ImportError('hidden')\n", encoding="utf-8")
+    observer.environment["PYTHONPATH"] = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    arguments = ("goals:=1", f"limits_file:={limits_file}")
+    process = observer.start("ros2", "launch", "l0_surgical", "needle_reach_sim.launch.py", *arguments)
+    observer.wait(lambda: process.poll() is not None, "the simulation to end", timeout_s=60)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert "goal 1: 1 of 1 reached" in output
+    assert "/system/power_on" in output
+
+
+def test_a_node_that_fails_ends_the_whole_simulation(observer: Observer) -> None:
+    process = observer.start("ros2", "launch", "l0_surgical", "needle_reach_sim.launch.py", "policy:=no-such-policy")
+    observer.wait(lambda: process.poll() is not None, "the simulation to end", timeout_s=30)
+    output, _ = process.communicate()
+    assert process.returncode == 1
+    assert "no-such-policy is neither a file nor a shipped policy" in output
+
+
+@pytest.mark.parametrize("transport", ["ros2", "dds"])
+def test_at_an_arm_nothing_moves_until_an_operator_arms(observer: Observer, limits_file: Path, transport: str) -> None:
+    """By hand: bring up, arm, goal, the arm dies. The arm of the other transport has no rclpy."""
+    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+    from geometry_msgs.msg import PointStamped, PoseStamped
+    from std_msgs.msg import Bool
+
+    crtk_msgs = pytest.importorskip("crtk_msgs.msg", reason="needs the ROS 2 package crtk_msgs")
+    diagnostics: list[DiagnosticArray] = []
+    outcomes: list[bool] = []
+    setpoints: list[PoseStamped] = []
+    observer.node.create_subscription(DiagnosticArray, "/diagnostics", lambda message: diagnostics.append(message), 10)
+    observer.node.create_subscription(Bool, f"{NODE}/goal_reached", lambda message: outcomes.append(message.data), 10)
+    observer.node.create_subscription(PoseStamped, "/PSM1/servo_cp", lambda message: setpoints.append(message), 100)
+    commands = observer.node.create_publisher(crtk_msgs.StringStamped, "/PSM1/state_command", 10)
+    goals = observer.node.create_publisher(PointStamped, f"{NODE}/goal", 1)
+    arm = start_arm(observer, transport)
+    launch = observer.start("ros2", "launch", "l0_surgical", "needle_reach_dvrk.launch.py", f"limits_file:={limits_file}")
+
+    def value(key: str) -> str:
+        statuses = diagnostics_of(diagnostics[-1:], NODE)
+        return {pair.key: pair.value for pair in statuses[0].values}.get(key, "") if statuses else ""
+
+    observer.wait(lambda: value("arm_state") == "DISABLED, not homed", "the arm's state in the diagnostics")
+    assert not trigger(observer, "arm").success
+    for command in ("enable", "home"):
+        commands.publish(crtk_msgs.StringStamped(string=command))
+    observer.wait(lambda: value("arm_state") == "ENABLED, homed", "the arm to home")
+    observer.wait(lambda: trigger(observer, "arm").success, "the policy node to arm")
+    assert setpoints == []
+    observer.wait(lambda: goals.get_subscription_count() == 1, "the goal's subscription")
+    goal = PointStamped()
+    goal.point.x, goal.point.y, goal.point.z, goal.header.frame_id = *GOAL, "ECM"
+    goals.publish(goal)
+    observer.wait(lambda: outcomes == [False], "the refusal of another frame")
+    goal.header.frame_id = "PSM1_base"
+    goals.publish(goal)
+    observer.wait(lambda: outcomes == [False, True], "the goal")
+    assert len(setpoints) > 100
+    os.killpg(arm.pid, signal.SIGKILL)
+    observer.wait(lambda: diagnostics_of(diagnostics[-1:], NODE)[0].level == DiagnosticStatus.ERROR, "the fault")
+    assert "measured_cp stopped" in diagnostics_of(diagnostics[-1:], NODE)[0].message
+    assert "reset it first" in trigger(observer, "arm").message
+    assert trigger(observer, "reset").message == "disarmed"
+    os.killpg(launch.pid, signal.SIGINT)
+    output, _ = launch.communicate(timeout=20)
+    assert launch.returncode == 0
+    assert "Traceback" not in output
+
+
+def start_arm(observer: Observer, transport: str) -> Any:
+    if transport == "ros2":
+        return observer.start("ros2", "run", "l0_surgical", "psm_sim_node", "--ros-args", "-r", "__ns:=/PSM1")
+    pytest.importorskip("cyclonedds", reason="needs the Python package cyclonedds")
+    if not os.environ.get("RMW_IMPLEMENTATION", "").startswith("rmw_cyclonedds"):
+        pytest.skip("needs RMW_IMPLEMENTATION=rmw_cyclonedds_cpp")
+    domain = observer.environment["ROS_DOMAIN_ID"]
+    return observer.start(sys.executable, "-m", "l0_surgical", "simulate-arm", "--domain", domain)
