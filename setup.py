@@ -5,6 +5,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "l0_surgical"
+# colcon build --symlink-install runs a link to this file, in a folder that lacks README.md
+SOURCE = Path(__file__).resolve().parent
 TRAIN = [
     "torch",
     "gymnasium",
@@ -20,11 +22,16 @@ TRAIN = [
     "pillow",
 ]
 
+
+def _files(pattern: str) -> list[str]:
+    return sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.glob(pattern))
+
+
 setup(
     name=PACKAGE,
     version="0.1.0",
     description="Sparse, rank-reduced deep-RL policies as real-time control nodes for surgical robots",
-    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description=(SOURCE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     author="The l0_surgical authors",
     maintainer="The l0_surgical authors",
@@ -36,6 +43,10 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
+        # data and not `scripts`: these keep their `env python3`, so that `ros2 run` uses the virtual environment that is active
+        (f"lib/{PACKAGE}", ["nodes/policy_node", "nodes/psm_sim_node", "nodes/operator_node"]),
+        (f"share/{PACKAGE}/launch", _files("launch/*.launch.py")),
+        (f"share/{PACKAGE}/tests/hil", _files("tests/hil/*.py")),
     ],
     install_requires=["numpy>=1.24", "numba>=0.59", "safetensors>=0.4"],
     extras_require={
@@ -44,6 +55,7 @@ setup(
         "dds": ["cyclonedds", "mcap", "pyyaml", "tyro", "rich"],
         "export": ["onnx", "onnxruntime"],
         "sweep": ["ray", "rliable"],
+        "test": ["pytest"],  # by this `colcon test` knows that pytest runs the tests
         "dev": ["pytest", "pytest-xdist", "ruff", "setuptools>=77", "stable-baselines3", "mcap-ros2-support"],
     },
     entry_points={"console_scripts": [f"l0-surgical = {PACKAGE}.cli:main"]},

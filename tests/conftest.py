@@ -1,6 +1,21 @@
-"""One thread per test process: small networks run many times slower with more."""
+"""One thread per test process: small networks run many times slower with more. On a robot's computer, the robot's tests."""
 
+import importlib.util
 import os
 
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+
+# A robot's computer installs only the core (there is no pybullet for Python 3.12): what needs the training side is left out there,
+# and so are the checks of the source tree, which developers run.
+MISSING = [name for name in ("torch", "gymnasium", "pybullet") if importlib.util.find_spec(name) is None]
+TRAINING_SIDE = ["algorithms", "replay", "sparsity", "tasks"]
+TRAINING_SIDE += [f"test_{name}.py" for name in ("cli", "compression", "evaluation", "networks", "optimizers")]
+TRAINING_SIDE += [f"test_{name}.py" for name in ("shipped_policies", "training")]
+SOURCE_TREE = [f"test_{name}.py" for name in ("architecture", "docs", "packaging")]
+collect_ignore = [*TRAINING_SIDE, *SOURCE_TREE] if MISSING else []
+
+
+def pytest_report_header() -> str | None:
+    """Says what is left out."""
+    return f"left out, as {', '.join(MISSING)} are missing: {' '.join(collect_ignore)}" if MISSING else None

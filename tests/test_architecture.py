@@ -68,6 +68,10 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "engines": ({"runtime", "policy_file", "process", "errors"}, CORE | {"torch"}),
     "benchmarking": ({"engines", "runtime", "policy_file", "errors"}, CORE),
     "robot": ({"process", "control", "messaging", "runtime", "policy_file", "files", "stopping", "errors"}, frozenset({"numpy"})),
+    # what the executables in nodes/ share
+    "worker": ({"errors"}, frozenset()),
+    "service": ({"control", "messaging", "runtime", "policy_file", "files", "worker", "errors"}, frozenset()),
+    "ros_process": ({"stopping", "errors"}, frozenset({"rclpy", "rcl_interfaces"})),
     # the one part of the robot's side that needs a simulator
     "simulated_arm": ({"control", "messaging", "tasks", "errors"}, frozenset({"numpy", "pybullet"})),
     "simulation": ({"control", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),

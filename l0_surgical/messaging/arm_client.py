@@ -23,7 +23,8 @@ class CrtkArm:
 
     Without the package crtk_msgs (a ROS installation that lacks it) it enables, homes and disables by the dVRK's /system topics,
     which act on all arms of the system; the operating state is then inferred: ENABLED and homed while the stamps of measured_cp and
-    setpoint_cp are not 0, else DISABLED, and unknown (None) until both have arrived.
+    setpoint_cp are not 0, else what this client has last asked for (ENABLED or DISABLED) and not homed, and unknown (None) until both
+    have arrived.
 
     Args:
         transport: to the arm; whoever opened it closes it.
@@ -48,6 +49,7 @@ class CrtkArm:
         }
         if self._has_crtk_msgs:
             self._newest["operating_state"] = self._subscribe("operating_state")
+        self._asked_for = "DISABLED"
         self._errors = self._subscribe("error", _NEW_TEXTS)
         # this one's own commands arrive here too: not every transport can leave them out
         self._commands = {name: self._subscribe(name, Qos(100)) for name in crtk.MOTION_COMMANDS}
@@ -73,7 +75,7 @@ class CrtkArm:
             **newest,
         )
         if not self._has_crtk_msgs:
-            inputs.operating_state = _inferred_state(inputs)
+            inputs.operating_state = _inferred_state(inputs, self._asked_for)
         self._inputs = inputs
         return inputs
 
@@ -93,6 +95,7 @@ class CrtkArm:
             self._state_commands[""].publish(StringStamped(stamp_ns, "", command))
         elif command in self._state_commands:
             self._state_commands[command].publish(Empty())
+            self._asked_for = "DISABLED" if command == "disable" else "ENABLED"
         else:
             known = ", ".join(crtk.SYSTEM_TOPICS)
             raise BadInputError(f"{command!r} cannot be sent without the ROS 2 package crtk_msgs, only {known}; install crtk_msgs")
@@ -147,11 +150,11 @@ def _identity(pose: PoseStamped) -> tuple[Any, ...]:
     return pose.stamp_ns, pose.position, pose.orientation
 
 
-def _inferred_state(inputs: ArmInputs) -> Received[OperatingState] | None:
+def _inferred_state(inputs: ArmInputs, asked_for: str) -> Received[OperatingState] | None:
     measured, setpoint = inputs.measured_cp, inputs.setpoint_cp
     if measured is None or setpoint is None:
         return None
     is_valid = measured.record.stamp_ns != 0 and setpoint.record.stamp_ns != 0
     newer = max(measured, setpoint, key=lambda received: received.received_ns)
-    state = OperatingState(newer.record.stamp_ns, "", "ENABLED" if is_valid else "DISABLED", is_homed=is_valid, is_busy=False)
+    state = OperatingState(newer.record.stamp_ns, "", "ENABLED" if is_valid else asked_for, is_homed=is_valid, is_busy=False)
     return Received(state, newer.received_ns)

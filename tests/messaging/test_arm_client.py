@@ -191,6 +191,11 @@ def test_without_crtk_msgs_the_state_is_inferred(arm_side: ArmSide) -> None:
             ("DISABLED", False),
         ]
         assert states[2].stamp_ns == 7
+        # nobody can see that the arm is enabled before it is homed: whoever homes it next relies on having asked for it
+        for command, inferred in (("enable", "ENABLED"), ("home", "ENABLED"), ("disable", "DISABLED")):
+            arm.state_command(command, 1)
+            state = arm.poll().operating_state.record
+            assert (state.state, state.is_homed) == (inferred, False)
         assert not any(state.is_busy for state in states)
 
 

@@ -1,0 +1,236 @@
+"""The controller as a service: its servo loop in a thread of its own, spoken to by another thread, as a ROS 2 node does.
+
+`l0-surgical control` (`robot.Operation`) is the other way to run a controller: with a plan, from beginning to end.
+"""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from l0_surgical import runtime
+from l0_surgical.control.controller import Controller, State, Status
+from l0_surgical.control.kinematics import Vector
+from l0_surgical.control.limits import load_limits
+from l0_surgical.control.realtime import RealTime, enter_real_time
+from l0_surgical.control.servo_loop import LoopReport, ServoLoop
+from l0_surgical.errors import L0SurgicalError
+from l0_surgical.files import WatchedFile
+from l0_surgical.messaging.arm_client import CrtkArm
+from l0_surgical.messaging.recording import Recording
+from l0_surgical.messaging.transport import Transport
+from l0_surgical.policy_file import find_policy, load_policy
+from l0_surgical.worker import Calls, Worker
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """What to run at which arm.
+
+    Attributes:
+        policy: a policy file, or the name of a shipped policy.
+        arm: the arm's ROS namespace.
+        servo_rate: setpoints per second (Hz).
+        speed: fraction of the policy's own speed, in (0, 1].
+        limits_file: a YAML file of safety limits; the package's where empty.
+        dry_run: computes and records, but sends nothing.
+        record: a new .mcap file; no recording where empty.
+        real_time: asks for real-time priority and locked memory.
+    """
+
+    policy: str
+    arm: str
+    servo_rate: float = 200.0
+    speed: float = 1.0
+    limits_file: str = ""
+    dry_run: bool = False
+    record: str = ""
+    real_time: bool = True
+
+
+@dataclass(frozen=True)
+class ServiceReport:
+    """What a service has to say of itself.
+
+    Attributes:
+        controller: the controller's status.
+        loop: how the servo loop keeps its deadlines, since the last start.
+        goals: how many were set.
+        goals_reached: how many of them were reached.
+        measured_cp_age_ms: since the newest measured_cp was taken; None before the first.
+        arm_state: the arm's operating state as it says itself, e.g. "ENABLED, homed"; None before the first.
+        peers: which of the arm's topics have found their peer.
+        warnings: what the operator should know and what stops nothing, each once.
+    """
+
+    controller: Status
+    loop: LoopReport
+    goals: int
+    goals_reached: int
+    measured_cp_age_ms: float | None
+    arm_state: str | None
+    peers: str
+    warnings: tuple[str, ...]
+
+
+class ControlService:
+    """Opens everything; `start` lets the servo loop run, disarmed; `stop` ends that; `close` ends all. Used from one thread.
+
+    Args:
+        settings: what to run.
+        open_transport: opens the transport to the arm, after this thread has taken real-time priority, which threads inherit.
+
+    Raises:
+        BadInputError, L0SurgicalError: something cannot be read or opened; nothing stays open.
+    """
+
+    def __init__(self, settings: ServiceSettings, open_transport: Callable[[], Transport]) -> None:
+        path = find_policy(settings.policy)
+        policy, limits = load_policy(path), load_limits(settings.limits_file or None)
+        # whatever has to be measured or compiled is, before memory is locked
+        runtime.compile(policy)
+        self.settings = settings
+        self.real_time = enter_real_time() if settings.real_time else RealTime(False, False, ())
+        self._file = WatchedFile(path)
+        self._warnings: dict[str, None] = {}
+        self._calls = Calls()
+        self._worker: Worker | None = None
+        self._goals = self._goals_reached = 0
+        self._is_underway = False
+        with contextlib.ExitStack() as opened:
+            transport = open_transport()
+            opened.callback(transport.close)
+            self._arm = CrtkArm(transport, settings.arm)
+            self._recording = Recording(settings.record, transport) if settings.record else None
+            if self._recording is not None:
+                opened.callback(self._recording.close)
+            self._controller = Controller(
+                policy,
+                self._arm,
+                limits,
+                servo_rate=settings.servo_rate,
+                speed=settings.speed,
+                dry_run=settings.dry_run,
+                recorder=self._recording,
+            )
+            self._loop = ServoLoop(self._tick, settings.servo_rate)
+            self._opened = opened.pop_all()
+
+    @property
+    def is_running(self) -> bool:
+        return self._worker is not None
+
+    def start(self) -> None:
+        """Starts the servo loop; the controller is disarmed, or still at the fault that it had."""
+        self._loop = ServoLoop(self._tick, self.settings.servo_rate)
+        self._worker = Worker("servo loop", self._loop.run)
+
+    def stop(self) -> None:
+        """Disarms and ends the servo loop; the arm holds its last setpoint. Harmless when it does not run."""
+        if self._worker is not None:
+            worker, self._worker = self._worker, None
+            worker.stop()
+            self._controller.disarm()
+            worker.check()
+
+    def close(self) -> None:
+        """Stops, completes the recording and leaves the arm's topics.
+
+        Raises:
+            L0SurgicalError: the disk did not take the whole recording; everything is closed nevertheless.
+        """
+        with self._opened:
+            self.stop()
+
+    def arm(self) -> None:
+        """Lets the controller take over the arm; raises as `Controller.arm`, and L0SurgicalError where the loop does not run."""
+        self._ask(self._controller.arm)
+
+    def disarm(self) -> None:
+        """Lets the controller stop sending; raises L0SurgicalError where the loop does not run."""
+        self._ask(self._controller.disarm)
+
+    def reset(self) -> None:
+        """Lets the controller forget a fault; raises L0SurgicalError where the loop does not run."""
+        self._ask(self._controller.reset)
+
+    def set_goal(self, tip_m: Vector) -> None:
+        """Moves the jaw's tip to `tip_m` (m, the arm's base frame) and forgets a former goal; raises as `Controller.set_goal`."""
+        self._ask(lambda: self._controller.set_goal(tip_m))
+        self._goals += 1
+        self._is_underway = True
+
+    def take_outcome(self) -> bool | None:
+        """Whether the goal was reached, once, when that is decided; None before that and after. A disarming or a fault ends it as well.
+
+        Raises:
+            BaseException: whatever has ended the servo loop.
+        """
+        if self._worker is not None:
+            self._worker.check()
+        if not self._is_underway or self._controller.state in (State.APPROACHING, State.REACHING):
+            return None
+        self._is_underway = False
+        is_reached = self._controller.status().is_reached
+        self._goals_reached += is_reached
+        return is_reached
+
+    @property
+    def state(self) -> State:
+        return self._controller.state
+
+    def report(self) -> ServiceReport:
+        """The state and all statistics; looks after the files, too."""
+        self._look_after_files()
+        inputs = self._controller.inputs
+        measured, state = inputs.measured_cp, inputs.operating_state
+        return ServiceReport(
+            controller=self._controller.status(),
+            loop=self._loop.report(),
+            goals=self._goals,
+            goals_reached=self._goals_reached,
+            measured_cp_age_ms=None if measured is None else 1e-6 * (time.monotonic_ns() - measured.received_ns),
+            arm_state=None if state is None else f"{state.record.state}, {'homed' if state.record.is_homed else 'not homed'}",
+            peers=self._arm.describe_peers(),
+            warnings=tuple(self._warnings),
+        )
+
+    def _tick(self) -> None:
+        self._calls.run_waiting()
+        self._controller.tick()
+
+    def _look_after_files(self) -> None:
+        if self._file.has_changed():
+            self._warnings[f"the policy file {self._file.path} has changed; this goes on with the one it loaded: restart to use it"] = None
+        if self._recording is not None and self._recording.failure:
+            self._warnings[f"nothing more is recorded: {self._recording.failure}"] = None
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        if self._worker is None:
+            raise L0SurgicalError("the servo loop does not run; start it first")
+        self._worker.check()
+        return self._calls.call(question)
+
+
+def report_texts(report: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """The fields of a report (a dataclass, with others inside) as the pairs of texts that diagnostics carry: ("loop.ticks", "1000")."""
+    pairs = []
+    for field in dataclasses.fields(report):
+        value, name = getattr(report, field.name), prefix + field.name
+        if dataclasses.is_dataclass(value):
+            pairs += report_texts(value, f"{name}.")
+        elif isinstance(value, tuple):
+            pairs.append((name, "; ".join(_text(part) for part in value)))
+        else:
+            pairs.append((name, _text(value)))
+    return pairs
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

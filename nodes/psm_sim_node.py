@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""A simulated Patient Side Manipulator as a ROS 2 node: all CRTK topics of a dVRK arm, backed by PyBullet.
+
+ros2 run l0_surgical psm_sim_node --ros-args -p arm:=PSM1
+"""
+
+import sys
+
+from rclpy.node import Node
+
+from l0_surgical.control.realtime import enter_real_time
+from l0_surgical.messaging.ros2 import Ros2Transport
+from l0_surgical.ros_process import NodeParameter, declare_parameters, parameter_values, run_node
+from l0_surgical.simulated_arm import SimulatedArm
+from l0_surgical.worker import Worker
+
+CHECK_PERIOD_S = 1.0
+PARAMETERS = (
+    NodeParameter("arm", "PSM1", "The arm's ROS namespace."),
+    NodeParameter("mode", "kinematic", "kinematic: setpoints are reached at once; physical: motors and lag."),
+    NodeParameter("telemetry_rate", 100.0, "How often per second the arm says where it is."),
+    NodeParameter("speed", 1.0, "Simulated seconds per second; 0: as fast as possible."),
+    NodeParameter("inject", False, "Listen to <arm>/simulation/inject for faults to simulate."),
+    NodeParameter("real_time", True, "Ask for real-time priority and locked memory."),
+)
+
+
+class PsmSimNode(Node):
+    """The arm runs in a thread of its own; the executor brings it the commands."""
+
+    def __init__(self) -> None:
+        super().__init__("psm_sim_node")
+        declare_parameters(self, PARAMETERS)
+        values = parameter_values(self, PARAMETERS)
+        arm, mode, speed = (values[name] for name in ("arm", "mode", "speed"))
+        # the arm's thread inherits it
+        for refused in enter_real_time().refused if values["real_time"] else ():
+            self.get_logger().warning(f"without {refused}")
+        self._transport = Ros2Transport(self)
+        self._arm = SimulatedArm(self._transport, arm, mode, telemetry_rate=values["telemetry_rate"], inject=values["inject"])
+        self._worker = Worker("simulated arm", lambda stop: self._arm.run(stop, speed))
+        self._peers = ""
+        self.create_timer(CHECK_PERIOD_S, self._check)
+        self.get_logger().info(f"{arm} is simulated ({mode}), DISABLED and not homed")
+
+    def close(self) -> None:
+        """See `ros_process.ClosingNode`."""
+        self._worker.stop()
+        self._arm.close()
+        self._transport.close()
+
+    def _check(self) -> None:
+        self._worker.check()
+        if self._peers != (peers := self._arm.describe_peers()):
+            self._peers = peers
+            self.get_logger().info(peers)
+
+
+if __name__ == "__main__":
+    sys.exit(run_node(PsmSimNode))
