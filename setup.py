@@ -53,6 +53,7 @@ setup(
         "train": TRAIN,
         "mario": ["gym-super-mario-bros==7.4.0", "nes-py==8.2.1"],
         "dds": ["cyclonedds", "mcap", "pyyaml", "tyro", "rich"],
+        "export": ["onnx", "onnxruntime"],
         "sweep": ["ray", "rliable"],
         "test": ["pytest"],  # by this `colcon test` knows that pytest runs the tests
         "dev": ["pytest", "pytest-xdist", "ruff", "setuptools>=77", "stable-baselines3", "mcap-ros2-support"],

@@ -3,7 +3,9 @@
     python benchmarks/closed_loop.py --out results/robot/closed_loop.json
 
 Each arm and each controller is a process of its own, started by the command line as a user would. Close other programs first: what else
-the machine does is what is measured otherwise.
+the machine does is what is measured otherwise. Beside them a witness on each core, of a higher priority, does nothing but sleep for a
+millisecond again and again: where it is late, too, the machine itself stood still (on a virtual one the host took the core away), and
+the periods that were missed then are counted apart.
 """
 
 import argparse
@@ -37,6 +39,27 @@ print(time.perf_counter() - begin)
 """
 
 
+WITNESS = """
+import json, os, sys, time
+core = int(sys.argv[1])
+os.sched_setaffinity(0, {core})
+try:
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(60))
+except PermissionError:
+    pass
+sys.stdout.write("ready\\n")
+sys.stdout.flush()
+while True:
+    before = time.time()
+    time.sleep(0.001)
+    after = time.time()
+    if after - before > 0.003:
+        print(json.dumps([before, after]), flush=True)
+"""
+PERIOD_S = 1 / 200
+CLOSE_S = 0.02
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results/robot/closed_loop.json"))
@@ -46,16 +69,71 @@ def main() -> None:
     recordings = Path("runs") / f"closed_loop-{time.strftime('%Y%m%d-%H%M%S')}"
     begin = time.perf_counter()
 
+    with Witnesses() as witnesses:
+        results = measure(arguments, recordings, witnesses)
+    results |= {"machine": machine(), "seconds": time.perf_counter() - begin}
+    with atomic_write(arguments.out) as file:
+        file.write(json.dumps(results, indent=1).encode())
+    print(f"wrote {arguments.out}")
+
+
+def measure(arguments: argparse.Namespace, recordings: Path, witnesses: "Witnesses") -> dict:
+    """All runs; each controller's missed periods are compared with the machine's own stalls."""
     results = {
         "first_action_s": first_action(),
         "goals": at_arms(["PSM1"], recordings, "goals", ["--goals", str(arguments.goals)])["PSM1"],
         "stream": at_arms(["PSM1"], recordings, "stream", ["--duration", str(arguments.seconds)])["PSM1"],
         "two_arms": at_arms(["PSM1", "PSM2"], recordings, "two", ["--duration", str(arguments.seconds)]),
     }
-    results |= {"machine": machine(), "seconds": time.perf_counter() - begin}
-    with atomic_write(arguments.out) as file:
-        file.write(json.dumps(results, indent=1).encode())
-    print(f"wrote {arguments.out}")
+    stalls = witnesses.stalls()
+    results["machine_stalls"] = {"count": len(stalls), "longest_ms": max((1e3 * (end - begin) for begin, end in stalls), default=0.0)}
+    for result in (results["goals"], results["stream"], *results["two_arms"].values()):
+        gaps = result.pop("gaps")
+        own = [(begin, end) for begin, end in gaps if not any(s < end + CLOSE_S and e > begin - CLOSE_S for s, e in stalls)]
+        result["gaps_over_two_periods"] = len(gaps)
+        result["gaps_over_two_periods_while_the_machine_ran"] = len(own)
+        result["longest_gap_ms"] = max((1e3 * (end - begin) for begin, end in gaps), default=0.0)
+        print(f"{result['arm']}: {len(gaps)} setpoints came over a period late, {len(own)} of them while the machine itself ran")
+    print(f"the machine stood still {len(stalls)} times for 3 ms or more, at most {results['machine_stalls']['longest_ms']:.1f} ms")
+    return results
+
+
+class Witnesses:
+    """A process on each core that writes down when the core was not its for 3 ms or more."""
+
+    def __enter__(self) -> "Witnesses":
+        self._processes = [
+            subprocess.Popen([sys.executable, "-c", WITNESS, str(core)], stdout=subprocess.PIPE, text=True)
+            for core in sorted(os.sched_getaffinity(0))
+        ]
+        for process in self._processes:
+            process.stdout.readline()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+    def stalls(self) -> list[tuple[float, float]]:
+        """Begin and end (s since 1970) of each, of all cores; ends the witnesses."""
+        found = []
+        for process in self._processes:
+            process.kill()
+            found += [tuple(json.loads(line)) for line in process.communicate()[0].splitlines() if line.endswith("]")]
+        return sorted(found)
+
+
+def late_setpoints(messages: list, arm: str) -> list[tuple[float, float]]:
+    """The times (s since 1970) of each two setpoints of one stream that are more than two periods apart."""
+    gaps, former = [], None
+    for topic, _, record in messages:
+        if topic == f"/{arm}/servo_cp":
+            stamp = 1e-9 * record.stamp_ns
+            if former is not None and stamp - former > 2 * PERIOD_S:
+                gaps.append((former, stamp))
+            former = stamp
+    return gaps
 
 
 def first_action() -> float:
@@ -79,7 +157,9 @@ def at_arm(arm: str, recording: Path, options: list[str]) -> dict:
         ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         result = json.loads(ended.stdout)
         result["arm_cpu_percent"] = cpu_percent(process.pid)
-    found = audit(read_recording(recording), arm, load_limits())
+    messages = list(read_recording(recording))
+    found = audit(messages, arm, load_limits())
+    result["gaps"] = late_setpoints(messages, arm)
     outcomes = result.pop("outcomes")
     result["violations"] = found.violations
     result |= {"fastest_mm_per_s": 1e3 * found.fastest_m_per_s, "longest_step_mm": 1e3 * found.longest_step_m}

@@ -117,6 +117,50 @@ def simulate_arm(
     return run
 
 
+def export(policy: str, /, *, format: Literal["onnx", "c"], out: Path, json: bool = False) -> Callable[[], None]:
+    """Writes a policy for other programs: an ONNX model, or C99 without dependencies.
+
+    Args:
+        policy: A policy file, or the name of a shipped policy.
+        format: onnx, or c for a .c and .h pair.
+        out: The .onnx or .c file.
+        json: Print one JSON object on stdout.
+    """
+
+    def run() -> None:
+        from l0_surgical.policy_file import find_policy, load_policy
+        from l0_surgical.runtime.c_export import export_c
+        from l0_surgical.runtime.onnx_export import export_onnx
+        from l0_surgical.terminal import export_table
+
+        write = export_onnx if format == "onnx" else export_c
+        error = write(load_policy(find_policy(policy)), out)
+        print_result({"file": str(out), "max_abs_error": error}, json, export_table)
+
+    return run
+
+
+def benchmark(policy: str, /, *, reference: str | None = None, rounds: int = 40, json: bool = False) -> Callable[[], None]:
+    """Times a policy in every engine that is installed, in turn, one thread each; and the memory of each in a process of its own.
+
+    Args:
+        policy: A policy file, or the name of a shipped policy.
+        reference: Another policy to time in the same run, e.g. the dense one.
+        rounds: Turns of each engine.
+        json: Print one JSON object on stdout.
+    """
+
+    def run() -> None:
+        from l0_surgical import benchmarking
+        from l0_surgical.terminal import ProgressBar, benchmark_table
+
+        with ProgressBar() as bar:
+            report = benchmarking.benchmark(policy, reference=reference, rounds=rounds, progress=bar)
+        print_result(report, json, benchmark_table)
+
+    return run
+
+
 def say(text: str) -> None:
     """A line for a person, on stderr."""
     sys.stderr.write(f"{text}\n")

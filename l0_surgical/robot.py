@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import itertools
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from l0_surgical.messaging.arm_client import CrtkArm
 from l0_surgical.messaging.recording import Recording
 from l0_surgical.messaging.transport import Transport
 from l0_surgical.policy_file import find_policy, load_policy
+from l0_surgical.process import resident_mib
 from l0_surgical.stopping import Stop
 
 PEERS_TIMEOUT_S = 5.0
@@ -254,9 +254,3 @@ def open_transport(name: TransportName, domain: int | None, discovery: Discovery
     from l0_surgical.messaging.dds import DdsTransport
 
     return DdsTransport(domain, discovery)
-
-
-def resident_mib() -> float:
-    """Memory of this process that is in RAM, in MiB."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -51,7 +51,8 @@ def simulate(request: SimulationRequest, say: Callable[[str], None]) -> int:
         BadInputError, L0SurgicalError: something cannot be opened.
     """
     stop = Stop()
-    refused = enter_real_time().refused if request.real_time else ()
+    # an arm that never rests would keep everything else from running
+    refused = enter_real_time().refused if request.real_time and request.speed > 0 else ()
     with contextlib.ExitStack() as opened:
         transport = open_transport(request.transport, request.domain, request.discovery, f"l0_surgical_arm_{request.arm}")
         opened.callback(transport.close)

@@ -178,6 +178,26 @@ def control_table(result: dict[str, Any]) -> Table:
     return table
 
 
+def export_table(report: dict[str, Any]) -> str:
+    """The result of `export`."""
+    error = report["max_abs_error"]
+    return f"{report['file']}: " + (
+        "not verified: there is nothing to run it with" if error is None else f"within {error:.1e} of the policy"
+    )
+
+
+def benchmark_table(report: dict[str, Any]) -> Table:
+    """The result of `benchmark`."""
+    table = Table("policy", "engine", "p50 (us)", "p99 (us)", "p99.9 (us)", "resident (MiB)", "first action (s)")
+    for part in (report, report.get("reference")):
+        for name, row in part["engines"].items() if part else ():
+            times = (f"{row[key]:.2f}" for key in ("p50_us", "p99_us", "p999_us"))
+            table.add_row(part["policy"], name, *times, f"{row['resident_mib']:.0f}", f"{row['first_action_s']:.2f}")
+    absent = "; ".join(f"{name} is absent: {reason}" for name, reason in report["absent"].items())
+    table.caption = "\n".join([*report["explain"], *([absent] if absent else [])])
+    return table
+
+
 def _percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{100 * fraction:.1f} %"
 

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "_policy_format": ({"_policy_records"}, CORE),
     "policy_file": ({"_policy_format", "_policy_records", "files"}, CORE),
     # the exports load onnx and onnxruntime where they are asked for
-    "runtime": ({"policy_file", "files", "errors"}, CORE | {"onnx", "onnxruntime"}),
+    "runtime": ({"policy_file", "simplify", "files", "errors"}, CORE | {"onnx", "onnxruntime"}),
     "control": ({"runtime", "policy_file", "errors"}, CORE | {"yaml"}),
     "messaging": ({"control", "files", "errors"}, CORE | {"cyclonedds", "mcap", "rclpy"}),
     # what a policy is and weighs: no simulator, no tensor library
@@ -63,7 +63,11 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     ),
     "terminal": (set(), frozenset({"rich"})),
     "stopping": (set(), frozenset()),
-    "robot": ({"control", "messaging", "runtime", "policy_file", "files", "stopping", "errors"}, frozenset({"numpy"})),
+    "process": (set(), frozenset()),
+    # every engine behind one function: the one place of the robot's side that may load torch, to compare with it
+    "engines": ({"runtime", "policy_file", "process", "errors"}, CORE | {"torch"}),
+    "benchmarking": ({"engines", "runtime", "policy_file", "errors"}, CORE),
+    "robot": ({"process", "control", "messaging", "runtime", "policy_file", "files", "stopping", "errors"}, frozenset({"numpy"})),
     # what the executables in nodes/ share
     "worker": ({"errors"}, frozenset()),
     "service": ({"control", "messaging", "runtime", "policy_file", "files", "worker", "errors"}, frozenset()),
@@ -75,7 +79,10 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
         {"training", "compression", "compress_file", "evaluation", "inspection", "experiments", "terminal", "config", "policy_file"},
         frozenset({"tyro"}),
     ),
-    "_robot_commands": ({"robot", "simulation", "terminal", "errors"}, frozenset()),
+    "_robot_commands": (
+        {"robot", "simulation", "benchmarking", "runtime", "policy_file", "terminal", "errors"},
+        frozenset(),
+    ),
     "cli": ({"__init__", "_training_commands", "_robot_commands", "errors"}, frozenset({"tyro"})),
     "__main__": ({"cli"}, frozenset()),
 }

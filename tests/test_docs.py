@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from l0_surgical.low_rank import fold
-from l0_surgical.policy_file import Policy, save_policy
+from l0_surgical.policy_file import Policy, find_policy, load_policy, save_policy
 from l0_surgical.runtime import ReferenceEngine
 from l0_surgical.simplify import simplify
 from tests.example_policies import random_policy
@@ -30,6 +31,21 @@ def test_links_within_the_repository_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)", prose)
     missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
     assert missing == []
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_the_c_example_of_engines_compiles_and_prints_an_action(tmp_path: Path) -> None:
+    from l0_surgical.runtime.c_export import export_c
+
+    policy = load_policy(find_policy("needle-reach-l0-compressed"))
+    export_c(policy, tmp_path / "policy.c")
+    text = (ROOT / "docs" / "engines.md").read_text(encoding="utf-8")
+    (tmp_path / "main.c").write_text(re.search(r"^```c\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL).group(1))
+    subprocess.run(["cc", "-std=c99", "-O3", "-Wall", "-Werror", "main.c", "policy.c", "-lm"], cwd=tmp_path, check=True)
+    printed = subprocess.run([tmp_path / "a.out"], capture_output=True, text=True, check=True).stdout
+    observation = (2.5, 0.25, 3.776, -1.5708, 0, 1.5708, 0, 2.75, 0, 3.4356)
+    expected = ReferenceEngine(policy).act(np.array(observation))[:3]
+    np.testing.assert_allclose([float(part) for part in printed.split()], expected, atol=1e-4)
 
 
 def test_the_examples_of_extending_run(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from l0_surgical.cli import main
 from l0_surgical.errors import BadInputError
 from l0_surgical.files import WatchedFile
-from l0_surgical.robot import ControlRequest, Operation, resident_mib
+from l0_surgical.process import resident_mib
+from l0_surgical.robot import ControlRequest, Operation
 from l0_surgical.simulation import arm_beside
 
 POLICY = "needle-reach-l0-compressed"

@@ -10,6 +10,7 @@ from l0_surgical.runtime import kernels
 from l0_surgical.runtime.choice import Candidate, choose
 from l0_surgical.runtime.layout import lay_out
 from l0_surgical.runtime.reference import ReferenceEngine
+from l0_surgical.simplify import remove_dead_units
 
 _STORED_AS = {"Dense": "dense", "LowRank": "low rank", "PackedSparse": "packed sparse"}
 
@@ -22,12 +23,13 @@ class Engine:
         forms: in which each layer runs: dense, sparse or low rank.
     """
 
-    def __init__(self, policy: Policy, candidates: Sequence[Sequence[Candidate]]) -> None:
-        """`candidates` are the forms that each layer may take; the one with the least seconds is taken."""
+    def __init__(self, policy: Policy, live: Policy, candidates: Sequence[Sequence[Candidate]]) -> None:
+        """`live` is the policy without its dead units; of the `candidates` for each of its layers the fastest is taken."""
         self.policy = policy
+        self._live = live
         self.forms = tuple(min(layer, key=lambda candidate: candidate.seconds).form for layer in candidates)
         self._candidates = candidates
-        self._memory = lay_out(policy, self.forms)
+        self._memory = lay_out(live, self.forms)
         places = self._memory.view(np.uint32)
         begin = places[kernels.OBSERVATION]
         self._observation = self._memory[begin : begin + policy.observation_size]
@@ -51,13 +53,15 @@ class Engine:
         return self._action
 
     def explain(self) -> str:
-        """One line per layer: its shape, the form it runs in, and what each form took when they were compared on this machine."""
+        """One line per layer: its shape, how much of it is alive, the form it runs in, and what each form took on this machine."""
         lines = []
-        for number, (layer, form, candidates) in enumerate(zip(self.policy.layers, self.forms, self._candidates, strict=True)):
-            rows, columns = layer.weight.shape
+        parts = zip(self.policy.layers, self._live.layers, self.forms, self._candidates, strict=True)
+        for number, (layer, live, form, candidates) in enumerate(parts):
+            (rows, columns), (live_rows, live_columns) = layer.weight.shape, live.weight.shape
+            reduced = "" if live.weight.shape == layer.weight.shape else f", {live_rows} x {live_columns} alive"
             times = ", ".join(f"{candidate.form} {1e9 * candidate.seconds:.0f} ns" for candidate in candidates)
             stored = _STORED_AS[type(layer.weight).__name__]
-            lines.append(f"layer {number}: {rows} x {columns}, stored as {stored}, runs {form} ({times})")
+            lines.append(f"layer {number}: {rows} x {columns}{reduced}, stored as {stored}, runs {form} ({times})")
         return "\n".join(lines)
 
     def _checked(self, observation: np.ndarray) -> np.ndarray:
@@ -76,8 +80,9 @@ class Engine:
 
 
 def compile(policy: Policy) -> Engine:
-    """Lays a policy out for this machine: each layer in the fastest of the forms that it may take, by measurement.
+    """Lays a policy out for this machine: without dead units, each layer in the fastest of the forms that it may take, by measurement.
 
     The choice is kept in the user's cache folder; a cache that cannot be read or written only costs the measurement, a few milliseconds.
     """
-    return Engine(policy, choose(policy))
+    live = remove_dead_units(policy)
+    return Engine(policy, live, choose(live))

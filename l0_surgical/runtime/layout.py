@@ -8,6 +8,7 @@ import numpy as np
 
 from l0_surgical.policy_file import Dense, Layer, LowRank, Policy
 from l0_surgical.runtime import kernels
+from l0_surgical.runtime.reference import limits_of
 
 _ACTIVATIONS = {"linear": kernels.LINEAR, "relu": kernels.RELU, "tanh": kernels.TANH}
 _MOSTLY = 0.7
@@ -103,12 +104,3 @@ def lay_out(policy: Policy, forms: Sequence[str]) -> np.ndarray:
     memory.put(kernels.OBSERVATION, np.zeros(policy.observation_size))
     memory.put(kernels.ACTION, np.zeros(policy.action_size))
     return memory.array()
-
-
-def limits_of(policy: Policy) -> np.ndarray:
-    """Low, high, half range and middle (4, actions) of a policy's outputs; one without limits is passed on as it is."""
-    limits = [
-        (-np.inf, np.inf, 1.0, 0.0) if part.low is None else (part.low, part.high, (part.high - part.low) / 2, (part.high + part.low) / 2)
-        for part in policy.outputs
-    ]
-    return np.repeat(np.array(limits, dtype=np.float32), [part.size for part in policy.outputs], axis=0).T

@@ -12,15 +12,7 @@ class ReferenceEngine:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._layers = [(layer.weight.to_dense().T, layer.bias, layer.activation) for layer in policy.layers]
-        # an output without limits is passed on as it is: half range 1, middle 0, no clipping
-        limits = np.array(
-            [
-                (-np.inf, np.inf, 1.0, 0.0) if f.low is None else (f.low, f.high, (f.high - f.low) / 2, (f.high + f.low) / 2)
-                for f in policy.outputs
-            ],
-            dtype=np.float32,
-        )
-        self._low, self._high, self._half, self._middle = np.repeat(limits, [part.size for part in policy.outputs], axis=0).T
+        self._low, self._high, self._half, self._middle = limits_of(policy)
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         """The action (actions,) for an observation (obs_dim,), or (batch, actions) for (batch, obs_dim), in the fields' units.
@@ -50,3 +42,15 @@ class ReferenceEngine:
         if not np.isfinite(hidden).all():
             raise BadInputError(f"the network overflows on an observation as large as {np.abs(values).max():.3g}; check its units")
         return np.clip(hidden * self._half + self._middle, self._low, self._high)
+
+
+def limits_of(policy: Policy) -> np.ndarray:
+    """Low, high, half range and middle (4, actions), float32, of a policy's outputs.
+
+    An output without limits is passed on as it is: half range 1, middle 0, no clipping.
+    """
+    limits = [
+        (-np.inf, np.inf, 1.0, 0.0) if part.low is None else (part.low, part.high, (part.high - part.low) / 2, (part.high + part.low) / 2)
+        for part in policy.outputs
+    ]
+    return np.repeat(np.array(limits, dtype=np.float32), [part.size for part in policy.outputs], axis=0).T

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -30,6 +31,7 @@ from l0_surgical.policy_file import (
 from l0_surgical.runtime import Engine, ReferenceEngine, compile
 from l0_surgical.runtime.choice import Candidate, cache_file
 from l0_surgical.runtime.layout import forms_of
+from l0_surgical.simplify import remove_dead_units
 
 
 @pytest.fixture(autouse=True)
@@ -75,9 +77,17 @@ def test_every_shape_density_and_representation_in_every_form(widths: tuple[int,
     for choice in range(3):
         forms = [sorted(forms_of(layer)) for layer in policy.layers]
         chosen = [layer[choice % len(layer)] for layer in forms]
-        engine = Engine(policy, [[Candidate(form, 0.0)] for form in chosen])
+        engine = Engine(policy, policy, [[Candidate(form, 0.0)] for form in chosen])
         assert engine.forms == tuple(chosen)
         assert_agrees(engine, policy)
+
+
+def test_dead_units_are_left_out() -> None:
+    policy = load_policy(find_policy("needle-reach-l0"))
+    first = compile(policy).explain().splitlines()[1]
+    assert re.match(r"layer 1: 256 x 256, \d+ x \d+ alive, stored as dense, runs (dense|sparse) ", first), first
+    rows, columns = map(int, re.search(r"(\d+) x (\d+) alive", first).groups())
+    assert max(rows, columns) < 128
 
 
 def test_the_forms_that_make_sense() -> None:
@@ -175,17 +185,19 @@ def test_nothing_is_allocated() -> None:
 def test_the_choice_is_measured_once_and_can_be_read(own_cache: Path) -> None:
     policy = with_weights(random_policy(3, (10, 64, 5), 0.05), PackedSparse.pack)
     first = compile(policy)
-    assert cache_file(policy).is_relative_to(own_cache)
-    kept = json.loads(cache_file(policy).read_bytes())
+    kept_in = cache_file(remove_dead_units(policy))
+    assert kept_in.is_relative_to(own_cache)
+    kept = json.loads(kept_in.read_bytes())
     assert [[form for form, _ in layer] for layer in kept] == [["dense", "sparse"]] * 2
     assert all(0 < seconds < 1 for layer in kept for _, seconds in layer)
     lines = first.explain().splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith(f"layer 0: 64 x 10, stored as packed sparse, runs {first.forms[0]} (dense ")
+    assert lines[0].startswith("layer 0: 64 x 10, ")
+    assert f"alive, stored as packed sparse, runs {first.forms[0]} (dense " in lines[0]
     # what is kept decides
     for form in ("dense", "sparse"):
         other = [[[name, 1.0 if name == form else 2.0] for name, _ in layer] for layer in kept]
-        cache_file(policy).write_text(json.dumps(other))
+        kept_in.write_text(json.dumps(other))
         assert compile(policy).forms == (form, form)
 
 
@@ -193,10 +205,11 @@ def test_the_choice_is_measured_once_and_can_be_read(own_cache: Path) -> None:
 def test_a_damaged_cache_is_made_anew(content: bytes) -> None:
     policy = with_weights(random_policy(), PackedSparse.pack)
     compile(policy)
-    sound = json.loads(cache_file(policy).read_bytes())
-    cache_file(policy).write_bytes(content)
+    kept_in = cache_file(remove_dead_units(policy))
+    sound = json.loads(kept_in.read_bytes())
+    kept_in.write_bytes(content)
     assert_agrees(compile(policy), policy)
-    again = json.loads(cache_file(policy).read_bytes())
+    again = json.loads(kept_in.read_bytes())
     assert [[form for form, _ in layer] for layer in again] == [[form for form, _ in layer] for layer in sound]
 
 

@@ -1,0 +1,17 @@
+"""What Linux knows of this process."""
+
+import os
+from pathlib import Path
+
+
+def resident_mib() -> float:
+    """Memory of this process that is in RAM, in MiB."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def age_s() -> float:
+    """Seconds since this process was started, to a hundredth."""
+    fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+    return uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK")
