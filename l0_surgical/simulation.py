@@ -7,13 +7,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from l0_surgical.control.realtime import enter_real_time
 from l0_surgical.errors import BadInputError
 from l0_surgical.robot import Discovery, TransportName, open_transport
-from l0_surgical.simulated_arm import SimulatedArm
-from l0_surgical.simulated_arm.body import Mode
 from l0_surgical.stopping import Stop
+
+if TYPE_CHECKING:
+    from l0_surgical.simulated_arm import SimulatedArm
+    from l0_surgical.simulated_arm.body import Mode
 
 _PEERS_EVERY_S = 1.0
 
@@ -30,7 +33,7 @@ class SimulationRequest:
     transport: TransportName = "dds"
     domain: int | None = None
     discovery: Discovery = "localhost"
-    mode: Mode = "kinematic"
+    mode: "Mode" = "kinematic"
     speed: float = 1.0
     telemetry_rate: float = 100.0
     duration: float | None = None
@@ -40,6 +43,19 @@ class SimulationRequest:
     def __post_init__(self) -> None:
         if self.duration is not None and not 0 < self.duration < math.inf:
             raise BadInputError(f"--duration is {self.duration:g} s; give a number above 0")
+
+
+def simulated_arm_class() -> "type[SimulatedArm]":
+    """The class, which a computer at a real arm cannot load: there may be no simulator.
+
+    Raises:
+        BadInputError: a package is missing.
+    """
+    try:
+        from l0_surgical.simulated_arm import SimulatedArm
+    except ImportError as error:
+        raise BadInputError(f"the simulated arm needs a package ({error}); install it with: pip install gymnasium pybullet") from error
+    return SimulatedArm
 
 
 def simulate(request: SimulationRequest, say: Callable[[str], None]) -> int:
@@ -56,7 +72,7 @@ def simulate(request: SimulationRequest, say: Callable[[str], None]) -> int:
     with contextlib.ExitStack() as opened:
         transport = open_transport(request.transport, request.domain, request.discovery, f"l0_surgical_arm_{request.arm}")
         opened.callback(transport.close)
-        arm = SimulatedArm(transport, request.arm, request.mode, telemetry_rate=request.telemetry_rate, inject=request.inject)
+        arm = simulated_arm_class()(transport, request.arm, request.mode, telemetry_rate=request.telemetry_rate, inject=request.inject)
         opened.callback(arm.close)
         for text in refused:
             say(f"without {text}")
@@ -102,7 +118,7 @@ def arm_beside(*arguments: str, timeout_s: float = 60.0) -> Iterator[subprocess.
         process.wait()
 
 
-def _tell_peers(arm: SimulatedArm, stop: threading.Event, say: Callable[[str], None]) -> None:
+def _tell_peers(arm: "SimulatedArm", stop: threading.Event, say: Callable[[str], None]) -> None:
     former = ""
     while not stop.wait(_PEERS_EVERY_S):
         line = arm.describe_peers()

@@ -11,7 +11,7 @@ from rclpy.node import Node
 from l0_surgical.control.realtime import enter_real_time
 from l0_surgical.messaging.ros2 import Ros2Transport
 from l0_surgical.ros_process import NodeParameter, declare_parameters, parameter_values, run_node
-from l0_surgical.simulated_arm import SimulatedArm
+from l0_surgical.simulation import simulated_arm_class
 from l0_surgical.worker import Worker
 
 CHECK_PERIOD_S = 1.0
@@ -32,12 +32,13 @@ class PsmSimNode(Node):
         super().__init__("psm_sim_node")
         declare_parameters(self, PARAMETERS)
         values = parameter_values(self, PARAMETERS)
+        simulated_arm = simulated_arm_class()
         arm, mode, speed = (values[name] for name in ("arm", "mode", "speed"))
         # the arm's thread inherits it
         for refused in enter_real_time().refused if values["real_time"] else ():
             self.get_logger().warning(f"without {refused}")
         self._transport = Ros2Transport(self)
-        self._arm = SimulatedArm(self._transport, arm, mode, telemetry_rate=values["telemetry_rate"], inject=values["inject"])
+        self._arm = simulated_arm(self._transport, arm, mode, telemetry_rate=values["telemetry_rate"], inject=values["inject"])
         self._worker = Worker("simulated arm", lambda stop: self._arm.run(stop, speed))
         self._peers = ""
         self.create_timer(CHECK_PERIOD_S, self._check)

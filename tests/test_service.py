@@ -20,10 +20,8 @@ from l0_surgical.messaging.recording import read_recording
 from l0_surgical.messaging.transport import EVENT, Qos
 from l0_surgical.policy_file import find_policy
 from l0_surgical.service import ControlService, ServiceSettings, report_texts
-from l0_surgical.worker import Worker
-
-pytest.importorskip("pybullet", reason="the simulated arm needs pybullet")
 from l0_surgical.simulated_arm import SimulatedArm
+from l0_surgical.worker import Worker
 
 POLICY = "needle-reach-l0-compressed"
 GOAL = SURROL_WORLD.point_in_rcm((2.70, 0.05, 3.4356))

@@ -54,6 +54,8 @@ def setup(request: pytest.FixtureRequest) -> Iterator[Setup]:
         confirm(config, setup)
         yield setup
     else:
+        for package in ("gymnasium", "pybullet"):
+            pytest.importorskip(package, reason="the simulated arm needs it")
         with setup.simulated_arm():
             yield setup
 

@@ -27,6 +27,13 @@ def observer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Observer]:
 
 
 @pytest.fixture
+def simulator() -> None:
+    """For tests with a simulated arm."""
+    for package in ("gymnasium", "pybullet"):
+        pytest.importorskip(package, reason="the simulated arm needs it")
+
+
+@pytest.fixture
 def limits_file(tmp_path: Path) -> Path:
     """The package's limits with those of the computer widened."""
     text = resources.files("l0_surgical.control").joinpath("limits.yaml").read_text(encoding="utf-8")

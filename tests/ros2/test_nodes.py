@@ -92,6 +92,7 @@ def test_bad_input_ends_an_autostarted_node_with_one_line(observer: Observer, pa
     assert "Traceback" not in output
 
 
+@pytest.mark.usefixtures("simulator")
 def test_the_simulation_reaches_its_goals(observer: Observer, tmp_path: Path, limits_file: Path) -> None:
     from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
     from std_msgs.msg import Bool
@@ -128,6 +129,7 @@ def test_the_simulation_reaches_its_goals(observer: Observer, tmp_path: Path, li
     assert {command.frame_id for command in commands} == {"PSM1_base"}
 
 
+@pytest.mark.usefixtures("simulator")
 def test_without_crtk_msgs_the_simulation_reaches_its_goal(observer: Observer, tmp_path: Path, limits_file: Path) -> None:
     hidden = tmp_path / "crtk_msgs"
     hidden.mkdir()
@@ -142,6 +144,7 @@ def test_without_crtk_msgs_the_simulation_reaches_its_goal(observer: Observer, t
     assert "/system/power_on" in output
 
 
+@pytest.mark.usefixtures("simulator")
 def test_a_node_that_fails_ends_the_whole_simulation(observer: Observer) -> None:
     process = observer.start("ros2", "launch", "l0_surgical", "needle_reach_sim.launch.py", "policy:=no-such-policy")
     observer.wait(lambda: process.poll() is not None, "the simulation to end", timeout_s=30)
@@ -150,6 +153,7 @@ def test_a_node_that_fails_ends_the_whole_simulation(observer: Observer) -> None
     assert "no-such-policy is neither a file nor a shipped policy" in output
 
 
+@pytest.mark.usefixtures("simulator")
 @pytest.mark.parametrize("transport", ["ros2", "dds"])
 def test_at_an_arm_nothing_moves_until_an_operator_arms(observer: Observer, limits_file: Path, transport: str) -> None:
     """By hand: bring up, arm, goal, the arm dies. The arm of the other transport has no rclpy."""
