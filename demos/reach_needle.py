@@ -27,7 +27,12 @@ def main() -> int:
         if not arguments.real:
             stack.enter_context(arm_beside("--arm", arguments.arm, "--transport", arguments.transport))
         request = ControlRequest(
-            arguments.policy, arguments.arm, arguments.transport, goals=arguments.goals, speed=arguments.speed, bring_up=not arguments.real
+            arguments.policy,
+            arguments.arm,
+            transport=arguments.transport,
+            goals=arguments.goals,
+            speed=arguments.speed,
+            bring_up=not arguments.real,
         )
         result = Operation(request, say=print).run()
 

@@ -65,9 +65,24 @@ def control(
         from l0_surgical.robot import ControlRequest, Operation
         from l0_surgical.terminal import control_table
 
-        who = (policy, arm, transport, domain, discovery)
         request = ControlRequest(
-            *who, servo_rate, speed, goals, goal, seed, duration, limits, record, dry_run, bring_up, real_time, timeout
+            policy=policy,
+            arm=arm,
+            servo_rate=servo_rate,
+            speed=speed,
+            limits=limits,
+            record=record,
+            dry_run=dry_run,
+            real_time=real_time,
+            transport=transport,
+            domain=domain,
+            discovery=discovery,
+            goals=goals,
+            goal=goal,
+            seed=seed,
+            duration=duration,
+            bring_up=bring_up,
+            timeout=timeout,
         )
         operation = Operation(request, say)
         with StatusLine(operation.describe):

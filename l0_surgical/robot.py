@@ -7,25 +7,18 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from l0_surgical import runtime
-from l0_surgical.control.controller import Controller, check_rate
+from l0_surgical.connection import Connection, ConnectionSettings
+from l0_surgical.control.controller import check_rate
 from l0_surgical.control.kinematics import SURROL_WORLD, Vector
-from l0_surgical.control.limits import load_limits
 from l0_surgical.control.needle_reach import sample_goal
-from l0_surgical.control.realtime import RealTime, enter_real_time
 from l0_surgical.control.servo_loop import ServoLoop
 from l0_surgical.control.session import Session
 from l0_surgical.errors import BadInputError
-from l0_surgical.files import WatchedFile
-from l0_surgical.messaging.arm_client import CrtkArm
-from l0_surgical.messaging.recording import Recording
 from l0_surgical.messaging.transport import Transport
-from l0_surgical.policy_file import find_policy, load_policy
 from l0_surgical.process import resident_mib
 from l0_surgical.stopping import Stop
 
@@ -38,48 +31,32 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class ControlRequest:
-    """What to do at which arm.
+class ControlRequest(ConnectionSettings):
+    """What to do at which arm; see also `ConnectionSettings`.
 
     Attributes:
-        policy: a policy file, or the name of a shipped policy.
-        arm: the arm's ROS namespace.
         transport: dds needs no ROS; ros2 goes through rclpy.
         domain: 0 to 232; ROS_DOMAIN_ID where None.
         discovery: who is found by dds: this machine only, or the subnet.
-        servo_rate: setpoints per second (Hz).
-        speed: fraction of the policy's own speed, in (0, 1].
         goals: how many goals are drawn from the task's distribution.
         goal: instead, this one: the jaw tip (m) in the arm's base frame.
         seed: of the goals.
         duration: seconds after which to end, whatever the number of goals; None: when the goals are done.
-        limits: a YAML file; the package's where None.
-        record: a new .mcap file; none where None.
-        dry_run: computes and records, but sends nothing.
         bring_up: enables and homes the arm where it is not.
-        real_time: asks for real-time priority and locked memory.
         timeout: seconds that the arm may take to appear, to enable, to home, to be ready.
 
     Raises:
         BadInputError: numbers out of their range.
     """
 
-    policy: str
-    arm: str = "PSM1"
     transport: TransportName = "dds"
     domain: int | None = None
     discovery: Discovery = "localhost"
-    servo_rate: float = 200.0
-    speed: float = 1.0
     goals: int = 10
     goal: Vector | None = None
     seed: int = 0
     duration: float | None = None
-    limits: Path | None = None
-    record: Path | None = None
-    dry_run: bool = False
     bring_up: bool = True
-    real_time: bool = True
     timeout: float = 15.0
 
     def __post_init__(self) -> None:
@@ -106,47 +83,21 @@ class Operation:
     """
 
     def __init__(self, request: ControlRequest, say: Say) -> None:
-        path = find_policy(request.policy)
-        policy, limits = load_policy(path), load_limits(request.limits)
-        # whatever has to be measured or compiled is, before memory is locked
-        runtime.compile(policy)
         self._request = request
         self._say = say
-        self._warnings: list[str] = []
-        self._file = WatchedFile(path)
-        self._opened = contextlib.ExitStack()
         self._stop = Stop()
-        self._real_time = (
-            enter_real_time()
-            if request.real_time
-            else RealTime(False, False, ("real-time priority: not asked for", "locked memory: not asked for"))
+        name = f"l0_surgical_control_{request.arm}"
+        self._connection = Connection(request, lambda: open_transport(request.transport, request.domain, request.discovery, name))
+        self.controller = self._connection.controller
+        self._session = Session(
+            self.controller,
+            self._connection.arm,
+            self._goals(),
+            bring_up=request.bring_up,
+            duration_s=request.duration,
+            timeout_s=request.timeout,
         )
-        with self._opened:
-            transport = open_transport(request.transport, request.domain, request.discovery, f"l0_surgical_control_{request.arm}")
-            self._opened.callback(transport.close)
-            self._arm = CrtkArm(transport, request.arm)
-            self._recording = Recording(request.record, transport) if request.record else None
-            if self._recording is not None:
-                self._opened.callback(self._recording.close)
-            self.controller = Controller(
-                policy,
-                self._arm,
-                limits,
-                servo_rate=request.servo_rate,
-                speed=request.speed,
-                dry_run=request.dry_run,
-                recorder=self._recording,
-            )
-            self._session = Session(
-                self.controller,
-                self._arm,
-                self._goals(),
-                bring_up=request.bring_up,
-                duration_s=request.duration,
-                timeout_s=request.timeout,
-            )
-            self._loop = ServoLoop(self._tick, request.servo_rate)
-            self._opened = self._opened.pop_all()
+        self._loop = ServoLoop(self._tick, request.servo_rate)
 
     def run(self) -> dict[str, Any]:
         """Waits for the arm's topics, runs the servo loop in this thread until the session is over or a signal comes, and closes all.
@@ -159,10 +110,11 @@ class Operation:
         Raises:
             L0SurgicalError: the disk did not take the whole recording.
         """
-        with self._opened, self._stop.on_signals():
-            self._arm.wait_for_peers(min(PEERS_TIMEOUT_S, self._request.timeout))
-            self._say(self._arm.describe_peers())
-            for refused in self._real_time.refused:
+        connection = self._connection
+        with contextlib.closing(connection), self._stop.on_signals():
+            connection.arm.wait_for_peers(min(PEERS_TIMEOUT_S, self._request.timeout))
+            self._say(connection.arm.describe_peers())
+            for refused in connection.real_time.refused:
                 self._say(f"without {refused}")
             begin = time.monotonic()
             self._note("begin")
@@ -194,24 +146,13 @@ class Operation:
         if self._session.is_over:
             self._stop.set()
         if self.controller.ticks % round(_FILE_CHECK_S * self._request.servo_rate) == 0:
-            self._look_after_files()
-
-    def _look_after_files(self) -> None:
-        if self._file.has_changed():
-            self._warn(
-                f"the policy file {self._file.path} has changed; this goes on with the one it loaded: start again to use the new one"
-            )
-        if self._recording is not None and self._recording.failure:
-            self._warn(f"nothing more is recorded: {self._recording.failure}")
-
-    def _warn(self, text: str) -> None:
-        if text not in self._warnings:
-            self._warnings.append(text)
-            self._say(text)
+            for text in self._connection.look_after_files():
+                self._say(text)
 
     def _note(self, what: str) -> None:
-        if self._recording is not None and not self._recording.failure:
-            self._recording.note(f"{what}: {self._request}")
+        recording = self._connection.recording
+        if recording is not None and not recording.failure:
+            recording.note(f"{what}: {self._request}")
 
     def _result(self, seconds: float) -> dict[str, Any]:
         request, session, status, loop = self._request, self._session, self.controller.status(), self._loop.report()
@@ -237,8 +178,8 @@ class Operation:
             "faults": [status.fault] if status.fault is not None else [],
             "failure": session.failure,
             "interrupted_by": self._stop.signal_name,
-            "warnings": self._warnings,
-            "real_time": dataclasses.asdict(self._real_time),
+            "warnings": self._connection.warnings,
+            "real_time": dataclasses.asdict(self._connection.real_time),
             "resident_mib": resident_mib(),
             "seconds": seconds,
             "record": str(request.record) if request.record else None,

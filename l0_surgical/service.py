@@ -10,46 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from l0_surgical import runtime
-from l0_surgical.control.controller import Controller, State, Status
+from l0_surgical.connection import Connection, ConnectionSettings
+from l0_surgical.control.controller import State, Status
 from l0_surgical.control.kinematics import Vector
-from l0_surgical.control.limits import load_limits
-from l0_surgical.control.realtime import RealTime, enter_real_time
+from l0_surgical.control.realtime import RealTime
 from l0_surgical.control.servo_loop import LoopReport, ServoLoop
 from l0_surgical.errors import L0SurgicalError
-from l0_surgical.files import WatchedFile
-from l0_surgical.messaging.arm_client import CrtkArm
-from l0_surgical.messaging.recording import Recording
 from l0_surgical.messaging.transport import Transport
-from l0_surgical.policy_file import find_policy, load_policy
 from l0_surgical.worker import Calls, Worker
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ServiceSettings:
-    """What to run at which arm.
-
-    Attributes:
-        policy: a policy file, or the name of a shipped policy.
-        arm: the arm's ROS namespace.
-        servo_rate: setpoints per second (Hz).
-        speed: fraction of the policy's own speed, in (0, 1].
-        limits_file: a YAML file of safety limits; the package's where empty.
-        dry_run: computes and records, but sends nothing.
-        record: a new .mcap file; no recording where empty.
-        real_time: asks for real-time priority and locked memory.
-    """
-
-    policy: str
-    arm: str
-    servo_rate: float = 200.0
-    speed: float = 1.0
-    limits_file: str = ""
-    dry_run: bool = False
-    record: str = ""
-    real_time: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,37 +58,20 @@ class ControlService:
         BadInputError, L0SurgicalError: something cannot be read or opened; nothing stays open.
     """
 
-    def __init__(self, settings: ServiceSettings, open_transport: Callable[[], Transport]) -> None:
-        path = find_policy(settings.policy)
-        policy, limits = load_policy(path), load_limits(settings.limits_file or None)
-        # whatever has to be measured or compiled is, before memory is locked
-        runtime.compile(policy)
+    def __init__(self, settings: ConnectionSettings, open_transport: Callable[[], Transport]) -> None:
         self.settings = settings
-        self.real_time = enter_real_time() if settings.real_time else RealTime(False, False, ())
-        self._file = WatchedFile(path)
-        self._warnings: dict[str, None] = {}
+        self._connection = Connection(settings, open_transport)
+        self._controller = self._connection.controller
         self._calls = Calls()
         self._worker: Worker | None = None
         self._goals = self._goals_reached = 0
         self._is_underway = False
-        with contextlib.ExitStack() as opened:
-            transport = open_transport()
-            opened.callback(transport.close)
-            self._arm = CrtkArm(transport, settings.arm)
-            self._recording = Recording(settings.record, transport) if settings.record else None
-            if self._recording is not None:
-                opened.callback(self._recording.close)
-            self._controller = Controller(
-                policy,
-                self._arm,
-                limits,
-                servo_rate=settings.servo_rate,
-                speed=settings.speed,
-                dry_run=settings.dry_run,
-                recorder=self._recording,
-            )
-            self._loop = ServoLoop(self._tick, settings.servo_rate)
-            self._opened = opened.pop_all()
+        self._loop = ServoLoop(self._tick, settings.servo_rate)
+
+    @property
+    def real_time(self) -> RealTime:
+        """What the system granted."""
+        return self._connection.real_time
 
     @property
     def is_running(self) -> bool:
@@ -143,7 +96,7 @@ class ControlService:
         Raises:
             L0SurgicalError: the disk did not take the whole recording; everything is closed nevertheless.
         """
-        with self._opened:
+        with contextlib.closing(self._connection):
             self.stop()
 
     def arm(self) -> None:
@@ -185,7 +138,7 @@ class ControlService:
 
     def report(self) -> ServiceReport:
         """The state and all statistics; looks after the files, too."""
-        self._look_after_files()
+        self._connection.look_after_files()
         inputs = self._controller.inputs
         measured, state = inputs.measured_cp, inputs.operating_state
         return ServiceReport(
@@ -195,19 +148,13 @@ class ControlService:
             goals_reached=self._goals_reached,
             measured_cp_age_ms=None if measured is None else 1e-6 * (time.monotonic_ns() - measured.received_ns),
             arm_state=None if state is None else f"{state.record.state}, {'homed' if state.record.is_homed else 'not homed'}",
-            peers=self._arm.describe_peers(),
-            warnings=tuple(self._warnings),
+            peers=self._connection.arm.describe_peers(),
+            warnings=tuple(self._connection.warnings),
         )
 
     def _tick(self) -> None:
         self._calls.run_waiting()
         self._controller.tick()
-
-    def _look_after_files(self) -> None:
-        if self._file.has_changed():
-            self._warnings[f"the policy file {self._file.path} has changed; this goes on with the one it loaded: restart to use it"] = None
-        if self._recording is not None and self._recording.failure:
-            self._warnings[f"nothing more is recorded: {self._recording.failure}"] = None
 
     def _ask(self, question: Callable[[], T]) -> T:
         if self._worker is None:

@@ -1,7 +1,7 @@
 """The hardware-in-the-loop suite at an arm: connect, enable, home, a slow move, goals, each fault, and the safe end.
 
 ros2 launch l0_surgical needle_reach_hil.launch.py                  # a simulated arm, which the suite starts itself
-ros2 launch l0_surgical needle_reach_hil.launch.py real:=true       # a real arm: see docs/ros2.md first
+ros2 launch l0_surgical needle_reach_hil.launch.py real:=true confirm:=PSM1   # a real arm: see docs/robot.md first
 """
 
 from launch import Action, LaunchContext, LaunchDescription
@@ -16,7 +16,8 @@ from launch_ros.substitutions import FindPackageShare
 ARGUMENTS = (
     ("arm", "PSM1", "the arm's ROS namespace"),
     ("transport", "ros2", "ros2 or dds"),
-    ("real", False, "true: a real arm moves, at reduced speed and after a confirmation"),
+    ("real", False, "true: a real arm moves, at reduced speed"),
+    ("confirm", "", "the arm's name: says that the real arm may move; this launch file cannot ask"),
 )
 
 
@@ -26,10 +27,12 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _suite(context: LaunchContext) -> list[Action]:
-    arm, transport, real = (LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS)
+    arm, transport, real, confirm = (LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS)
     folder = PathJoinSubstitution([FindPackageShare("l0_surgical"), "tests", "hil"])
     command = ["python3", "-m", "pytest", "-p", "no:cacheprovider", folder, "--arm", arm, "--transport", transport]
-    suite = ExecuteProcess(cmd=[*command, "--real"] if real.lower() == "true" else command, output="screen")
+    if real.lower() == "true":
+        command += ["--real", "--confirm", confirm]
+    suite = ExecuteProcess(cmd=command, output="screen")
     return [suite, RegisterEventHandler(OnProcessExit(target_action=suite, on_exit=_end))]
 
 

@@ -11,6 +11,7 @@ All of the work is `l0_surgical.service.ControlService`'s.
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PointStamped
@@ -20,10 +21,11 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
+from l0_surgical.connection import ConnectionSettings
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.messaging.ros2 import Ros2Transport
 from l0_surgical.ros_process import NodeParameter, declare_parameters, parameter_values, run_node
-from l0_surgical.service import ControlService, ServiceReport, ServiceSettings, report_texts
+from l0_surgical.service import ControlService, ServiceReport, report_texts
 
 WATCH_PERIOD_S = 0.05
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -111,7 +113,8 @@ class PolicyNode(LifecycleNode):
     def _configure(self) -> None:
         values = parameter_values(self, PARAMETERS)
         del values["autostart"]
-        self._service = ControlService(ServiceSettings(**values), lambda: Ros2Transport(self))
+        limits, record = (Path(text) if text else None for text in (values.pop("limits_file"), values.pop("record")))
+        self._service = ControlService(ConnectionSettings(**values, limits=limits, record=record), lambda: Ros2Transport(self))
         for refused in self._service.real_time.refused:
             self.get_logger().warning(f"without {refused}")
 

@@ -67,10 +67,11 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     # every engine behind one function: the one place of the robot's side that may load torch, to compare with it
     "engines": ({"runtime", "policy_file", "process", "errors"}, CORE | {"torch"}),
     "benchmarking": ({"engines", "runtime", "policy_file", "errors"}, CORE),
-    "robot": ({"process", "control", "messaging", "runtime", "policy_file", "files", "stopping", "errors"}, frozenset({"numpy"})),
+    "connection": ({"control", "messaging", "runtime", "policy_file", "files"}, frozenset()),
+    "robot": ({"connection", "process", "control", "messaging", "stopping", "errors"}, frozenset({"numpy"})),
     # what the executables in nodes/ share
     "worker": ({"errors"}, frozenset()),
-    "service": ({"control", "messaging", "runtime", "policy_file", "files", "worker", "errors"}, frozenset()),
+    "service": ({"connection", "control", "messaging", "worker", "errors"}, frozenset()),
     "ros_process": ({"errors"}, frozenset({"rclpy", "rcl_interfaces"})),
     # the one part of the robot's side that needs a simulator
     "simulated_arm": ({"control", "messaging", "tasks", "errors"}, frozenset({"numpy", "pybullet"})),

@@ -30,7 +30,7 @@ def test_a_real_arm_is_not_touched_without_a_confirmation() -> None:
 
 def test_what_is_done_at_a_real_arm_works() -> None:
     """Faults are then made on this side of the network: a simulated arm that cannot be told to have any takes the real one's place."""
-    domain = str(random.Random(os.getpid()).randrange(1, 19))
+    domain = str(random.Random(os.getpid()).randrange(1, 20))
     with arm_beside("--arm", "PSM2", "--domain", domain):
         ended = run_suite(
             "--real", "--arm", "PSM2", "--domain", domain, "--confirm", "PSM2", "-k", "slow_move or nan or pause or freeze or kill"

@@ -1,6 +1,7 @@
 """The commands control and simulate-arm as far as no arm is needed; tests/hil has the rest."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from l0_surgical.robot import ControlRequest, Operation
 from l0_surgical.simulation import arm_beside
 
 POLICY = "needle-reach-l0-compressed"
-DOMAIN = "19"
+DOMAIN = str(100 + os.getpid() % 80)  # of this process alone
 
 
 def refused(capsys: pytest.CaptureFixture, *arguments: object) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from in_memory_transport import Broker, MemoryTransport
 
+from l0_surgical.connection import ConnectionSettings
 from l0_surgical.control.clock import SystemClock
 from l0_surgical.control.controller import State
 from l0_surgical.control.kinematics import SURROL_WORLD
@@ -19,7 +20,7 @@ from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.messaging.recording import read_recording
 from l0_surgical.messaging.transport import EVENT, Qos
 from l0_surgical.policy_file import find_policy
-from l0_surgical.service import ControlService, ServiceSettings, report_texts
+from l0_surgical.service import ControlService, report_texts
 from l0_surgical.simulated_arm import SimulatedArm
 from l0_surgical.worker import Worker
 
@@ -58,7 +59,7 @@ class Bench:
         self.limits_file.write_text(text, encoding="utf-8")
 
     def service(self, **settings: object) -> ControlService:
-        default = ServiceSettings(POLICY, "PSM1", limits_file=str(self.limits_file), real_time=False)
+        default = ConnectionSettings(POLICY, "PSM1", limits=self.limits_file, real_time=False)
         return ControlService(dataclasses.replace(default, **settings), lambda: self.transport)
 
     def bring_up(self) -> None:
@@ -99,7 +100,7 @@ def outcome_of(service: ControlService) -> bool:
 def test_from_the_start_to_a_goal_and_to_the_end(bench: Bench, tmp_path: Path) -> None:
     policy = tmp_path / "policy.safetensors"
     shutil.copy(find_policy(POLICY), policy)
-    service = bench.service(policy=str(policy), record=str(tmp_path / "service.mcap"))
+    service = bench.service(policy=str(policy), record=tmp_path / "service.mcap")
     with pytest.raises(L0SurgicalError, match="does not run"):
         service.arm()
     service.start()
@@ -188,10 +189,10 @@ def test_stopping_disarms_and_a_new_start_is_disarmed(bench: Bench) -> None:
     ("settings", "message"),
     [
         ({"policy": "no-such-policy"}, "no-such-policy is neither a file nor a shipped policy"),
-        ({"limits_file": "no-such-limits.yaml"}, "cannot read the limits"),
+        ({"limits": Path("no-such-limits.yaml")}, "cannot read the limits"),
         ({"servo_rate": 1000.0}, "the servo rate is 1000 Hz"),
         ({"speed": 2.0}, "the speed is 2"),
-        ({"record": "no-ending"}, "ending .mcap"),
+        ({"record": Path("no-ending")}, "ending .mcap"),
         ({"arm": "PSM 1"}, "the arm's name is 'PSM 1'"),
     ],
 )
@@ -203,7 +204,7 @@ def test_bad_settings_leave_nothing_open(bench: Bench, settings: dict[str, objec
         return opened[-1]
 
     with pytest.raises(BadInputError, match=message):
-        ControlService(dataclasses.replace(ServiceSettings(POLICY, "PSM1", real_time=False), **settings), open_transport)
+        ControlService(dataclasses.replace(ConnectionSettings(POLICY, "PSM1", real_time=False), **settings), open_transport)
     assert all(transport.is_closed for transport in opened)
 
 

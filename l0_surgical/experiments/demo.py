@@ -4,6 +4,7 @@ one control a simulated arm in real time, draw."""
 import dataclasses
 import itertools
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,6 @@ from l0_surgical.simulation import arm_beside
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100, 130)
 SWEEP_EPISODES = 30
 CONTROL_GOALS = 5
-CONTROL_DOMAIN = 42
 
 Progress = Callable[[str, int, int], None]
 
@@ -120,10 +120,10 @@ def _control(policy: Path, recording: Path, quick: bool, progress: Progress) -> 
     progress("controlling a simulated arm", 0, 1)
     recording.unlink(missing_ok=True)
     # a demonstration does not ask for real-time priority: it would keep it
-    request = ControlRequest(
-        str(policy), domain=CONTROL_DOMAIN, goals=CONTROL_GOALS, duration=4.0 if quick else None, record=recording, real_time=False
-    )
-    with arm_beside("--domain", str(CONTROL_DOMAIN)):
+    domain = 180 + os.getpid() % 50  # apart from other demonstrations and from a robot
+    duration = 4.0 if quick else None
+    request = ControlRequest(str(policy), domain=domain, goals=CONTROL_GOALS, duration=duration, record=recording, real_time=False)
+    with arm_beside("--domain", str(domain)):
         result = Operation(request, say=lambda text: None).run()
     progress("controlling a simulated arm", 1, 1)
     return result

@@ -1,0 +1,104 @@
+"""A controller at an arm with everything that is opened around it: what `l0-surgical control` and the ROS 2 node have in common."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from l0_surgical import runtime
+from l0_surgical.control.controller import Controller
+from l0_surgical.control.limits import load_limits
+from l0_surgical.control.realtime import RealTime, enter_real_time
+from l0_surgical.files import WatchedFile
+from l0_surgical.messaging.arm_client import CrtkArm
+from l0_surgical.messaging.recording import Recording
+from l0_surgical.messaging.transport import Transport
+from l0_surgical.policy_file import find_policy, load_policy
+
+
+@dataclass(frozen=True)
+class ConnectionSettings:
+    """What to run at which arm.
+
+    Attributes:
+        policy: a policy file, or the name of a shipped policy.
+        arm: the arm's ROS namespace.
+        servo_rate: setpoints per second (Hz).
+        speed: fraction of the policy's own speed, in (0, 1].
+        limits: a YAML file of safety limits; the package's where None.
+        record: a new .mcap file; no recording where None.
+        dry_run: computes and records, but sends nothing.
+        real_time: asks for real-time priority and locked memory.
+    """
+
+    policy: str
+    arm: str = "PSM1"
+    servo_rate: float = 200.0
+    speed: float = 1.0
+    limits: Path | None = None
+    record: Path | None = None
+    dry_run: bool = False
+    real_time: bool = True
+
+
+class Connection:
+    """Opens everything in the right order; `close` closes all. Nothing is sent before somebody arms the `controller`.
+
+    Args:
+        settings: what to run.
+        open_transport: opens the transport to the arm, after this thread has taken real-time priority, which threads inherit.
+
+    Raises:
+        BadInputError, L0SurgicalError: something cannot be read or opened; nothing stays open.
+    """
+
+    def __init__(self, settings: ConnectionSettings, open_transport: Callable[[], Transport]) -> None:
+        path = find_policy(settings.policy)
+        policy, limits = load_policy(path), load_limits(settings.limits)
+        # whatever has to be measured or compiled is, before memory is locked
+        runtime.compile(policy)
+        self.settings = settings
+        self.warnings: list[str] = []
+        self.real_time = enter_real_time() if settings.real_time else _NOT_ASKED_FOR
+        self._file = WatchedFile(path)
+        with contextlib.ExitStack() as opened:
+            transport = open_transport()
+            opened.callback(transport.close)
+            self.arm = CrtkArm(transport, settings.arm)
+            self.recording = Recording(settings.record, transport) if settings.record else None
+            if self.recording is not None:
+                opened.callback(self.recording.close)
+            self.controller = Controller(
+                policy,
+                self.arm,
+                limits,
+                servo_rate=settings.servo_rate,
+                speed=settings.speed,
+                dry_run=settings.dry_run,
+                recorder=self.recording,
+            )
+            self._opened = opened.pop_all()
+
+    def close(self) -> None:
+        """Completes the recording and leaves the arm's topics; harmless when that is done already.
+
+        Raises:
+            L0SurgicalError: the disk did not take the whole recording; everything is closed nevertheless.
+        """
+        self._opened.close()
+
+    def look_after_files(self) -> list[str]:
+        """Adds to `warnings` what has become of the policy's file and of the recording; returns what is new."""
+        found = []
+        if self._file.has_changed():
+            found.append(
+                f"the policy file {self._file.path} has changed; this goes on with the one it loaded: start again to use the new one"
+            )
+        if self.recording is not None and self.recording.failure:
+            found.append(f"nothing more is recorded: {self.recording.failure}")
+        new = [text for text in found if text not in self.warnings]
+        self.warnings += new
+        return new
+
+
+_NOT_ASKED_FOR = RealTime(False, False, ("real-time priority: not asked for", "locked memory: not asked for"))
