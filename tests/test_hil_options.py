@@ -28,7 +28,7 @@ def test_a_real_arm_is_not_touched_without_a_confirmation() -> None:
         assert " passed" not in ended.stdout
 
 
-def test_what_is_done_at_a_real_arm_works() -> None:
+def test_what_is_done_at_a_real_arm_works(tmp_path: Path) -> None:
     """Faults are then made on this side of the network: a simulated arm that cannot be told to have any takes the real one's place."""
     domain = str(random.Random(os.getpid()).randrange(1, 20))
     with arm_beside("--arm", "PSM2", "--domain", domain):

@@ -15,6 +15,7 @@ from l0_surgical.files import WatchedFile
 from l0_surgical.process import resident_mib
 from l0_surgical.robot import ControlRequest, Operation
 from l0_surgical.simulation import arm_beside
+from tests.hil.shared_machine import write_limits
 
 POLICY = "needle-reach-l0-compressed"
 DOMAIN = str(100 + os.getpid() % 80)  # of this process alone
@@ -96,12 +97,13 @@ def test_an_arm_beside_that_does_not_start_says_why() -> None:
         pass
 
 
-def test_a_session_at_a_faster_arm_as_a_library() -> None:
-    """One goal, given by hand, at a speed of one half."""
+def test_a_session_as_a_library(tmp_path: Path) -> None:
+    """One goal, given by hand, at a speed of one half, at an arm with motors."""
     goal = (0.06, 0.07, -0.165)
     with arm_beside("--domain", DOMAIN, "--arm", "PSM3", "--mode", "physical"):
         said: list[str] = []
-        request = ControlRequest(POLICY, "PSM3", domain=int(DOMAIN), goal=goal, speed=0.5, servo_rate=100.0, real_time=False)
+        how = {"speed": 0.5, "servo_rate": 100.0, "limits": write_limits(tmp_path), "real_time": False}
+        request = ControlRequest(POLICY, "PSM3", domain=int(DOMAIN), goal=goal, **how)
         result = Operation(request, said.append).run()
     assert result["failure"] is None
     assert (result["goals"], result["reached"], result["success_rate"]) == (1, 1, 1.0)

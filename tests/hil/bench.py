@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from shared_machine import SHARED_MACHINE
 
 from l0_surgical.control.arm import ArmInputs, Received
 from l0_surgical.control.audit import Audit, audit
@@ -35,8 +36,6 @@ from l0_surgical.simulation import arm_beside
 RATE_HZ = 200.0
 POLICY = "needle-reach-l0-compressed"
 TIMEOUT_S = 30.0
-# a machine that runs other tests beside this one is no robot's computer
-SHARED_MACHINE = {"max_loop_gap_s": 0.5, "max_age_s": 0.4, "max_stamp_age_s": 0.5, "max_tracking_error_m": 0.02, "max_jump_m": 0.015}
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,17 @@
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib import resources
 from pathlib import Path
 
 import pytest
-from bench import SHARED_MACHINE, Setup, Witness
+from bench import Setup, Witness
+from shared_machine import write_limits
 
 from l0_surgical.control.audit import audit
 from l0_surgical.control.limits import load_limits
@@ -41,11 +40,7 @@ def witness(setup: Setup) -> Iterator[Witness]:
 @pytest.fixture
 def limits_file(tmp_path: Path, setup: Setup) -> Path:
     """The package's limits with those of the computer widened for a shared machine."""
-    text = resources.files("l0_surgical.control").joinpath("limits.yaml").read_text(encoding="utf-8")
-    for name, value in SHARED_MACHINE.items():
-        text = re.sub(f"(?m)^{name}: .*$", f"{name}: {value}", text)
-    path = tmp_path / "limits.yaml"
-    path.write_text(text, encoding="utf-8")
+    path = write_limits(tmp_path)
     assert load_limits(path) == setup.limits()
     return path
 
