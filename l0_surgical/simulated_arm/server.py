@@ -282,4 +282,4 @@ class SimulatedArm:
 
 
 def _matrix(values: np.ndarray) -> Float64MultiArray:
-    return Float64MultiArray(tuple(values.ravel().tolist()))
+    return Float64MultiArray(tuple(values.ravel().tolist()), values.shape)

@@ -165,7 +165,10 @@ def test_velocity_and_jacobians_are_those_of_the_motion(bench: Bench) -> None:
     np.testing.assert_allclose((*twist.linear, *twist.angular), jacobian(there.position) @ rates, atol=1e-9)
     np.testing.assert_allclose(twist.linear, (positions[-1] - positions[-5]) / 0.01, atol=2e-4)
     pose = forward_kinematics(there.position)
-    body, spatial = (np.reshape(bench.heard(name)[-1].data, (6, 6)) for name in ("body/jacobian", "spatial/jacobian"))
+    # as the CRTK client reads them
+    body, spatial = (
+        np.reshape(heard.data, heard.shape) for heard in (bench.heard(name)[-1] for name in ("body/jacobian", "spatial/jacobian"))
+    )
     np.testing.assert_allclose(pose[:3, :3] @ body[:3], jacobian(there.position)[:3], atol=1e-9)
     # the spatial velocity of the base's origin, carried to the tool, is the tool's
     at_tool = spatial[:3] + np.cross(spatial[3:].T, pose[:3, 3]).T
