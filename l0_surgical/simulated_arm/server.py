@@ -76,10 +76,10 @@ class SimulatedArm:
         self._frame = f"{name}_base"
         self._telemetry_s = 1 / telemetry_rate
         self._distortion = Distortion()
-        self._since_telemetry_s = self._since_heartbeat_s = math.inf
+        self._since_telemetry_s = self._since_sample_s = self._since_heartbeat_s = math.inf
         self._said_state: tuple[str, bool, bool] | None = None
         self._state_stamp_ns = 0
-        self._former_joints = self.arm.measured
+        self._former_joints, self._former_jaw = self.arm.measured, self.arm.jaw_measured
         self._publishers: dict[str, Publisher] = {}
         self._subscriptions: list[tuple[Subscription, Callable[[Record], None]]] = []
         self._open(transport, inject)
@@ -122,11 +122,12 @@ class SimulatedArm:
         self._publish_events()
         self._publish_state()
         self._since_telemetry_s += seconds
+        self._since_sample_s += seconds
         self._since_heartbeat_s += seconds
         if self._since_telemetry_s >= self._telemetry_s * (1 - 1e-9):
-            elapsed_s = self._since_telemetry_s
-            self._since_telemetry_s = min(elapsed_s - self._telemetry_s, self._telemetry_s)
-            self._publish_telemetry(elapsed_s)
+            # what this one comes late does not delay the next
+            self._since_telemetry_s = min(self._since_telemetry_s - self._telemetry_s, self._telemetry_s)
+            self._publish_telemetry()
         if self._since_heartbeat_s >= HEARTBEAT_S:
             self._publish_state(is_due=True)
 
@@ -191,7 +192,7 @@ class SimulatedArm:
             "trajectory_j/set_ratio": self._obey_ratio,
         }
         for topic in _NOT_SIMULATED:
-            commands[topic] = lambda record, topic=topic: arm.say("warning", f"{topic} is not simulated")
+            commands[topic] = lambda record, topic=topic: arm.refuse(f"{topic} is not simulated")
         return commands
 
     def _obey_state(self, record: StringStamped) -> None:
@@ -233,7 +234,7 @@ class SimulatedArm:
         self._said_state, self._since_heartbeat_s = state, 0.0
         self._say("operating_state", OperatingState(self._state_stamp_ns, "", *state))
 
-    def _publish_telemetry(self, elapsed_s: float) -> None:
+    def _publish_telemetry(self) -> None:
         arm, stamp = self.arm, self._clock.now().wall_ns if self.arm.machine.is_homed else 0
         measured, base = arm.measured_pose(), arm.base_frame
         self._say_pose("measured_cp", base @ measured, stamp)
@@ -241,11 +242,12 @@ class SimulatedArm:
         setpoint = arm.setpoint_pose()
         self._say_pose("setpoint_cp", base @ setpoint, stamp)
         self._say_pose("local/setpoint_cp", setpoint, stamp)
-        speeds = (arm.measured - self._former_joints) / elapsed_s
-        self._former_joints = arm.measured
+        speeds = (arm.measured - self._former_joints) / self._since_sample_s
+        jaw_speed = (arm.jaw_measured - self._former_jaw) / self._since_sample_s
+        self._former_joints, self._former_jaw, self._since_sample_s = arm.measured, arm.jaw_measured, 0.0
         self._say_joints("measured_js", JOINT_NAMES, arm.measured, stamp, speeds)
         self._say_joints("setpoint_js", JOINT_NAMES, arm.setpoint, stamp)
-        self._say_joints("jaw/measured_js", ("jaw",), (arm.jaw_measured,), stamp, (0.0,))
+        self._say_joints("jaw/measured_js", ("jaw",), (arm.jaw_measured,), stamp, (jaw_speed,))
         self._say_joints("jaw/setpoint_js", ("jaw",), (arm.jaw_setpoint,), stamp)
         geometric = jacobian(arm.measured)
         self._publish_velocity_and_force(geometric, speeds, stamp)

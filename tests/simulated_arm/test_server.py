@@ -106,7 +106,7 @@ def test_before_homing_nothing_is_valid_and_nothing_moves() -> None:
     bench.pass_time(0.1)
     assert [record.data for record in bench.heard("warning")] == [
         "'home' is not accepted while DISABLED",
-        "a joint command is ignored while DISABLED, homed: False",
+        "servo_jp is ignored while DISABLED, homed: False",
     ]
     assert bench.heard("measured_js")[-1].position == (0.0,) * 6
     assert bench.heard("tool_type")[0].data.startswith("LARGE_NEEDLE_DRIVER")
@@ -216,6 +216,104 @@ def test_a_servo_command_ends_a_move_and_relative_ones_add(bench: Bench) -> None
     held = bench.sim.arm.measured.copy()
     bench.pass_time(1)
     np.testing.assert_array_equal(bench.sim.arm.measured, held)
+
+
+@pytest.mark.parametrize("rate_hz", [60.0, 100.0, 150.0])
+def test_velocities_are_those_between_samples_at_any_rate(rate_hz: float) -> None:
+    """Also where a sample's period is not a multiple of the loop's."""
+    bench = Bench(telemetry_rate=rate_hz).homed()
+    for number in range(1, 201):
+        bench.say("servo_jp", joints((0.1 * 0.0025 * number, 0, 0.12, 0, 0, 0)))
+        bench.say("jaw/servo_jp", joints((-0.2 * 0.0025 * number,)))
+        bench.pass_time(0.0025)
+    for name, speed in (("measured_js", 0.1), ("jaw/measured_js", -0.2)):
+        velocities = [record.velocity[0] for record in bench.heard(name)]
+        # a sample that comes late does not delay the next; the first sees the arm at rest as well
+        assert len(velocities) == pytest.approx(0.5 * rate_hz, abs=1)
+        np.testing.assert_allclose(velocities[1:], speed, rtol=1e-9)
+
+
+@pytest.mark.parametrize("ending", ["servo_jp", "servo_cp", "hold", "free", "pause", "disable", "unhome"])
+def test_what_ends_a_move_says_that_its_goal_was_not_reached(bench: Bench, ending: str) -> None:
+    bench.say("move_jp", joints(INSIDE))
+    bench.pass_time(0.2)
+    if ending in ("pause", "disable", "unhome"):
+        bench.command(ending)
+    else:
+        bench.say(ending, {"servo_jp": joints(INSIDE), "servo_cp": pose_of(INSIDE)}.get(ending, Empty()))
+    bench.pass_time(0.0025)
+    assert [record.data for record in bench.heard("goal_reached")] == [False]
+    assert bench.heard("operating_state")[-1].is_busy is False
+    bench.pass_time(4)
+    assert bench.heard("goal_reached") == []
+
+
+def test_a_homing_that_is_interrupted_is_no_move() -> None:
+    bench = Bench()
+    bench.command("enable")
+    bench.pass_time(0.01)
+    bench.command("home")
+    bench.pass_time(0.2)
+    bench.command("pause")
+    bench.pass_time(0.01)
+    state = bench.heard("operating_state")[-1]
+    assert (state.state, state.is_homed, state.is_busy) == ("PAUSED", False, False)
+    assert bench.heard("goal_reached") == []
+
+
+def test_move_cp_without_solution_says_so_and_servo_cp_without_one_ends_a_move(bench: Bench) -> None:
+    nowhere = PoseStamped(1, "", (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+    bench.say("move_cp", nowhere)
+    bench.pass_time(0.0025)
+    assert [record.data for record in bench.heard("goal_reached")] == [False]
+    bench.say("move_jp", joints(INSIDE))
+    bench.pass_time(0.2)
+    bench.say("servo_cp", nowhere)
+    bench.pass_time(0.0025)
+    assert [record.data for record in bench.heard("goal_reached")] == [False]
+    assert len(bench.heard("error")) == 2
+
+
+def test_relative_moves_add_to_the_goal_of_the_one_under_way(bench: Bench) -> None:
+    for _ in range(3):
+        bench.say("move_jr", joints((0.05, 0, 0.01, 0, 0, 0)))
+        bench.pass_time(0.05)
+    bench.pass_time(3)
+    np.testing.assert_allclose(bench.sim.arm.measured, (0.15, 0, 0.15, 0, 0, 0), atol=1e-12)
+    # beyond a limit the goal is the limit, and the next one counts from there
+    for change in (9, -0.5):
+        bench.say("move_jr", joints((change, 0, 0, 0, 0, 0)))
+        bench.pass_time(0.05)
+    bench.pass_time(5)
+    assert bench.sim.arm.measured[0] == pytest.approx(JOINT_UPPER[0] - 0.5)
+
+
+def test_cartesian_commands_wait_for_the_instrument_to_be_past_the_cannula(bench: Bench) -> None:
+    outside = (0.1, 0, 0.05, 0, 0, 0)
+    bench.say("servo_jp", joints(outside))
+    bench.pass_time(0.01)
+    bench.say("servo_cp", pose_of(INSIDE))
+    bench.say("move_cp", pose_of(INSIDE))
+    bench.pass_time(0.01)
+    np.testing.assert_allclose(bench.sim.arm.measured, outside, atol=1e-12)
+    assert [record.data for record in bench.heard("warning")] == [
+        "a Cartesian command is ignored until the instrument is inserted by 60 mm"
+    ]
+    # under Cartesian control it may be retracted further
+    for depth in (0.07, 0.05, 0.04):
+        bench.say("servo_jp" if depth == 0.07 else "servo_cp", (joints if depth == 0.07 else pose_of)((0, 0, depth, 0, 0, 0)))
+        bench.pass_time(0.01)
+    np.testing.assert_allclose(bench.sim.arm.measured, (0, 0, 0.04, 0, 0, 0), atol=1e-9)
+
+
+def test_a_stream_of_refused_commands_is_one_warning_in_two_seconds(bench: Bench) -> None:
+    bench.command("pause")
+    bench.pass_time(0.01)
+    for _ in range(1000):
+        bench.say("servo_cp", pose_of(INSIDE))
+        bench.pass_time(0.005)
+    # at 0, 2 and 4 of 5 s
+    assert [record.data for record in bench.heard("warning")] == ["servo_cp is ignored while PAUSED, homed: True"] * 3
 
 
 def test_joint_limits_are_clipped_silently_and_a_pose_without_solution_is_dropped(bench: Bench) -> None:
@@ -341,6 +439,40 @@ def test_motors_follow_a_slow_way_closely_and_a_leap_is_a_fault() -> None:
     bench.pass_time(0.01)
     assert bench.heard("operating_state")[-1].state == "FAULT"
     assert bench.heard("error")[-1].data == "tracking error too large, PID disabled"
+    bench.sim.close()
+
+
+@pytest.mark.parametrize("ending", ["hold", "pause"])
+def test_motors_go_on_to_the_setpoint_when_a_motion_is_ended(ending: str) -> None:
+    bench = Bench("physical").homed()
+    bench.say("move_jp", joints((0.3, 0, 0.12, 0, 0, 0)))
+    bench.pass_time(0.4)
+    behind = bench.sim.arm.setpoint[0] - bench.sim.arm.measured[0]
+    assert behind > 0.01
+    if ending == "pause":
+        bench.command("pause")
+    else:
+        bench.say("hold", Empty())
+    setpoint = bench.sim.arm.setpoint.copy()
+    bench.pass_time(0.0025)
+    held = bench.sim.arm.setpoint.copy()
+    assert np.abs(held - setpoint).max() < 0.005
+    bench.pass_time(1)
+    np.testing.assert_array_equal(bench.sim.arm.setpoint, held)
+    np.testing.assert_allclose(bench.sim.arm.measured, held, atol=1e-3)
+    bench.sim.close()
+
+
+def test_what_is_disabled_is_where_it_is() -> None:
+    bench = Bench("physical").homed()
+    bench.say("move_jp", joints((0.3, 0, 0.12, 0, 0, 0)))
+    bench.say("jaw/move_jp", joints((0.5,)))
+    bench.pass_time(0.2)
+    bench.command("disable")
+    bench.pass_time(0.0025)
+    np.testing.assert_allclose(bench.sim.arm.setpoint, bench.sim.arm.measured, atol=5e-3)
+    assert bench.sim.arm.jaw_setpoint == pytest.approx(bench.sim.arm.jaw_measured, abs=0.02)
+    assert 0 < bench.sim.arm.measured[0] < 0.3
     bench.sim.close()
 
 
