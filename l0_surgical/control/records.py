@@ -99,10 +99,11 @@ class Float64:
 
 @dataclass(frozen=True, slots=True)
 class Float64MultiArray:
-    """Numbers in row-major order; the message's layout stays empty, as the dVRK leaves it."""
+    """Numbers in row-major order; of a matrix also `shape`, its rows and columns. Without a shape the message's layout is empty."""
 
     TYPE: ClassVar[str] = "std_msgs/msg/Float64MultiArray"
     data: tuple[float, ...]
+    shape: tuple[int, int] | tuple[()] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ _START = len(_HEADER)
 
 
 def encode(record: Record) -> bytes:
-    """The record's CDR bytes, little endian, with the encapsulation header. The layout of a Float64MultiArray is empty."""
+    """The record's CDR bytes, little endian, with the encapsulation header."""
     return bytes(_ENCODERS[type(record)](record))
 
 
@@ -91,6 +91,16 @@ def _operating_state(record: records.OperatingState) -> bytearray:
     return data
 
 
+def _multi_array(record: records.Float64MultiArray) -> bytearray:
+    """A matrix' layout is the dVRK's (cisst-ros, mtsCISSTToROS): its strides are not those that the message's definition tells of."""
+    data = _with_count(bytearray(_HEADER), len(record.shape))
+    if record.shape:
+        rows, columns = record.shape
+        for label, size, stride in (("rows", rows, 1), ("cols", columns, rows)):
+            _with_count(_with_count(_with_string(data, label), size), stride)
+    return _with_sequence(_with_count(data, 0), record.data)
+
+
 _ENCODERS: dict[type, Callable[[Any], bytearray | bytes]] = {
     records.PoseStamped: lambda record: _with_doubles(_stamped(record), *record.position, *record.orientation),
     records.TwistStamped: lambda record: _with_doubles(_stamped(record), *record.linear, *record.angular),
@@ -101,8 +111,7 @@ _ENCODERS: dict[type, Callable[[Any], bytearray | bytes]] = {
     records.String: lambda record: _with_string(bytearray(_HEADER), record.data),
     records.Bool: lambda record: struct.pack("<4s?", _HEADER, record.data),
     records.Float64: lambda record: struct.pack("<4sd", _HEADER, record.data),
-    # the layout: no dimensions, no offset
-    records.Float64MultiArray: lambda record: _with_sequence(bytearray(struct.pack("<4sII", _HEADER, 0, 0)), record.data),
+    records.Float64MultiArray: _multi_array,
     # IDL has no empty structures: ROS 2 gives them one byte
     records.Empty: lambda record: struct.pack("<4sB", _HEADER, 0),
 }
@@ -147,11 +156,15 @@ class _Reader:
         (seconds,) = self.primitives("i", 4)
         return seconds * _NANOSECONDS + self.count(), self.string()
 
-    def skip_layout(self) -> None:
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of a layout's dimensions; their labels and strides, and the offset, are left out."""
+        sizes = []
         for _ in range(self.count()):
             self.string()
-            self.primitives("I", 4, 2)
+            size, _ = self.primitives("I", 4, 2)
+            sizes.append(size)
         self.count()
+        return tuple(sizes)
 
 
 def _vectors(record_type: type, *sizes: int) -> Callable[[_Reader], Record]:
@@ -170,8 +183,8 @@ def _to_joint_state(reader: _Reader) -> Record:
 
 
 def _to_array(reader: _Reader) -> Record:
-    reader.skip_layout()
-    return records.Float64MultiArray(reader.sequence())
+    shape = reader.shape()
+    return records.Float64MultiArray(reader.sequence(), shape if len(shape) == 2 else ())
 
 
 def _to_empty(reader: _Reader) -> Record:

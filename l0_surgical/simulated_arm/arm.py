@@ -1,7 +1,9 @@
 """The arm itself, without any transport: what each CRTK command does to it, and how it moves while time passes.
 
-Follows the dVRK (sawIntuitiveResearchKit 2.4): joint limits are clipped silently, a pose without inverse kinematics is dropped with an
-error, motion commands count only while ENABLED and homed, servo_* ends a running move_*, and there is no time-out on commands.
+Follows the dVRK (sawIntuitiveResearchKit 2.4, mtsIntuitiveResearchKitArm): joint limits are clipped silently, a pose without inverse
+kinematics is dropped with an error, motion commands count only while ENABLED and homed, Cartesian ones only once the instrument is past the
+cannula, what ends a running move_* says that its goal was not reached, and there is no time-out on commands. Unlike there, a move_* that
+follows another one before its end starts from rest.
 """
 
 from collections.abc import Sequence
@@ -16,6 +18,8 @@ from l0_surgical.simulated_arm.state_machine import StateMachine
 from l0_surgical.simulated_arm.trajectory import MAX_ACCELERATION, MAX_SPEED, Trajectory
 
 HOME = (0.0, 0.0, 0.12, 0.0, 0.0, 0.0)
+CARTESIAN_INSERTION_M = 0.06
+REFUSAL_EVERY_S = 2.0
 JAW_LOWER, JAW_UPPER = -0.698, 1.396
 JAW_SPEED, JAW_ACCELERATION = 18.85, 12.57
 # beyond these the dVRK's supervision takes the motors for out of control
@@ -24,9 +28,11 @@ MAX_TRACKING_ERROR = np.array((0.2, 0.2, 0.03, 1.0, 1.0, 1.0))
 
 @dataclass
 class Move:
-    """A running move_*: its way, and how long it has lasted."""
+    """A running move_*: its way, where that ends, and how long it has lasted."""
 
     trajectory: Trajectory
+    goal: np.ndarray
+    is_homing: bool = False
     seconds: float = 0.0
 
     def advance(self, seconds: float) -> np.ndarray:
@@ -60,6 +66,9 @@ class PsmArm:
         self._body = Body(mode, self.measured)
         self._move: Move | None = None
         self._jaw_move: Move | None = None
+        self._is_cartesian = False
+        self._time_s = 0.0
+        self._refused: dict[str, float] = {}
         self._events: list[tuple[str, str | bool]] = []
 
     @property
@@ -84,6 +93,7 @@ class PsmArm:
 
     def step(self, seconds: float) -> None:
         """Lets time pass."""
+        self._time_s += seconds
         if self._move is not None:
             self.setpoint = self._move.advance(seconds)
             if self._move.is_over:
@@ -104,10 +114,12 @@ class PsmArm:
             self._say("warning", warning)
             return
         self._say("desired_state", self.machine.state)
-        if self.machine.state != "ENABLED" or command == "unhome":
+        if self.machine.state == "PAUSED":
+            self._interrupt()
+        elif self.machine.state != "ENABLED" or command == "unhome":
             self._stand_still()
         if command == "home" and self.machine.is_homing:
-            self._move = self._way_to(HOME)
+            self._begin_move(HOME, is_homing=True)
 
     def fail(self, reason: str) -> None:
         """The arm's own supervision stops it."""
@@ -116,31 +128,39 @@ class PsmArm:
         self._stand_still()
 
     def servo_joints(self, joints: Sequence[float], *, is_relative: bool = False) -> None:
-        """servo_jp, servo_jr: joints (6,) to be at, at once; the limits are clipped."""
-        if (goal := self._joint_goal(joints, is_relative)) is not None:
-            self._move = None
-            self.setpoint = goal
+        """servo_jp, servo_jr: joints (6,) to be at, at once, or how far from where they should be now; the limits are clipped."""
+        if self._may_move("servo_jr" if is_relative else "servo_jp") and self._is_finite(joints, 6):
+            self._is_cartesian = False
+            self._interrupt()
+            self.setpoint = _clipped(np.add(joints, self.setpoint) if is_relative else joints)
 
     def move_joints(self, joints: Sequence[float], *, is_relative: bool = False) -> None:
-        """move_jp, move_jr: joints (6,) to move to within the speed limits."""
-        if (goal := self._joint_goal(joints, is_relative)) is not None:
-            self._move = self._way_to(goal)
+        """move_jp, move_jr: joints (6,) to move to within the speed limits, or how far beyond the goal of a running move_*."""
+        if self._may_move("move_jr" if is_relative else "move_jp") and self._is_finite(joints, 6):
+            self._is_cartesian = False
+            origin = self.setpoint if self._move is None else self._move.goal
+            self._begin_move(np.add(joints, origin) if is_relative else joints)
 
     def servo_pose(self, pose: Pose) -> None:
         """servo_cp: the tool's pose in the frame of Cartesian data, to be at, at once."""
-        if (goal := self._cartesian_goal(pose)) is not None:
-            self._move = None
-            self.setpoint = goal
+        if self._may_move("servo_cp") and self._may_be_cartesian():
+            self._interrupt()
+            if (goal := self._joints_for(pose)) is not None:
+                self.setpoint = _clipped(goal)
 
     def move_pose(self, pose: Pose) -> None:
         """move_cp: the tool's pose, to move to within the joints' speed limits."""
-        if (goal := self._cartesian_goal(pose)) is not None:
-            self._move = self._way_to(goal)
+        if self._may_move("move_cp") and self._may_be_cartesian():
+            if (goal := self._joints_for(pose)) is not None:
+                self._begin_move(goal)
+            else:
+                self._say("goal_reached", False)
 
     def hold(self) -> None:
-        """Stay here: also the simulation's answer to `free`, as it has no hands that could move it."""
+        """Stay where it should be: also the simulation's answer to `free`, as it has no hands that could move it."""
         if self._may_move("hold"):
-            self._stand_still()
+            self._is_cartesian = False
+            self._interrupt()
 
     def servo_jaw(self, angle_rad: float) -> None:
         if self._may_move("jaw/servo_jp") and self._is_finite((angle_rad,), 1):
@@ -150,7 +170,8 @@ class PsmArm:
     def move_jaw(self, angle_rad: float) -> None:
         if self._may_move("jaw/move_jp") and self._is_finite((angle_rad,), 1):
             goal = min(max(angle_rad, JAW_LOWER), JAW_UPPER)
-            self._jaw_move = Move(Trajectory((self.jaw_setpoint,), (goal,), (JAW_SPEED,), (JAW_ACCELERATION,), self.ratio))
+            trajectory = Trajectory((self.jaw_setpoint,), (goal,), (JAW_SPEED,), (JAW_ACCELERATION,), self.ratio)
+            self._jaw_move = Move(trajectory, np.array((goal,)))
 
     def set_ratio(self, ratio: float) -> None:
         """trajectory_j/set_ratio: of the speed of the moves to come."""
@@ -166,25 +187,49 @@ class PsmArm:
     def _say(self, topic: str, value: str | bool) -> None:
         self._events.append((topic, value))
 
-    def _way_to(self, goal: Sequence[float]) -> Move:
-        return Move(Trajectory(self.setpoint, goal, MAX_SPEED, MAX_ACCELERATION, self.ratio))
+    def _begin_move(self, goal: Sequence[float], *, is_homing: bool = False) -> None:
+        goal = _clipped(goal)
+        self._move = Move(Trajectory(self.setpoint, goal, MAX_SPEED, MAX_ACCELERATION, self.ratio), goal, is_homing)
 
     def _end_move(self) -> None:
-        self._move = None
-        if self.machine.is_homing:
+        is_homing, self._move = self._move.is_homing, None
+        if is_homing:
             self.machine.homed()
             self._say("status", "homed")
         else:
             self._say("goal_reached", True)
 
+    def _interrupt(self) -> None:
+        """Ends a running move_* before its goal; the setpoint stays what it is."""
+        if self._move is not None and not self._move.is_homing:
+            self._say("goal_reached", False)
+        self._move = None
+
     def _stand_still(self) -> None:
-        self._move = self._jaw_move = None
-        self.setpoint = self.measured.copy()
+        """The motors no longer hold the arm: when they do again, it will be where it is."""
+        self._interrupt()
+        self._jaw_move = None
+        self._is_cartesian = False
+        self.setpoint, self.jaw_setpoint = self.measured.copy(), self.jaw_measured
+
+    def refuse(self, text: str) -> None:
+        """A warning, at most every two seconds, so that a stream of commands does not become one of texts."""
+        if self._time_s >= self._refused.get(text, 0.0):
+            self._refused[text] = self._time_s + REFUSAL_EVERY_S
+            self._say("warning", text)
 
     def _may_move(self, command: str) -> bool:
         if not self.machine.may_move:
-            self._say("warning", f"{command} is ignored while {self.machine.state}, homed: {self.machine.is_homed}")
+            self.refuse(f"{command} is ignored while {self.machine.state}, homed: {self.machine.is_homed}")
         return self.machine.may_move
+
+    def _may_be_cartesian(self) -> bool:
+        """Asked only when joint control ends: closer to the remote centre of motion small ways would need fast joints."""
+        if not self._is_cartesian and self.measured[2] < CARTESIAN_INSERTION_M:
+            self.refuse(f"a Cartesian command is ignored until the instrument is inserted by {1000 * CARTESIAN_INSERTION_M:g} mm")
+        else:
+            self._is_cartesian = True
+        return self._is_cartesian
 
     def _is_finite(self, values: Sequence[float], count: int) -> bool:
         is_good = len(values) == count and bool(np.isfinite(values).all())
@@ -192,17 +237,14 @@ class PsmArm:
             self._say("error", f"a command has the values {tuple(values)}; {count} finite ones are needed")
         return is_good
 
-    def _joint_goal(self, joints: Sequence[float], is_relative: bool) -> np.ndarray | None:
-        if not self._may_move("a joint command") or not self._is_finite(joints, 6):
-            return None
-        return np.clip(np.add(joints, self.setpoint) if is_relative else joints, JOINT_LOWER, JOINT_UPPER)
-
-    def _cartesian_goal(self, pose: Pose) -> np.ndarray | None:
-        if not self._may_move("a Cartesian command"):
-            return None
+    def _joints_for(self, pose: Pose) -> np.ndarray | None:
+        """The joints (6,), which may be beyond their limits, or None and an error."""
         try:
-            joints = inverse_kinematics(np.linalg.inv(self.base_frame) @ pose.matrix(), self.setpoint[3], check=False)
+            return inverse_kinematics(np.linalg.inv(self.base_frame) @ pose.matrix(), self.setpoint[3], check=False)
         except UnreachablePoseError as error:
             self._say("error", f"inverse kinematics failed: {error}")
             return None
-        return np.clip(joints, JOINT_LOWER, JOINT_UPPER)
+
+
+def _clipped(joints: Sequence[float]) -> np.ndarray:
+    return np.clip(joints, JOINT_LOWER, JOINT_UPPER)

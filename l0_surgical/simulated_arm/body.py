@@ -51,7 +51,8 @@ class Body:
         """Lets `seconds` pass while the joints (6,) and the jaw should be at the given positions."""
         targets = np.array((*joints, -jaw_rad / 2, jaw_rad / 2))
         if not self._is_physical:
-            self._place(targets)
+            if not np.array_equal(targets, self._placed):
+                self._place(targets)
             return
         self._time_s += seconds
         while self._time_s >= _PHYSICS_S:
@@ -70,6 +71,8 @@ class Body:
 
     def joints(self) -> tuple[np.ndarray, float]:
         """The joints' positions (6,), rad and m, and the jaw's (rad)."""
+        if not self._is_physical:
+            return self._placed[:6].copy(), float(self._placed[7] - self._placed[6])
         states = pybullet.getJointStates(self._arm, _JOINTS, physicsClientId=self._client)
         positions = np.array([state[0] for state in states]) / _SCALE
         return positions[:6], float(positions[7] - positions[6])
@@ -81,5 +84,6 @@ class Body:
             self._client = -1
 
     def _place(self, positions: np.ndarray) -> None:
+        self._placed = positions
         for joint, value in zip(_JOINTS, (positions * _SCALE).tolist(), strict=True):
             pybullet.resetJointState(self._arm, joint, value, physicsClientId=self._client)

@@ -2,31 +2,25 @@
 
 import math
 import threading
-from collections.abc import Callable, Sequence
-
-import numpy as np
+from collections.abc import Callable
 
 from l0_surgical.control.clock import Clock, SystemClock
-from l0_surgical.control.kinematics import JOINT_NAMES, jacobian
 from l0_surgical.control.poses import Pose
 from l0_surgical.control.records import (
     Bool,
     Empty,
     Float64,
-    Float64MultiArray,
-    JointState,
     OperatingState,
     PoseStamped,
     Record,
     String,
     StringStamped,
-    TwistStamped,
-    WrenchStamped,
 )
 from l0_surgical.control.servo_loop import ServoLoop
 from l0_surgical.errors import BadInputError
 from l0_surgical.messaging import crtk
 from l0_surgical.messaging.transport import COMMAND, Publisher, Qos, Subscription, Transport
+from l0_surgical.simulated_arm import telemetry
 from l0_surgical.simulated_arm.arm import PsmArm
 from l0_surgical.simulated_arm.body import Mode
 from l0_surgical.simulated_arm.faults import FAULTS, Distortion
@@ -34,6 +28,8 @@ from l0_surgical.simulated_arm.faults import FAULTS, Distortion
 INJECT = "simulation/inject"
 TOOL = "LARGE_NEEDLE_DRIVER:420006"
 HEARTBEAT_S = 0.5
+# telemetry that nobody listens to costs more than all else; volatile as it is, nobody can tell
+PEERS_EVERY_S = 0.1
 LOOP_RATE_HZ = 400.0
 _NOT_SIMULATED = (
     *("servo_jf", "jaw/servo_jf", "body/servo_cf", "spatial/servo_cf"),
@@ -76,10 +72,11 @@ class SimulatedArm:
         self._frame = f"{name}_base"
         self._telemetry_s = 1 / telemetry_rate
         self._distortion = Distortion()
-        self._since_telemetry_s = self._since_heartbeat_s = math.inf
+        self._since_telemetry_s = self._since_sample_s = self._since_heartbeat_s = self._since_peers_s = math.inf
         self._said_state: tuple[str, bool, bool] | None = None
         self._state_stamp_ns = 0
-        self._former_joints = self.arm.measured
+        self._telemetry = telemetry.Telemetry(self.arm, self._frame)
+        self._heard: tuple[str, ...] = ()
         self._publishers: dict[str, Publisher] = {}
         self._subscriptions: list[tuple[Subscription, Callable[[Record], None]]] = []
         self._open(transport, inject)
@@ -122,11 +119,13 @@ class SimulatedArm:
         self._publish_events()
         self._publish_state()
         self._since_telemetry_s += seconds
+        self._since_sample_s += seconds
         self._since_heartbeat_s += seconds
+        self._since_peers_s += seconds
         if self._since_telemetry_s >= self._telemetry_s * (1 - 1e-9):
-            elapsed_s = self._since_telemetry_s
-            self._since_telemetry_s = min(elapsed_s - self._telemetry_s, self._telemetry_s)
-            self._publish_telemetry(elapsed_s)
+            # what this one comes late does not delay the next
+            self._since_telemetry_s = min(self._since_telemetry_s - self._telemetry_s, self._telemetry_s)
+            self._publish_telemetry()
         if self._since_heartbeat_s >= HEARTBEAT_S:
             self._publish_state(is_due=True)
 
@@ -191,7 +190,7 @@ class SimulatedArm:
             "trajectory_j/set_ratio": self._obey_ratio,
         }
         for topic in _NOT_SIMULATED:
-            commands[topic] = lambda record, topic=topic: arm.say("warning", f"{topic} is not simulated")
+            commands[topic] = lambda record, topic=topic: arm.refuse(f"{topic} is not simulated")
         return commands
 
     def _obey_state(self, record: StringStamped) -> None:
@@ -233,53 +232,18 @@ class SimulatedArm:
         self._said_state, self._since_heartbeat_s = state, 0.0
         self._say("operating_state", OperatingState(self._state_stamp_ns, "", *state))
 
-    def _publish_telemetry(self, elapsed_s: float) -> None:
-        arm, stamp = self.arm, self._clock.now().wall_ns if self.arm.machine.is_homed else 0
-        measured, base = arm.measured_pose(), arm.base_frame
-        self._say_pose("measured_cp", base @ measured, stamp)
-        self._say_pose("local/measured_cp", measured, stamp)
-        setpoint = arm.setpoint_pose()
-        self._say_pose("setpoint_cp", base @ setpoint, stamp)
-        self._say_pose("local/setpoint_cp", setpoint, stamp)
-        speeds = (arm.measured - self._former_joints) / elapsed_s
-        self._former_joints = arm.measured
-        self._say_joints("measured_js", JOINT_NAMES, arm.measured, stamp, speeds)
-        self._say_joints("setpoint_js", JOINT_NAMES, arm.setpoint, stamp)
-        self._say_joints("jaw/measured_js", ("jaw",), (arm.jaw_measured,), stamp, (0.0,))
-        self._say_joints("jaw/setpoint_js", ("jaw",), (arm.jaw_setpoint,), stamp)
-        geometric = jacobian(arm.measured)
-        self._publish_velocity_and_force(geometric, speeds, stamp)
-        rotation = measured[:3, :3]
-        # body: the twist seen in the tool; spatial: that of the point which passes the base's origin
-        self._say("body/jacobian", _matrix(np.vstack((rotation.T @ geometric[:3], rotation.T @ geometric[3:]))))
-        spatial = geometric.copy()
-        spatial[:3] += np.cross(measured[:3, 3], geometric[3:].T).T
-        self._say("spatial/jacobian", _matrix(spatial))
-
-    def _publish_velocity_and_force(self, geometric: np.ndarray, speeds: np.ndarray, stamp: int) -> None:
-        local = geometric @ speeds
-        turned = self.arm.base_frame[:3, :3] @ local.reshape(2, 3).T
-        self._say("measured_cv", TwistStamped(stamp, self._frame, *map(tuple, turned.T.tolist())))
-        self._say("local/measured_cv", TwistStamped(stamp, f"{self.name}_base", *map(tuple, local.reshape(2, 3).tolist())))
-        for topic in ("body/measured_cf", "spatial/measured_cf"):
-            self._say(topic, WrenchStamped(stamp, self._frame, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
-
-    def _say_pose(self, topic: str, matrix: np.ndarray, stamp: int) -> None:
-        pose = Pose.from_matrix(matrix)
-        frame = f"{self.name}_base" if topic.startswith("local/") else self._frame
-        record: PoseStamped | None = PoseStamped(stamp, frame, pose.position, pose.orientation)
-        if topic == "measured_cp":
-            record = self._distortion.apply(record)
-        if record is not None:
-            self._say(topic, record)
-
-    def _say_joints(self, topic: str, names: tuple[str, ...], values: Sequence[float], stamp: int, speeds: Sequence[float] = ()) -> None:
-        self._say(topic, JointState(stamp, "", names, tuple(map(float, values)), tuple(map(float, speeds))))
+    def _publish_telemetry(self) -> None:
+        now_ns = self._clock.now().wall_ns
+        if self._since_peers_s >= PEERS_EVERY_S:
+            self._heard = tuple(topic for topic in telemetry.TOPICS if topic in self._publishers and self._publishers[topic].peers())
+            self._since_peers_s = 0.0
+        stamp_ns = now_ns if self.arm.machine.is_homed else 0
+        for topic, record in self._telemetry.sample(self._heard, self._frame, stamp_ns, self._since_sample_s):
+            said = self._distortion.apply(record) if topic == "measured_cp" else record
+            if said is not None:
+                self._publishers[topic].publish(said)
+        self._since_sample_s = 0.0
 
     def _say(self, topic: str, record: Record) -> None:
         if topic in self._publishers:
             self._publishers[topic].publish(record)
-
-
-def _matrix(values: np.ndarray) -> Float64MultiArray:
-    return Float64MultiArray(tuple(values.ravel().tolist()))

@@ -68,7 +68,23 @@ def test_an_array_with_a_layout_is_read() -> None:
     dimensions = pack("<I", 2) + pack("<I", 5) + b"rows\0" + bytes(3) + pack("<II", 2, 6) + pack("<I", 4) + b"col\0" + pack("<II", 3, 3)
     data = LITTLE_ENDIAN + dimensions + pack("<I", 0) + pack("<I", 2) + pack("<dd", 1.5, 2.5)
     assert message_class(Float64MultiArray.TYPE).deserialize(data).layout.dim[1].label == "col"
-    assert decode(Float64MultiArray, data) == Float64MultiArray((1.5, 2.5))
+    assert decode(Float64MultiArray, data) == Float64MultiArray((1.5, 2.5), (2, 3))
+
+
+def test_a_matrix_has_the_layout_of_the_dvrk() -> None:
+    matrix = Float64MultiArray((1.5, -2.5), (2, 1))
+    rows = pack("<I", 5) + b"rows\0" + bytes(3) + pack("<II", 2, 1)
+    columns = pack("<I", 5) + b"cols\0" + bytes(3) + pack("<II", 1, 2)
+    data = LITTLE_ENDIAN + pack("<I", 2) + rows + columns + pack("<I", 0) + pack("<I", 2) + PAD_4 + pack("<dd", 1.5, -2.5)
+    assert encode(matrix).hex(" ") == data.hex(" ")
+    assert decode(Float64MultiArray, data) == matrix
+    assert message_class(Float64MultiArray.TYPE).deserialize(data).serialize(use_version_2=False) == data
+
+
+def test_a_layout_that_is_no_matrix_is_left_out() -> None:
+    data = LITTLE_ENDIAN + pack("<I", 1) + pack("<I", 2) + b"x\0" + PAD_2 + pack("<III", 1, 1, 0) + pack("<I", 1) + PAD_4 + pack("<d", 0.5)
+    assert message_class(Float64MultiArray.TYPE).deserialize(data).data == [0.5]
+    assert decode(Float64MultiArray, data) == Float64MultiArray((0.5,))
 
 
 @pytest.mark.parametrize("stamp_ns", [0, 999_999_999, (2**31 - 1) * 1_000_000_000 + 999_999_999])
