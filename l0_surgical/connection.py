@@ -46,7 +46,7 @@ class Connection:
 
     Args:
         settings: what to run.
-        open_transport: opens the transport to the arm, after this thread has taken real-time priority, which threads inherit.
+        open_transport: opens the transport to the arm, after all threads have taken real-time priority, which new ones inherit.
 
     Raises:
         BadInputError, L0SurgicalError: something cannot be read or opened; nothing stays open.
@@ -59,7 +59,7 @@ class Connection:
         runtime.compile(policy)
         self.settings = settings
         self.warnings: list[str] = []
-        self.real_time = enter_real_time() if settings.real_time else _NOT_ASKED_FOR
+        self.real_time = enter_real_time(whole_process=True) if settings.real_time else _NOT_ASKED_FOR
         self._file = WatchedFile(path)
         with contextlib.ExitStack() as opened:
             transport = open_transport()

@@ -52,7 +52,7 @@ class ControlService:
 
     Args:
         settings: what to run.
-        open_transport: opens the transport to the arm, after this thread has taken real-time priority, which threads inherit.
+        open_transport: opens the transport to the arm, after all threads have taken real-time priority, which new ones inherit.
 
     Raises:
         BadInputError, L0SurgicalError: something cannot be read or opened; nothing stays open.

@@ -35,7 +35,7 @@ class PsmSimNode(Node):
         simulated_arm = simulated_arm_class()
         arm, mode, speed = (values[name] for name in ("arm", "mode", "speed"))
         # the arm's thread inherits it
-        for refused in enter_real_time().refused if values["real_time"] else ():
+        for refused in enter_real_time(whole_process=True).refused if values["real_time"] else ():
             self.get_logger().warning(f"without {refused}")
         self._transport = Ros2Transport(self)
         self._arm = simulated_arm(self._transport, arm, mode, telemetry_rate=values["telemetry_rate"], inject=values["inject"])

@@ -1,5 +1,6 @@
 """What Linux offers a real-time loop, taken where it is allowed, and said where it is not."""
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -22,7 +23,7 @@ class RealTime:
     refused: tuple[str, ...]
 
 
-def enter_real_time(priority: int = PRIORITY) -> RealTime:
+def enter_real_time(priority: int = PRIORITY, *, whole_process: bool = False) -> RealTime:
     """Gives the calling thread, and those that it makes afterwards, first-in-first-out priority; keeps the process's memory resident.
 
     Call it before the transport and the recording are opened: a thread that holds the interpreter's lock while others run in its stead
@@ -32,6 +33,7 @@ def enter_real_time(priority: int = PRIORITY) -> RealTime:
 
     Args:
         priority: 1 to 99 (SCHED_FIFO); the kernel's own interrupt threads have 50.
+        whole_process: gives it to all threads that run already, too: those of a transport that had to be opened before, as rclpy's.
     """
     if not sys.platform.startswith("linux"):
         return RealTime(False, False, (f"real-time priority and locked memory: not on {sys.platform}",))
@@ -39,6 +41,10 @@ def enter_real_time(priority: int = PRIORITY) -> RealTime:
     refused = []
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+        for thread in Path("/proc/self/task").iterdir() if whole_process else ():
+            # it may have ended meanwhile
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(int(thread.name), os.SCHED_FIFO, os.sched_param(priority))
     except OSError as error:
         # without it at least the timers may be exact
         libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)

@@ -18,6 +18,29 @@ print(json.dumps(dataclasses.asdict(granted) | {"policy": os.sched_getscheduler(
 """
 
 
+OF_OTHERS = """
+import json, os, threading
+from l0_surgical.control.realtime import enter_real_time
+end = threading.Event()
+other = threading.Thread(target=end.wait)
+other.start()
+def schedulers():
+    return [os.sched_getscheduler(thread) for thread in (threading.get_native_id(), other.native_id)]
+enter_real_time()
+own = schedulers()
+enter_real_time(whole_process=True)
+print(json.dumps([own, schedulers(), os.SCHED_FIFO]))
+end.set()
+"""
+
+
+def test_threads_that_run_already_get_it_where_that_is_asked_for() -> None:
+    ended = subprocess.run([sys.executable, "-c", OF_OTHERS], capture_output=True, text=True, check=True, timeout=60)
+    own, all_of_them, fifo = json.loads(ended.stdout)
+    assert own[1] != fifo
+    assert all_of_them == [own[0], own[0]]
+
+
 def test_it_says_what_it_got_and_why_not_the_rest() -> None:
     ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
     result = json.loads(ended.stdout)
