@@ -135,8 +135,15 @@ class Witness:
         wanted = self.listen() + more
         wait_until(lambda: self.listen() >= wanted, timeout_s, f"{more} more setpoints")
 
+    def settle(self) -> int:
+        """Listens until nothing more comes; returns how many commands there were in all."""
+        before = -1
+        while before != (before := self.listen()):
+            time.sleep(0.2)
+        return before
+
     def audit(self, limits: Limits) -> Audit:
-        self.listen()
+        self.settle()
         return audit([(f"/{self._setup.arm}/servo_cp", 0, record) for record in self.heard], self._setup.arm, limits)
 
     def close(self) -> None:
@@ -159,6 +166,8 @@ class Bench:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         self._opened.result(TIMEOUT_S)
+        # a writer sends only to readers that it has discovered: the arm and the witness
+        wait_until(lambda: self.call(self.arm.peers)[f"/{setup.arm}/servo_cp"] >= 2, TIMEOUT_S, "the arm and the witness to be heard of")
 
     def _run(self) -> None:
         """All that is opened here inherits the thread's priority."""
@@ -271,8 +280,7 @@ class Bench:
         self._stop.set()
         self._thread.join()
         self._recording.close()
-        time.sleep(0.05)
-        self.witness.listen()
+        self.witness.settle()
         self.witness.close()
         self.transport.close()
 
