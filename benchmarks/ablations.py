@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from l0_surgical import training
-from l0_surgical.config import TrainingConfig, preset
+from l0_surgical.config import TrainingConfig
 from l0_surgical.evaluation import THREADS
+from l0_surgical.presets import preset
 
 CELLS: dict[str, dict[str, dict[str, Any]]] = {
     "best": {},
@@ -30,7 +31,7 @@ CELLS: dict[str, dict[str, dict[str, Any]]] = {
     "D4 gate learning rate 1e-5": {"sparsity": {"gate_learning_rate": 1e-5}},
     "D5 log alpha from 0": {"sparsity": {"initial_log_alpha": 0.0}},
     "D6 sampled gates in evaluation": {"sparsity": {"evaluation": "sampled"}},
-    "D7 penalty from the start": {"sparsity": {"penalty_start_episode": 0}},
+    "D7 penalty from the start": {"sparsity": {"penalty_start": 0}},
     "D12 normaliser floor 0.01": {"ddpg": {"observation_scale_floor": 0.01}},
     "actor gated alone": {"sparsity": {"apply_to": "actor"}},
     "D10 beta 0.25": {"sparsity": {"temperature": 0.25}},

@@ -21,10 +21,11 @@ import numpy as np
 from l0_surgical import training
 from l0_surgical.compress_file import Request, compress_to
 from l0_surgical.compression import rank_sweep
-from l0_surgical.config import TrainingConfig, preset
+from l0_surgical.config import TrainingConfig
 from l0_surgical.experiments import figures
 from l0_surgical.inspection import describe
 from l0_surgical.policy_file import load_policy
+from l0_surgical.presets import preset
 from l0_surgical.terminal import ProgressBar
 
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100, 130)

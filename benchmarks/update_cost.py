@@ -22,8 +22,9 @@ import stable_baselines3 as sb3
 import torch
 from stable_baselines3.common.logger import Logger
 
-from l0_surgical.cohort import Cohort, Problem, make_problem
-from l0_surgical.config import MemberSpec, TrainingConfig, preset
+from l0_surgical.cohorts.goal import GoalCohort, GoalProblem, make_goal_problem
+from l0_surgical.config import MemberSpec, TrainingConfig
+from l0_surgical.presets import preset
 from l0_surgical.tasks import get_task
 from l0_surgical.training import set_threads
 
@@ -63,10 +64,10 @@ def make_contestants(updates: int) -> dict[str, Callable[[], None]]:
     """Each does `updates` updates when called; `_dex` with demonstrations guiding, as in the first 60 episodes."""
     base = preset("best")
     ddpg = dataclasses.replace(base.ddpg, updates_per_episode=updates)
-    sparsity = dataclasses.replace(base.sparsity, penalty_start_episode=0)
+    sparsity = dataclasses.replace(base.sparsity, penalty_start=0)
     config = dataclasses.replace(base, ddpg=ddpg, sparsity=sparsity)
     with tempfile.TemporaryDirectory() as folder:
-        problem = make_problem(config, get_task(config.task), Path(folder) / "demonstrations.npz", lambda text: None)
+        problem = make_goal_problem(config, get_task(config.task), Path(folder) / "demonstrations.npz", lambda text: None)
     contestants: dict[str, Callable[[], None]] = {}
     for regularizer, name in (("none", "dense"), ("l0", "l0")):
         for guided in (False, True):
@@ -75,10 +76,10 @@ def make_contestants(updates: int) -> dict[str, Callable[[], None]]:
     return contestants
 
 
-def _ours(config: TrainingConfig, problem: Problem, regularizer: str, guided: bool) -> Callable[[], None]:
+def _ours(config: TrainingConfig, problem: GoalProblem, regularizer: str, guided: bool) -> Callable[[], None]:
     weight = 5.0 if guided else 0.0
     config = dataclasses.replace(config, ddpg=dataclasses.replace(config.ddpg, dex_coefficient=weight, dex_anneal_episodes=0))
-    cohort = Cohort(config, [MemberSpec(0, regularizer, 1e-2)], problem)
+    cohort = GoalCohort(config, [MemberSpec(0, regularizer, 1e-2)], problem)
     for episode in range(EPISODES):
         cohort.play(episode)
     return lambda: cohort.learn(EPISODES)

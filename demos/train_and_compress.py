@@ -8,9 +8,9 @@ import dataclasses
 from pathlib import Path
 
 from l0_surgical.compression import compress
-from l0_surgical.config import preset
 from l0_surgical.evaluation import evaluate
 from l0_surgical.policy_file import load_policy, save_policy
+from l0_surgical.presets import preset
 from l0_surgical.training import train
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+from l0_surgical.errors import BadInputError
 from l0_surgical.terminal import print_result
 
 DEFAULT_OUT = Path("runs")
@@ -17,11 +18,19 @@ def train(arguments: list[str]) -> Callable[..., Callable[[], None]]:
     """The command `train`, whose defaults are those of the preset that the arguments name."""
     import tyro
 
-    from l0_surgical.config import TrainingConfig, preset
+    from l0_surgical.config import TrainingConfig
+    from l0_surgical.presets import preset
+    from l0_surgical.tasks.classic import CLASSIC
 
-    name = next((b for a, b in itertools.pairwise(arguments) if a == "--preset"), None)
-    name = name or next((a.partition("=")[2] for a in arguments if a.startswith("--preset=")), "best")
-    default = preset(name)
+    def named(flag: str) -> str | None:
+        given = next((b for a, b in itertools.pairwise(arguments) if a == flag), None)
+        return given or next((a.partition("=")[2] for a in arguments if a.startswith(f"{flag}=")), None)
+
+    task = next((a for a in arguments if a in CLASSIC), "needle-reach")
+    algorithm = named("--algorithm")
+    if algorithm not in (None, "ddpg", "dqn", "ppo"):
+        raise BadInputError(f"--algorithm {algorithm}: choose ddpg, dqn or ppo")
+    default = preset(named("--preset") or "best", task, algorithm)
 
     def command(
         config: Annotated[TrainingConfig, tyro.conf.arg(name="")] = default,

@@ -1,4 +1,4 @@
-"""Every setting of a training run, its validation, and the presets `paper` (as printed) and `best` (ours, the default).
+"""Every setting of a training run and its validation.
 
 The command line is built from these dataclasses, so flags, files and documentation cannot diverge.
 """
@@ -13,79 +13,10 @@ from typing import Any, Literal
 from tyro.conf import Positional
 
 from l0_surgical.errors import BadInputError
+from l0_surgical.settings import DDPGConfig, DQNConfig, PPOConfig, SparsityConfig
 
+Algorithm = Literal["ddpg", "dqn", "ppo"]
 Regularizer = Literal["l0", "l1", "l2", "none"]
-PAPER_COEFFICIENTS = (5e-5, 5e-4, 5e-3, 5e-2, 5e-1, 1.0, 2.0, 5.0)
-
-
-@dataclass(frozen=True)
-class DDPGConfig:
-    """DDPG with hindsight replay and demonstration-guided exploration (Goddla 2024, Algorithm 3)."""
-
-    hidden: tuple[int, ...] = (256, 256, 256)
-    """Units of each hidden layer, actor and critic alike."""
-    batch_size: int = 64
-    """Transitions per update."""
-    updates_per_episode: int = 50
-    """Gradient updates after each episode."""
-    buffer_size: int = 10_000
-    """Transitions the agent's replay buffer holds (D_A)."""
-    actor_learning_rate: float = 1e-3
-    """Adam, actor weights."""
-    critic_learning_rate: float = 1e-3
-    """Adam, critic weights."""
-    final_learning_rate_factor: float = 1.0
-    """Both learning rates decay linearly to this fraction over the training."""
-    discount: float = 0.95
-    """gamma."""
-    target_rate: float = 5e-3
-    """tau of (3.10), (3.11)."""
-    noise_scale: float = 0.1
-    """Standard deviation of the exploration noise at epsilon = 1, in units of the action; epsilon falls linearly to 0."""
-    relabel_fraction: float = 0.8
-    """Part of a batch with hindsight goals: k / (k + 1) for k = 4."""
-    dex_coefficient: float = 5.0
-    """alpha of (3.14), (3.15) at the start."""
-    dex_anneal_episodes: int = 60
-    """Episodes over which alpha falls linearly to 0; 0 holds it."""
-    neighbours: int = 5
-    """k nearest demonstrations of (3.13)."""
-    action_penalty: float = 0.0
-    """Weight of the mean squared action in the actor's loss."""
-    clip_target: bool = True
-    """Keeps the critic's target at or below 0, the most a task with rewards <= 0 can return."""
-    observation_scale_floor: float = 0.1
-    """Least standard deviation that the observation normaliser divides by."""
-    observation_clip: float = 5.0
-    """Normalised observations are clipped to +- this."""
-
-
-@dataclass(frozen=True)
-class SparsityConfig:
-    """What is made sparse and how."""
-
-    apply_to: Literal["both", "actor", "critic"] = "both"
-    """Which networks carry the regulariser."""
-    critic_coefficient_ratio: float = 1.0
-    """The critic's coefficient is the actor's times this."""
-    temperature: float = 2 / 3
-    """beta of the hard-concrete distribution (4.2)."""
-    stretch_low: float = -0.1
-    """gamma of (4.2)."""
-    stretch_high: float = 1.1
-    """zeta of (4.2)."""
-    initial_log_alpha: float = 2.0
-    """Where every gate's log alpha starts."""
-    gate_learning_rate: float = 1e-2
-    """Adam, log alpha."""
-    evaluation: Literal["sampled", "deterministic"] = "deterministic"
-    """The gates of evaluation and deployment: one frozen sample (the paper) or z_hat of (4.3)."""
-    penalty_start_episode: int = 60
-    """No penalty before this episode."""
-    penalty_ramp_episodes: int = 0
-    """Episodes over which the penalty grows linearly to its full weight."""
-    threshold: float = 1e-3
-    """L1 and L2 only: weights below it count as zero when evaluated."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +39,11 @@ class TrainingConfig:
     """A whole training run: the task, the grid of members, and the settings they share."""
 
     task: Positional[str] = "needle-reach"
-    """needle-reach, surrol:<id>, or any registered goal-based Gymnasium id."""
+    """needle-reach, surrol:<id>, cartpole, acrobot, lunar-lander, or any registered Gymnasium id."""
     preset: Literal["best", "paper"] = "best"
     """Starting point for every setting below."""
-    algorithm: Literal["ddpg"] = "ddpg"
-    """The learning algorithm."""
+    algorithm: Algorithm = "ddpg"
+    """ddpg for goal tasks with continuous actions; dqn or ppo for a choice of actions (dqn by default)."""
     regularizer: tuple[Regularizer, ...] = ("l0",)
     """One or more regularisers; `none` trains dense members beside the others."""
     coefficient: tuple[float, ...] = (2e-2,)
@@ -122,25 +53,45 @@ class TrainingConfig:
     seed: int = 0
     """First seed."""
     episodes: int = 200
-    """Training episodes per member."""
+    """Training episodes per member (ddpg)."""
+    steps: int = 100_000
+    """Training environment steps per member (dqn, ppo)."""
     demonstration_episodes: int = 100
     """Expert episodes collected for DEX (D_E) and to fit the observation normaliser."""
     demonstration_seed: int = 0
     """Seed of the expert episodes, shared by all members."""
     evaluate_every: int = 20
-    """Episodes between evaluations on validation episodes."""
+    """Rounds between evaluations on validation episodes; a round is an episode of ddpg, a roll-out of ppo, `cycles-per-round` of dqn."""
     evaluation_episodes: int = 5
     """Validation episodes per evaluation."""
     final_evaluation_episodes: int = 100
     """Unseen test episodes after the training."""
+    keep_best_after: float = 1.0
+    """dqn, ppo: the best policy on validation episodes after this part of the training is kept; 1: the last one."""
+    stop_at_target: bool = False
+    """dqn, ppo: a member stops learning once its validation return reaches the task's target, as in the paper."""
     checkpoint_every: int = 20
-    """Episodes between checkpoints."""
+    """Rounds between checkpoints."""
     device: str = "cpu"
     """cpu or cuda."""
     threads: int = 0
     """Threads for the tensor library; 0: one for up to four members, all cores for larger grids."""
     ddpg: DDPGConfig = field(default_factory=DDPGConfig)
+    dqn: DQNConfig = field(default_factory=DQNConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
     sparsity: SparsityConfig = field(default_factory=SparsityConfig)
+
+    @property
+    def steps_per_round(self) -> int:
+        """Environment steps of a member in a round of dqn or ppo."""
+        if self.algorithm == "dqn":
+            return self.dqn.environments * self.dqn.steps_per_cycle * self.dqn.cycles_per_round
+        return self.ppo.environments * self.ppo.horizon
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds the training has; at least one."""
+        return self.episodes if self.algorithm == "ddpg" else max(1, self.steps // self.steps_per_round)
 
     def members(self) -> tuple[MemberSpec, ...]:
         """The grid: every regulariser x coefficient x seed, dense members once per seed."""
@@ -175,8 +126,8 @@ class TrainingConfig:
         not_negative = {"ddpg.noise-scale": ddpg.noise_scale, "ddpg.dex-coefficient": ddpg.dex_coefficient, "threads": self.threads}
         not_negative |= {"sparsity.threshold": sparsity.threshold, "sparsity.critic-coefficient-ratio": sparsity.critic_coefficient_ratio}
         not_negative |= {"ddpg.action-penalty": ddpg.action_penalty, "ddpg.dex-anneal-episodes": ddpg.dex_anneal_episodes}
-        not_negative |= {"sparsity.penalty-start-episode": sparsity.penalty_start_episode}
-        not_negative |= {"sparsity.penalty-ramp-episodes": sparsity.penalty_ramp_episodes}
+        not_negative |= {"sparsity.penalty-start": sparsity.penalty_start}
+        not_negative |= {"sparsity.penalty-ramp": sparsity.penalty_ramp}
         for name, value in not_negative.items():
             _require(math.isfinite(value) and value >= 0, name, value, "pass a number >= 0")
         _require(0 <= ddpg.discount < 1, "ddpg.discount", ddpg.discount, "pass a number in [0, 1)")
@@ -194,38 +145,6 @@ def _require(holds: bool, name: str, value: Any, remedy: str) -> None:
         raise BadInputError(f"--{name} {value}: {remedy}")
 
 
-def preset(name: str) -> TrainingConfig:
-    """The named preset for NeedleReach.
-
-    `paper` is what Goddla 2024 prints (sec. 5.1.3); where it prints nothing, the reference DEX code's value is used
-    (discount 0.99, normalised observations with floor 0.01, squared-action term); beta = 0.25 because only then is the printed
-    36 % sparsity in reach of a log alpha that moves by 1e-5 per update (35.4 % of the gates are closed at log alpha = 0).
-    """
-    best = TrainingConfig()
-    if name == "best":
-        return best
-    if name != "paper":
-        raise BadInputError(f"--preset {name}: choose best or paper")
-    return dataclasses.replace(
-        best,
-        preset="paper",
-        regularizer=("none", "l0"),
-        coefficient=PAPER_COEFFICIENTS,
-        ddpg=DDPGConfig(
-            actor_learning_rate=1e-5,
-            critic_learning_rate=1e-5,
-            discount=0.99,
-            target_rate=1e-3,
-            dex_anneal_episodes=0,
-            action_penalty=1.0,
-            observation_scale_floor=0.01,
-        ),
-        sparsity=SparsityConfig(
-            temperature=0.25, initial_log_alpha=0.0, gate_learning_rate=1e-5, evaluation="sampled", penalty_start_episode=0
-        ),
-    )
-
-
 def as_dict(config: TrainingConfig) -> dict[str, Any]:
     """The configuration as JSON can hold it."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
@@ -237,7 +156,7 @@ def from_dict(data: dict[str, Any]) -> TrainingConfig:
     Raises:
         BadInputError: a setting that this version does not know, or one that is missing.
     """
-    nested = {"ddpg": DDPGConfig, "sparsity": SparsityConfig}
+    nested = {"ddpg": DDPGConfig, "dqn": DQNConfig, "ppo": PPOConfig, "sparsity": SparsityConfig}
     try:
         values = {name: _build(nested[name], value) if name in nested else _value(value) for name, value in data.items()}
         return TrainingConfig(**values)

@@ -21,9 +21,11 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from l0_surgical._rollouts import Act, Episode, policy_act, rollouts, with_random_actions
+from l0_surgical._vector_rollouts import vector_episodes, vector_rollouts
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.policy_file import Policy, policy_bytes, policy_from_bytes
 from l0_surgical.tasks import get_task
+from l0_surgical.tasks.classic import CLASSIC
 
 __all__ = [
     "STREAMS",
@@ -37,6 +39,8 @@ __all__ = [
     "mean_interval",
     "policy_act",
     "rollouts",
+    "vector_episodes",
+    "vector_rollouts",
     "wilson_interval",
     "with_random_actions",
 ]
@@ -167,6 +171,8 @@ def evaluate(
 class Evaluator:
     """Keeps the environments (and processes) of one task open for many runs. A context manager.
 
+    The classic tasks run all episodes side by side in one vector environment of this process, whatever the number of jobs.
+
     Raises:
         BadInputError: an unknown task or less than one job.
     """
@@ -176,7 +182,7 @@ class Evaluator:
             raise BadInputError(f"{jobs} jobs cannot evaluate anything; give at least 1")
         self._task = get_task(task)
         self.task = self._task.name
-        self._jobs = jobs
+        self._jobs = 1 if self._task.name in CLASSIC else jobs
         self._environment: gymnasium.Env | None = None
         self._pool: ProcessPoolExecutor | None = None
 
@@ -213,6 +219,11 @@ class Evaluator:
             BadInputError: the policy does not fit the task.
             L0SurgicalError: the environment failed or a process died.
         """
+        if self._environment is not None and self.task in CLASSIC:
+            episodes = vector_episodes(policy, self._task, seeds, keep_observations=keep_observations, random_share=random_share)
+            if progress is not None:
+                progress(len(episodes))
+            return episodes
         if self._environment is not None:
             return _run(policy, self._environment, self.task, seeds, progress, keep_observations, random_share)
         if self._pool is None:

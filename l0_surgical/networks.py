@@ -7,6 +7,7 @@ One member is the ordinary case.
 import itertools
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -59,7 +60,7 @@ class MemberMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(members, batch, in) -> (members, batch, out)`."""
-        return self._columns(x).transpose(1, 2)
+        return self.columns(x).transpose(1, 2)
 
     def value(self, x: Tensor) -> Tensor:
         """The only output of a network that has one: `(members, batch, in) -> (members, batch)`.
@@ -67,9 +68,10 @@ class MemberMLP(nn.Module):
         Not `forward(x)[..., 0]`: that hands back gradients whose strides depend on the number of members, and with them the order
         of additions, so that a member would learn differently beside others.
         """
-        return self._columns(x)[:, 0]
+        return self.columns(x)[:, 0]
 
-    def _columns(self, x: Tensor) -> Tensor:
+    def columns(self, x: Tensor) -> Tensor:
+        """`(members, batch, in) -> (members, out, batch)`, as the layers compute it."""
         x = x.transpose(1, 2)
         for layer, activation in zip(self.layers, self.activations, strict=True):
             x = ACTIVATIONS[activation](layer(x))
@@ -97,6 +99,11 @@ class MemberMLP(nn.Module):
         for mine, theirs, weight in zip(self.layers, source.layers, weights, strict=True):
             mine.weight.lerp_(weight, rate)
             mine.bias.lerp_(theirs.bias, rate)
+
+
+def network_seeds(seeds: Sequence[int], network: int) -> list[int]:
+    """Initialisation seeds of a member's networks, told apart by the number `network`."""
+    return [int(np.random.SeedSequence([seed, network]).generate_state(1)[0]) for seed in seeds]
 
 
 def to_policy_layers(network: MemberMLP, weights: Sequence[Tensor], member: int) -> tuple[policy_file.Layer, ...]:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 import numba
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from l0_surgical.sparsity import Sparsifier
 
 _CHUNK = 4096
 _JIT = {"fastmath": True, "error_model": "numpy", "cache": True}
@@ -80,6 +82,24 @@ class MemberAdam:
             for pair in group.moments:
                 for tensor, value in zip(pair, next(saved), strict=True):
                     tensor.copy_(value)
+
+
+def make_optimizer(network: nn.Module, sparsifier: Sparsifier, learning_rate: float) -> MemberAdam:
+    """Adam for a network's weights and biases (the first group) and, at their own rate, for the sparsifier's parameters."""
+    gates = [ParameterGroup(group["params"], group["lr"]) for group in sparsifier.parameter_groups()]
+    own = {id(parameter) for group in gates for parameter in group.parameters}
+    weights = [parameter for parameter in network.parameters() if id(parameter) not in own]
+    return MemberAdam([ParameterGroup(weights, learning_rate), *gates])
+
+
+@torch.no_grad()
+def clip_gradients(parameters: Sequence[Tensor], limit: float) -> None:
+    """Scales every member's gradient over all `parameters` (members, ...) to a Euclidean norm of at most `limit`."""
+    gradients = [parameter.grad for parameter in parameters]
+    norms = sum(g.reshape(g.shape[0], -1).square().sum(1) for g in gradients).sqrt()
+    factors = (limit / (norms + 1e-6)).clamp(max=1)
+    for gradient in gradients:
+        gradient.mul_(factors.reshape(-1, *(1,) * (gradient.dim() - 1)))
 
 
 def _rows(tensor: Tensor) -> np.ndarray:

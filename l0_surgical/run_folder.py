@@ -1,6 +1,6 @@
 """The folder of a training run: configuration, metrics, checkpoint, policies and summary.
 
-config.json          every setting            metrics.csv, tensorboard/   one row per member and episode
+config.json          every setting            metrics.csv, tensorboard/   one row per member and round
 demonstrations.npz   the expert's episodes    checkpoint.pt               everything needed to go on
 policies/*.safetensors, summary.json          written when the run is finished
 """
@@ -20,11 +20,20 @@ from l0_surgical.errors import BadInputError
 from l0_surgical.files import atomic_write, make_folder
 
 COLUMNS = (
-    *("episode", "member", "seed", "regularizer", "coefficient", "env_steps", "updates", "train_return", "train_success"),
-    *("validation_return", "validation_success", "actor_loss", "critic_loss", "q", "actor_penalty", "critic_penalty"),
-    *("actor_sparsity", "critic_sparsity", "dex_coefficient", "steps_per_second", "updates_per_second"),
+    *("round", "member", "seed", "regularizer", "coefficient", "env_steps", "updates", "train_return", "train_success"),
+    *("validation_return", "validation_success", "loss", "actor_loss", "critic_loss", "q", "penalty", "actor_penalty", "critic_penalty"),
+    *(
+        "actor_sparsity",
+        "critic_sparsity",
+        "dex_coefficient",
+        "epsilon",
+        "entropy",
+        "approximate_kl",
+        "steps_per_second",
+        "updates_per_second",
+    ),
 )
-_LABELS = {"episode", "member", "seed", "regularizer", "coefficient"}
+_LABELS = {"round", "member", "seed", "regularizer", "coefficient"}
 
 
 class RunFolder:
@@ -96,13 +105,13 @@ class RunFolder:
             kind = type(error).__name__
             raise BadInputError(f"{file} is damaged ({kind}); delete it to start the run from its beginning") from error
 
-    def open_metrics(self, episodes: int) -> None:
-        """Opens the metrics for appending after the first `episodes` episodes; later rows, of work to be done again, are dropped."""
+    def open_metrics(self, rounds: int) -> None:
+        """Opens the metrics for appending after the first `rounds` rounds; later rows, of work to be done again, are dropped."""
         file = self.path / "metrics.csv"
         kept: list[dict[str, str]] = []
         if file.exists():
             with file.open(newline="") as stream:
-                kept = [row for row in csv.DictReader(stream) if row["episode"] and int(row["episode"]) < episodes]
+                kept = [row for row in csv.DictReader(stream) if row["round"] and int(row["round"]) < rounds]
         buffer = io.StringIO(newline="")
         writer = csv.DictWriter(buffer, COLUMNS)
         writer.writeheader()
@@ -111,7 +120,7 @@ class RunFolder:
             stream.write(buffer.getvalue().encode())
         self._metrics = file.open("a", newline="")
         self._writer = csv.DictWriter(self._metrics, COLUMNS)
-        self._board = SummaryWriter(str(self.path / "tensorboard"), purge_step=episodes)
+        self._board = SummaryWriter(str(self.path / "tensorboard"), purge_step=rounds)
 
     def log(self, rows: Sequence[dict[str, Any]]) -> None:
         """Appends one row per member to metrics.csv and TensorBoard."""
@@ -119,7 +128,7 @@ class RunFolder:
             self._writer.writerow(row)
             for name, value in row.items():
                 if name not in _LABELS:
-                    self._board.add_scalar(f"{name}/member{row['member']}", value, row["episode"])
+                    self._board.add_scalar(f"{name}/member{row['member']}", value, row["round"])
 
     def close(self) -> None:
         """Flushes and closes the metrics."""

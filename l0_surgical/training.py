@@ -1,6 +1,7 @@
 """A training run: a grid of members in one process, with metrics, checkpoints and exact resumption."""
 
 import dataclasses
+import math
 import os
 import signal
 import threading
@@ -12,7 +13,7 @@ from typing import Any
 import numba
 import torch
 
-from l0_surgical.cohort import Cohort, Problem, make_problem, provenance
+from l0_surgical.cohorts import Cohort, open_setting, provenance
 from l0_surgical.config import TrainingConfig
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import Evaluation, Evaluator, episode_seeds
@@ -29,8 +30,8 @@ class InterruptedRun(L0SurgicalError):
 
     exit_code = 130
 
-    def __init__(self, folder: Path, episode: int, episodes: int) -> None:
-        super().__init__(f"stopped after episode {episode} of {episodes}; go on with: l0-surgical train --resume {folder}")
+    def __init__(self, folder: Path, done: int, rounds: int) -> None:
+        super().__init__(f"stopped after round {done} of {rounds}; go on with: l0-surgical train --resume {folder}")
 
 
 def train(config: TrainingConfig, out: Path, *, budget_minutes: float | None = None, progress: Progress | None = None) -> dict[str, Any]:
@@ -67,13 +68,15 @@ class _Run:
         self._stop = threading.Event()
 
     def go(self, budget_minutes: float | None) -> dict[str, Any]:
-        problem = make_problem(self.config, get_task(self.config.task), self.folder.demonstrations, lambda text: self.progress(text, 0, 1))
+        config, task = self.config, get_task(self.config.task)
+        setting = open_setting(config, task, self.folder.demonstrations, lambda text: self.progress(text, 0, 1))
         try:
-            self.cohorts = self._make_cohorts(problem)
+            kinds = dict.fromkeys(member.regularizer for member in self.members)
+            self.cohorts = [setting.cohort([m for m in self.members if m.regularizer == kind]) for kind in kinds]
             state = self.folder.load_checkpoint()
             first, self.seconds = 0, 0.0
             if state is not None:
-                first, self.seconds = state["episode"], state["seconds"]
+                first, self.seconds = state["round"], state["seconds"]
                 for cohort, saved in zip(self.cohorts, state["cohorts"], strict=True):
                     cohort.load_state_dict(saved)
             self.folder.open_metrics(first)
@@ -82,62 +85,53 @@ class _Run:
             return self._finish()
         finally:
             self.folder.close()
-            problem.environment.close()
-
-    def _make_cohorts(self, problem: Problem) -> list[Cohort]:
-        kinds = dict.fromkeys(member.regularizer for member in self.members)
-        return [Cohort(self.config, [m for m in self.members if m.regularizer == kind], problem) for kind in kinds]
+            setting.close()
 
     def _train(self, first: int, budget_minutes: float | None) -> None:
         config, started, before = self.config, time.monotonic(), self.seconds
-        for episode in range(first, config.episodes):
-            tick = time.monotonic()
-            rows = [row for cohort in self.cohorts for row in self._train_cohort(cohort, episode)]
-            live = [row for row in rows if "train_return" in row]
-            if not live:
+        for number in range(first, config.rounds):
+            if all(cohort.is_over for cohort in self.cohorts):
+                break
+            tick, costs = time.monotonic(), self._costs()
+            rows = [row for cohort in self.cohorts for row in self._train_cohort(cohort, number)]
+            if not any(rows):
                 causes = "; ".join(f"member {i}: {cause}" for i, cause in self._failures().items())
                 raise L0SurgicalError(f"every member stopped ({causes}); lower the learning rates or mend the task")
-            self._log(episode, rows, time.monotonic() - tick)
+            self._log(number, rows, costs, time.monotonic() - tick)
             self.seconds = before + time.monotonic() - started
-            self.progress("training", episode + 1, config.episodes)
+            self.progress("training", number + 1, config.rounds)
             out_of_time = budget_minutes is not None and time.monotonic() - started > 60 * budget_minutes
-            stop = (self._stop.is_set() or out_of_time) and episode + 1 < config.episodes
-            if stop or (episode + 1) % config.checkpoint_every == 0 or episode + 1 == config.episodes:
-                self._save(episode + 1)
+            stop = (self._stop.is_set() or out_of_time) and number + 1 < config.rounds
+            if stop or (number + 1) % config.checkpoint_every == 0 or number + 1 == config.rounds:
+                self._save(number + 1)
             if stop:
-                raise InterruptedRun(self.folder.path, episode + 1, config.episodes)
+                raise InterruptedRun(self.folder.path, number + 1, config.rounds)
 
-    def _train_cohort(self, cohort: Cohort, episode: int) -> list[dict[str, Any]]:
-        rows = cohort.train_episode(episode)
-        if (episode + 1) % self.config.evaluate_every == 0:
-            sparsity = cohort.sparsity()
-            for index, row in enumerate(rows):
-                if row:
-                    row |= {name: float(sparsity[name][index]) for name in ("actor_sparsity", "critic_sparsity")}
-                    row |= self._validate(cohort, index)
+    def _train_cohort(self, cohort: Cohort, number: int) -> list[dict[str, Any]]:
+        rows = cohort.train_round(number)
+        if (number + 1) % self.config.evaluate_every == 0 or number + 1 == self.config.rounds:
+            for row, validated in zip(rows, cohort.validate(number), strict=True):
+                row |= validated if row else {}
         return rows
 
-    def _validate(self, cohort: Cohort, index: int) -> dict[str, float]:
-        seeds = episode_seeds("validation", cohort.members[index].seed, self.config.evaluation_episodes)
-        result = cohort.evaluate(index, seeds)
-        return {"validation_return": result.return_mean, "validation_success": result.success_rate}
+    def _costs(self) -> list[tuple[int, int]]:
+        """Environment steps and updates of each member so far."""
+        return [(cohort.env_steps, cohort.updates) for cohort in self.cohorts for _ in cohort.members]
 
-    def _log(self, episode: int, rows: list[dict[str, Any]], seconds: float) -> None:
-        members = [m for cohort in self.cohorts for m in cohort.members]
-        updates = self.config.ddpg.updates_per_episode
-        horizon = self.cohorts[0].problem.environment.spec.max_episode_steps
-        common = {"env_steps": (episode + 1) * horizon, "updates": (episode + 1) * updates}
-        common |= {"steps_per_second": len(rows) * horizon / seconds, "updates_per_second": len(rows) * updates / seconds}
+    def _log(self, number: int, rows: list[dict[str, Any]], before: list[tuple[int, int]], seconds: float) -> None:
+        members, after = [m for cohort in self.cohorts for m in cohort.members], self._costs()
+        steps, updates = (sum(a[k] - b[k] for a, b in zip(after, before, strict=True)) / seconds for k in (0, 1))
+        speeds = {"steps_per_second": steps, "updates_per_second": updates}
         labelled = [
-            {"episode": episode, "member": index, **dataclasses.asdict(member), **common, **row}
-            for index, (member, row) in enumerate(zip(members, rows, strict=True))
+            {"round": number, "member": index, **dataclasses.asdict(member), "env_steps": cost[0], "updates": cost[1], **speeds, **row}
+            for index, (member, row, cost) in enumerate(zip(members, rows, after, strict=True))
             if row
         ]
         self.folder.log(labelled)
 
-    def _save(self, episode: int) -> None:
+    def _save(self, done: int) -> None:
         cohorts = [cohort.state_dict() for cohort in self.cohorts]
-        self.folder.save_checkpoint({"episode": episode, "seconds": self.seconds, "cohorts": cohorts})
+        self.folder.save_checkpoint({"round": done, "seconds": self.seconds, "cohorts": cohorts})
 
     def _failures(self) -> dict[int, str]:
         failures, offset = {}, 0
@@ -153,7 +147,6 @@ class _Run:
         done = 0
         with Evaluator(self.config.task, jobs=min(self.threads, len(self.members))) as evaluator:
             for cohort in self.cohorts:
-                sparsity = cohort.sparsity()
                 for index, member in enumerate(cohort.members):
                     row: dict[str, Any] = dataclasses.asdict(member)
                     if index in cohort.failures:
@@ -163,32 +156,26 @@ class _Run:
                     base = done
                     episodes = evaluator.run(policy, seeds, lambda n, base=base: self.progress("evaluating", base + n, total))
                     done += len(seeds)
-                    result = Evaluation.of(policy.task, 0, episodes)
-                    figures = {name: float(values[index]) for name, values in sparsity.items()}
+                    result, figures = Evaluation.of(policy.task, 0, episodes), cohort.figures(index)
                     path = self.folder.policy_path(member.name)
                     evaluation = {**result.as_dict(), "stream": "test", "seed": 0}
                     record = {**provenance(self.config, member), **figures}
                     save_policy(dataclasses.replace(policy, provenance=record, evaluation=evaluation), path)
-                    rows.append({**row, "policy": str(path), **self._figures(cohort, index, result, figures)})
+                    rows.append({**row, "policy": str(path), **_summary_row(result, figures), "wall_seconds": self.seconds})
         summary = {"run": str(self.folder.path), "wall_seconds": self.seconds, "members": rows}
         self.folder.write_json("summary.json", summary)
         return summary
 
-    def _figures(self, cohort: Cohort, index: int, result: Evaluation, sparsity: dict[str, float]) -> dict[str, Any]:
-        horizon = cohort.problem.environment.spec.max_episode_steps
-        return {
-            "return_mean": result.return_mean,
-            "return_ci95": result.return_ci95,
-            "success_rate": result.success_rate,
-            "sparsity": sparsity["actor_sparsity"],
-            "sparsity_at_init": sparsity["actor_sparsity_at_init"],
-            "critic_sparsity": sparsity["critic_sparsity"],
-            "critic_sparsity_at_init": sparsity["critic_sparsity_at_init"],
-            "parameters": cohort.learner.actor.parameters_per_member,
-            "env_steps": self.config.episodes * horizon,
-            "updates": self.config.episodes * self.config.ddpg.updates_per_episode,
-            "wall_seconds": self.seconds,
-        }
+
+def _summary_row(result: Evaluation, figures: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a member under the names of the command's JSON: the actor's sparsity is the policy's."""
+    named = {name.removeprefix("actor_"): value for name, value in figures.items()}
+    return {
+        "return_mean": result.return_mean,
+        "return_ci95": result.return_ci95,
+        "success_rate": None if math.isnan(result.success_rate) else result.success_rate,
+        **named,
+    }
 
 
 def _default_threads(members: int) -> int:

@@ -3,8 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-from l0_surgical.cohort import Problem, make_problem
-from l0_surgical.config import TrainingConfig, preset
+from l0_surgical.cohorts.goal import GoalProblem, make_goal_problem
+from l0_surgical.config import TrainingConfig
+from l0_surgical.presets import preset
 from l0_surgical.tasks import get_task
 
 
@@ -12,12 +13,12 @@ def small_config(**changes: object) -> TrainingConfig:
     """A run of seconds: four episodes, narrow networks, the penalty from episode 1."""
     config = preset("best")
     ddpg = dataclasses.replace(config.ddpg, hidden=(32, 32), updates_per_episode=10, dex_anneal_episodes=3)
-    sparsity = dataclasses.replace(config.sparsity, penalty_start_episode=1)
+    sparsity = dataclasses.replace(config.sparsity, penalty_start=1)
     small = {"episodes": 4, "evaluate_every": 2, "evaluation_episodes": 1, "final_evaluation_episodes": 3}
     small |= {"demonstration_episodes": 4, "checkpoint_every": 2, "threads": 1, "ddpg": ddpg, "sparsity": sparsity}
     return dataclasses.replace(config, **{**small, **changes})
 
 
-def small_problem(config: TrainingConfig, folder: Path) -> Problem:
+def small_problem(config: TrainingConfig, folder: Path) -> GoalProblem:
     """NeedleReach with demonstrations collected into `folder`."""
-    return make_problem(config, get_task("needle-reach"), folder / "demonstrations.npz", lambda text: None)
+    return make_goal_problem(config, get_task("needle-reach"), folder / "demonstrations.npz", lambda text: None)

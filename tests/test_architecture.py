@@ -34,30 +34,36 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "_reduction": ({"policy_file", "simplify"}, CORE),
     "inspection": ({"policy_file", "low_rank", "simplify"}, CORE),
     # what is solved: no tensor library
-    "tasks": ({"control", "policy_file", "errors"}, frozenset({"numpy", "gymnasium", "gymnasium_robotics", "pybullet", "surrol", "gym"})),
+    "tasks": (
+        {"control", "policy_file", "errors"},
+        frozenset({"numpy", "gymnasium", "gymnasium_robotics", "pybullet", "surrol", "gym", "envpool"}),
+    ),
     "_rollouts": ({"tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy", "gymnasium"})),
-    "evaluation": ({"_rollouts", "tasks", "policy_file", "errors"}, frozenset({"numpy", "gymnasium", "scipy"})),
+    "_vector_rollouts": ({"_rollouts", "tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy"})),
+    "evaluation": ({"_rollouts", "_vector_rollouts", "tasks", "policy_file", "errors"}, frozenset({"numpy", "gymnasium", "scipy"})),
     "compression": ({"_reduction", "evaluation", "low_rank", "simplify", "policy_file", "errors"}, frozenset({"numpy", "scipy"})),
     "compress_file": ({"compression", "evaluation", "low_rank", "policy_file", "errors"}, frozenset()),
     # learning
-    "config": ({"errors"}, frozenset({"tyro"})),
-    "networks": ({"policy_file"}, frozenset({"torch"})),
+    "settings": (set(), frozenset()),
+    "config": ({"settings", "errors"}, frozenset({"tyro"})),
+    "presets": ({"config", "settings", "tasks", "errors"}, frozenset()),
+    "networks": ({"policy_file"}, frozenset({"torch", "numpy"})),
     "sparsity": (set(), frozenset({"torch", "numpy", "numba"})),
-    "optimizers": (set(), frozenset({"torch", "numpy", "numba"})),
-    "replay": ({"files", "errors"}, frozenset({"torch", "numpy", "gymnasium"})),
-    "algorithms": ({"networks", "optimizers", "sparsity", "replay", "config"}, frozenset({"torch", "numpy"})),
-    "cohort": (
-        {"__init__", "algorithms", "networks", "sparsity", "replay", "tasks", "evaluation", "policy_file", "config", "errors"},
+    "optimizers": ({"sparsity"}, frozenset({"torch", "numpy", "numba"})),
+    "replay": ({"files", "errors"}, frozenset({"torch", "numpy", "numba", "gymnasium"})),
+    "algorithms": ({"networks", "optimizers", "sparsity", "settings"}, frozenset({"torch", "numpy"})),
+    "cohorts": (
+        {"__init__", "algorithms", "networks", "sparsity", "replay", "tasks", "evaluation", "policy_file", "config", "settings", "errors"},
         frozenset({"torch", "numpy", "gymnasium"}),
     ),
     "run_folder": ({"config", "files", "errors"}, frozenset({"torch"})),
     "training": (
-        {"cohort", "run_folder", "tasks", "evaluation", "policy_file", "config", "errors"},
+        {"cohorts", "run_folder", "tasks", "evaluation", "policy_file", "config", "errors"},
         frozenset({"torch", "numba"}),
     ),
     # what a person runs
     "experiments": (
-        {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "files", "errors"}
+        {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "presets", "files", "errors"}
         | {"robot", "simulation"},
         SCRIPTS,
     ),
@@ -77,7 +83,8 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "simulated_arm": ({"control", "messaging", "tasks", "errors"}, frozenset({"numpy", "pybullet"})),
     "simulation": ({"control", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),
     "_training_commands": (
-        {"training", "compression", "compress_file", "evaluation", "inspection", "experiments", "terminal", "config", "policy_file"},
+        {"training", "compression", "compress_file", "evaluation", "inspection", "experiments", "terminal", "policy_file"}
+        | {"config", "presets", "tasks", "errors"},
         frozenset({"tyro"}),
     ),
     "_robot_commands": (

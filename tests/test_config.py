@@ -2,8 +2,9 @@ import dataclasses
 
 import pytest
 
-from l0_surgical.config import PAPER_COEFFICIENTS, TrainingConfig, as_dict, from_dict, preset
+from l0_surgical.config import TrainingConfig, as_dict, from_dict
 from l0_surgical.errors import BadInputError
+from l0_surgical.presets import PAPER_COEFFICIENTS, preset
 
 
 def test_the_paper_preset_is_what_the_paper_prints():

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from l0_surgical import training
-from l0_surgical.cohort import Cohort, Problem
+from l0_surgical.cohorts import open as cohorts_open
+from l0_surgical.cohorts.goal import GoalCohort, GoalProblem
 from l0_surgical.config import MemberSpec, as_dict
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import episode_seeds
@@ -73,7 +74,7 @@ def test_a_run_leaves_everything(finished: Path):
         assert policy.trained_parameters == row["parameters"] == 10 * 32 + 32 + 32 * 32 + 32 + 32 * 5 + 5
     with (finished / "metrics.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert [(int(r["episode"]), int(r["member"])) for r in rows] == [(e, m) for e in range(6) for m in range(3)]
+    assert [(int(r["round"]), int(r["member"])) for r in rows] == [(e, m) for e in range(6) for m in range(3)]
     assert all(np.isfinite(float(r[name])) for r in rows for name in ("critic_loss", "actor_loss", "train_return", "updates_per_second"))
     assert [bool(r["validation_return"]) for r in rows[::3]] == [False, True] * 3
     penalised = [float(r["actor_penalty"]) for r in rows if r["coefficient"] == "0.5"]
@@ -95,7 +96,7 @@ def test_a_killed_run_resumes_to_the_same_policy_bytes(finished: Path, tmp_path:
     assert "training 1 6" not in output.splitlines()  # it went on after the checkpoint of episode 2 instead of beginning again
     assert policies(tmp_path / "run") == policies(finished)
     with (tmp_path / "run" / "metrics.csv").open(newline="") as stream:
-        assert [int(r["episode"]) for r in csv.DictReader(stream)] == [e for e in range(6) for _ in range(3)]
+        assert [int(r["round"]) for r in csv.DictReader(stream)] == [e for e in range(6) for _ in range(3)]
 
 
 def test_ctrl_c_saves_and_says_how_to_resume(tmp_path: Path):
@@ -116,7 +117,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(tmp_path: Path):
 
 def test_a_budget_stops_cleanly_and_the_rest_follows(tmp_path: Path):
     config = small_config(episodes=5)
-    with pytest.raises(training.InterruptedRun, match="stopped after episode 1 of 5"):
+    with pytest.raises(training.InterruptedRun, match="stopped after round 1 of 5"):
         training.train(config, tmp_path / "run", budget_minutes=0.0)
     summary = training.resume(tmp_path / "run")
     whole = training.train(config, tmp_path / "whole")
@@ -189,7 +190,7 @@ class BrokenSensor(Recorder):
         return observation, *rest
 
 
-def broken(problem: Problem, seed: int) -> Problem:
+def broken(problem: GoalProblem, seed: int) -> GoalProblem:
     environment = BrokenSensor(problem.environment.env)
     environment.broken_seed = seed
     return dataclasses.replace(problem, environment=environment)
@@ -199,10 +200,10 @@ def test_a_member_with_nan_observations_stops_with_step_and_cause_and_the_others
     config = small_config()
     problem = small_problem(config, tmp_path)
     members = [MemberSpec(seed, "l0", 1e-2) for seed in (0, 1)]
-    healthy = Cohort(config, members, problem)
-    hurt = Cohort(config, members, broken(problem, episode_seeds("train", 1, 3)[2]))
+    healthy = GoalCohort(config, members, problem)
+    hurt = GoalCohort(config, members, broken(problem, episode_seeds("train", 1, 3)[2]))
     for episode in range(4):
-        expected, rows = healthy.train_episode(episode), hurt.train_episode(episode)
+        expected, rows = healthy.train_round(episode), hurt.train_round(episode)
         assert rows[0]["critic_loss"] == pytest.approx(expected[0]["critic_loss"], rel=1e-5)
         assert bool(rows[1]) == (episode < 2)
     assert list(hurt.failures) == [1]
@@ -213,8 +214,8 @@ def test_a_member_with_nan_observations_stops_with_step_and_cause_and_the_others
 
 def test_a_run_reports_stopped_members_and_fails_when_all_have_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     config = small_config(seeds=2)
-    original = training.make_problem
-    monkeypatch.setattr(training, "make_problem", lambda *a: broken(original(*a), episode_seeds("train", 1, 1)[0]))
+    original = cohorts_open.make_goal_problem
+    monkeypatch.setattr(cohorts_open, "make_goal_problem", lambda *a: broken(original(*a), episode_seeds("train", 1, 1)[0]))
     healthy, stopped = training.train(config, tmp_path / "run")["members"]
     assert "failed" not in healthy
     assert stopped["policy"] is None
@@ -233,7 +234,7 @@ def test_threads_are_set():
 
 def test_l1_and_l2_train_beside_dense_members_and_report_their_threshold_zeros(tmp_path: Path):
     config = small_config(regularizer=("none", "l1", "l2"), coefficient=(5.0,), episodes=4)
-    sparsity = dataclasses.replace(config.sparsity, penalty_start_episode=0, threshold=0.05)
+    sparsity = dataclasses.replace(config.sparsity, penalty_start=0, threshold=0.05)
     dense, l1, l2 = training.train(dataclasses.replace(config, sparsity=sparsity), tmp_path / "run")["members"]
     assert dense["sparsity"] == 0
     assert 0 < l1["sparsity_at_init"] < l1["sparsity"]

@@ -7,14 +7,13 @@ and a member learns the same whatever runs beside it. Deviations from the paper 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from l0_surgical.config import DDPGConfig
-from l0_surgical.networks import MemberMLP
-from l0_surgical.optimizers import MemberAdam, ParameterGroup
+from l0_surgical.networks import MemberMLP, network_seeds
+from l0_surgical.optimizers import MemberAdam, make_optimizer
+from l0_surgical.settings import DDPGConfig
 from l0_surgical.sparsity import Sparsifier
 
 
@@ -56,14 +55,14 @@ class DDPG:
         state, action = dimensions
         self.config = config
         self.actor_sparsifier, self.critic_sparsifier = sparsifiers
-        self.actor = MemberMLP((state, *config.hidden, action), _network_seeds(seeds, 0), "tanh").to(device)
-        self.critic = MemberMLP((state + action, *config.hidden, 1), _network_seeds(seeds, 1), "linear").to(device)
+        self.actor = MemberMLP((state, *config.hidden, action), network_seeds(seeds, 0), "tanh").to(device)
+        self.critic = MemberMLP((state + action, *config.hidden, 1), network_seeds(seeds, 1), "linear").to(device)
         self.actor_sparsifier.attach(self.actor)
         self.critic_sparsifier.attach(self.critic)
         self.actor_target = self.actor.plain_copy(self.actor_sparsifier.finalize())
         self.critic_target = self.critic.plain_copy(self.critic_sparsifier.finalize())
-        self.actor_optimizer = _optimizer(self.actor, self.actor_sparsifier, config.actor_learning_rate)
-        self.critic_optimizer = _optimizer(self.critic, self.critic_sparsifier, config.critic_learning_rate)
+        self.actor_optimizer = make_optimizer(self.actor, self.actor_sparsifier, config.actor_learning_rate)
+        self.critic_optimizer = make_optimizer(self.critic, self.critic_sparsifier, config.critic_learning_rate)
         self.updates = 0
         self.diverged: dict[int, str] = {}
 
@@ -165,14 +164,3 @@ _STATEFUL = ("actor", "critic", "actor_target", "critic_target", "actor_optimize
 def linear_schedule(start: float, end: float, steps: int) -> Callable[[int], float]:
     """A value that goes linearly from `start` to `end` over `steps` and stays there; constant `start` if `steps` is 0."""
     return lambda step: start if steps == 0 else start + (end - start) * min(step / steps, 1.0)
-
-
-def _network_seeds(seeds: Sequence[int], network: int) -> list[int]:
-    return [int(np.random.SeedSequence([seed, network]).generate_state(1)[0]) for seed in seeds]
-
-
-def _optimizer(network: MemberMLP, sparsifier: Sparsifier, learning_rate: float) -> MemberAdam:
-    gates = [ParameterGroup(group["params"], group["lr"]) for group in sparsifier.parameter_groups()]
-    own = {id(parameter) for group in gates for parameter in group.parameters}
-    weights = [parameter for parameter in network.parameters() if id(parameter) not in own]
-    return MemberAdam([ParameterGroup(weights, learning_rate), *gates])

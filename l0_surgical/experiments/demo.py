@@ -12,12 +12,13 @@ from typing import Any
 
 from l0_surgical import training
 from l0_surgical.compression import compress, rank_sweep
-from l0_surgical.config import TrainingConfig, preset
+from l0_surgical.config import TrainingConfig
 from l0_surgical.errors import BadInputError
 from l0_surgical.evaluation import evaluate
 from l0_surgical.experiments import figures
 from l0_surgical.files import atomic_write, make_folder
 from l0_surgical.policy_file import Policy, load_policy, save_policy
+from l0_surgical.presets import preset
 from l0_surgical.robot import ControlRequest, Operation
 from l0_surgical.simplify import simplify
 from l0_surgical.simulation import arm_beside
@@ -35,7 +36,7 @@ def demo_config(quick: bool) -> TrainingConfig:
     if not quick:
         return config
     ddpg = dataclasses.replace(config.ddpg, updates_per_episode=5, hidden=(32, 32, 32))
-    sparsity = dataclasses.replace(config.sparsity, penalty_start_episode=1)
+    sparsity = dataclasses.replace(config.sparsity, penalty_start=1)
     small = {"episodes": 4, "evaluate_every": 2, "evaluation_episodes": 1, "final_evaluation_episodes": 4, "demonstration_episodes": 5}
     return dataclasses.replace(config, ddpg=ddpg, sparsity=sparsity, **small)
 

@@ -56,8 +56,8 @@ def learning_curves(metrics: Sequence[dict[str, str]], path: Path, title: str) -
                 r for r in metrics if r["regularizer"] == regularizer and float(r["coefficient"]) == coefficient and r["validation_return"]
             ]
             for axis, (column, _) in zip(axes, panels, strict=True):
-                episodes = sorted({int(row["episode"]) for row in rows})
-                values = [np.array([float(row[column]) for row in rows if int(row["episode"]) == e]) for e in episodes]
+                episodes = sorted({int(row["round"]) for row in rows})
+                values = [np.array([float(row[column]) for row in rows if int(row["round"]) == e]) for e in episodes]
                 x = np.array(episodes) + 1
                 axis.plot(x, [interquartile_mean(v) for v in values], color=colour, label=label, lw=1.8)
                 axis.fill_between(x, [v.min() for v in values], [v.max() for v in values], color=colour, alpha=0.15, lw=0)

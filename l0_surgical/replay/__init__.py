@@ -1,7 +1,22 @@
-"""Experience: hindsight replay buffers per member and expert demonstrations."""
+"""Experience: hindsight and transition buffers per member, priorities, and expert demonstrations."""
 
 from l0_surgical.replay.demonstrations import Demonstrations, expert_actions
 from l0_surgical.replay.hindsight import Batch, Episode, HindsightReplay
+from l0_surgical.replay.priorities import Priorities, SoftmaxPriorities, SumTree, importance_weights
 from l0_surgical.replay.recorder import Recorder
+from l0_surgical.replay.transitions import TransitionReplay, Transitions
 
-__all__ = ["Batch", "Demonstrations", "Episode", "HindsightReplay", "Recorder", "expert_actions"]
+__all__ = [
+    "Batch",
+    "Demonstrations",
+    "Episode",
+    "HindsightReplay",
+    "Priorities",
+    "Recorder",
+    "SoftmaxPriorities",
+    "SumTree",
+    "TransitionReplay",
+    "Transitions",
+    "expert_actions",
+    "importance_weights",
+]

@@ -1,6 +1,7 @@
 """What can be learned: the registry of tasks. Importing it registers our Gymnasium environments and loads no simulator.
 
-A task is named `needle-reach`, `surrol:<id>` (any task of an installed SurRoL), or by a registered Gymnasium id with a Box action.
+A task is named `needle-reach`, `surrol:<id>` (any task of an installed SurRoL), `cartpole`, `acrobot`, `lunar-lander`, or by a
+registered Gymnasium id with a Box action of one axis or discrete actions.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from gymnasium import spaces
 from l0_surgical.control.needle_reach import EPISODE_STEPS, INPUTS, OUTPUTS
 from l0_surgical.errors import BadInputError
 from l0_surgical.policy_file import Field
+from l0_surgical.tasks.classic import CLASSIC
 from l0_surgical.tasks.quiet import silenced
 
 NEEDLE_REACH_ID = "l0_surgical/NeedleReach-v0"
@@ -40,7 +42,8 @@ class Task:
         make: `make(render_mode=None)` opens a new environment, with its time limit.
         expert: the scripted expert's action for an environment and its latest observation; None where there is none.
         inputs: the fields of the policy's input, in order: those of the observation, then those of the desired goal.
-        outputs: the fields of the action, in order, with their limits.
+        outputs: the fields of the action, in order, with their limits; of discrete actions one value each, and the largest is taken.
+        discrete: whether the actions are a choice.
     """
 
     name: str
@@ -48,18 +51,22 @@ class Task:
     expert: Callable[[gymnasium.Env, Any], np.ndarray] | None
     inputs: tuple[Field, ...]
     outputs: tuple[Field, ...]
+    discrete: bool = False
 
 
 def get_task(name: str) -> Task:
     """Returns the task of that name.
 
     Raises:
-        BadInputError: no such task (the message lists the known ones), its action is no Box, or SurRoL is not installed.
+        BadInputError: no such task (the message lists the known ones), its actions are neither a vector nor a choice, or SurRoL is not
+            installed.
     """
     if name == "needle-reach":
         return _needle_reach()
     if name.startswith(SURROL):
         return _surrol(name)
+    if name in CLASSIC:
+        return _classic(name)
     if name not in gymnasium.registry:
         _register_robotics()
     if name not in gymnasium.registry:
@@ -68,8 +75,8 @@ def get_task(name: str) -> Task:
 
 
 def known_tasks() -> list[str]:
-    """Returns the names of our own tasks and of SurRoL's."""
-    return ["needle-reach", *(SURROL + task for task in SURROL_TASKS)]
+    """Returns the names of our own tasks, the classic ones and SurRoL's."""
+    return ["needle-reach", *CLASSIC, *(SURROL + task for task in SURROL_TASKS)]
 
 
 def flatten_observation(observation: dict[str, np.ndarray] | np.ndarray) -> np.ndarray:
@@ -91,6 +98,13 @@ def _needle_reach() -> Task:
     )
 
 
+def _classic(name: str) -> Task:
+    classic = CLASSIC[name]
+    inputs = tuple(Field(field, 1, unit) for field, unit in classic.fields)
+    outputs = tuple(Field(action, 1, "1") for action in classic.actions)
+    return Task(name, partial(_make, classic.gymnasium_id), None, inputs, outputs, discrete=True)
+
+
 def _surrol(name: str) -> Task:
     from l0_surgical.tasks.surrol import make_surrol, surrol_expert
 
@@ -108,8 +122,9 @@ def _task_from_spaces(name: str, make: Callable[..., gymnasium.Env], expert: Cal
     env = make()
     observations, actions = env.observation_space, env.action_space
     env.close()
-    if not isinstance(actions, spaces.Box) or len(actions.shape) != 1:
-        raise BadInputError(f"the task {name!r} has the action space {actions}; only Box actions of one axis are supported")
+    discrete = isinstance(actions, spaces.Discrete)
+    if not discrete and (not isinstance(actions, spaces.Box) or len(actions.shape) != 1):
+        raise BadInputError(f"the task {name!r} has the action space {actions}; only Box actions of one axis and Discrete are supported")
     keys = ("observation", "desired_goal") if isinstance(observations, spaces.Dict) else ()
     if not all(key in observations.spaces for key in keys):
         raise BadInputError(f"the task {name!r} observes {list(observations.spaces)}; a dictionary needs observation and desired_goal")
@@ -117,6 +132,8 @@ def _task_from_spaces(name: str, make: Callable[..., gymnasium.Env], expert: Cal
     if any(not isinstance(part, spaces.Box) or len(part.shape) != 1 for part in parts.values()):
         raise BadInputError(f"the task {name!r} has the observation space {observations}; only vectors are supported")
     inputs = tuple(Field(key, part.shape[0], "1") for key, part in parts.items())
+    if discrete:
+        return Task(name, make, expert, inputs, (Field("value", int(actions.n), "1"),), discrete=True)
     return Task(name, make, expert, inputs, (Field("action", actions.shape[0], "1", float(actions.low.min()), float(actions.high.max())),))
 
 

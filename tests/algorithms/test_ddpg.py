@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch, linear_schedule
-from l0_surgical.cohort import Cohort
+from l0_surgical.cohorts.goal import GoalCohort
 from l0_surgical.config import DDPGConfig, MemberSpec
 from l0_surgical.sparsity import Dense
 from tests.small import small_config, small_problem
@@ -126,9 +126,9 @@ def test_member_2_of_a_grid_of_4_equals_the_same_member_alone(tmp_path: Path):
     config = dataclasses.replace(config, ddpg=ddpg)
     problem = small_problem(config, tmp_path)
     members = [MemberSpec(0, "l0", 1e-2), MemberSpec(1, "l0", 1e-2), MemberSpec(1, "l0", 0.5), MemberSpec(7, "l0", 1e-3)]
-    grid, alone = Cohort(config, members, problem), Cohort(config, members[2:3], problem)
+    grid, alone = GoalCohort(config, members, problem), GoalCohort(config, members[2:3], problem)
     for episode in range(4):
-        together, single = grid.train_episode(episode), alone.train_episode(episode)
+        together, single = grid.train_round(episode), alone.train_round(episode)
         assert together[2]["train_return"] == single[0]["train_return"]
     assert grid.learner.updates == 200
     for part in ("actor", "critic", "actor_target", "critic_target"):

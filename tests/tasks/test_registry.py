@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -50,11 +51,33 @@ def test_other_gymnasium_tasks() -> None:
     assert [field.size for field in get_task("Pendulum-v1").inputs] == [3]
 
 
+class Switches(gymnasium.Env):
+    """Three switches at a time, which is neither a vector of numbers nor one choice."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+    action_space = gymnasium.spaces.MultiBinary(3)
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
+
+
+gymnasium.register("test/Switches-v0", Switches)
+
+
+def test_tasks_with_a_choice_of_actions() -> None:
+    task = get_task("lunar-lander")
+    assert task.discrete
+    assert [(field.name, field.low) for field in task.outputs][:2] == [("nothing", None), ("left_engine", None)]
+    assert sum(field.size for field in task.inputs) == 8
+    other = get_task("MountainCar-v0")
+    assert (other.discrete, [field.size for field in other.outputs]) == (True, [3])
+
+
 def test_refused_tasks() -> None:
     with pytest.raises(BadInputError, match=r"unknown task 'needle-raech'.*needle-reach.*surrol:NeedlePick"):
         get_task("needle-raech")
-    with pytest.raises(BadInputError, match="only Box actions"):
-        get_task("CartPole-v1")
+    with pytest.raises(BadInputError, match="only Box actions of one axis and Discrete"):
+        get_task("test/Switches-v0")
     assert "needle-reach" in known_tasks()
 
 

@@ -1,37 +1,31 @@
-"""A cohort: the members of a run that share one kind of regulariser, with their learner, replay buffers and experience.
+"""Goal tasks with continuous actions: DDPG with hindsight replay and demonstrations. A round is an episode."""
 
-Every random draw is a function of (member seed, stream, episode), so there is no generator state to save, and neither an interruption
-nor the other members can change what a member sees.
-"""
-
-import functools
-import importlib.metadata
-import platform
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
 
-from l0_surgical import __version__
 from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch, linear_schedule
-from l0_surgical.config import DDPGConfig, MemberSpec, SparsityConfig, TrainingConfig, as_dict
+from l0_surgical.cohorts.common import GATE_SEED, make_sparsifier, random_numbers
+from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import Evaluation, episode_seeds, policy_act, rollouts
 from l0_surgical.networks import to_policy_layers
 from l0_surgical.policy_file import Normalizer, Policy
 from l0_surgical.replay import Demonstrations, HindsightReplay, Recorder, expert_actions
-from l0_surgical.sparsity import Dense, GateSettings, HardConcrete, Shrinkage, Sparsifier, network_sparsity, network_sparsity_at_init
+from l0_surgical.settings import DDPGConfig
+from l0_surgical.sparsity import network_sparsity, network_sparsity_at_init
 from l0_surgical.tasks import Task
 
 _NOISE, _REPLAY, _DEMONSTRATION = 1, 2, 3
 
 
 @dataclass(frozen=True)
-class Problem:
+class GoalProblem:
     """What all cohorts of a run share: the task, one recorded environment, the demonstrations and the normaliser fitted to them."""
 
     task: Task
@@ -46,7 +40,7 @@ class Problem:
         return spaces["observation"].shape[0], spaces["desired_goal"].shape[0], self.environment.action_space.shape[0]
 
 
-def make_problem(config: TrainingConfig, task: Task, demonstrations_path: Path, progress: Callable[[str], None]) -> Problem:
+def make_goal_problem(config: TrainingConfig, task: Task, demonstrations_path: Path, progress: Callable[[str], None]) -> GoalProblem:
     """Opens the task and collects (or reads) the expert's episodes.
 
     Raises:
@@ -56,7 +50,10 @@ def make_problem(config: TrainingConfig, task: Task, demonstrations_path: Path, 
     spaces, action = environment.observation_space, environment.action_space
     goal_based = isinstance(spaces, gymnasium.spaces.Dict) and {"observation", "achieved_goal", "desired_goal"} <= set(spaces)
     if not goal_based or not isinstance(action, gymnasium.spaces.Box):
-        raise BadInputError(f"DDPG with hindsight replay needs a goal task with continuous actions; {task.name} is not one")
+        raise BadInputError(
+            f"DDPG with hindsight replay needs a goal task with continuous actions; {task.name} is not one; "
+            "for a choice of actions pass --algorithm dqn or ppo"
+        )
     if not (np.all(action.low == -1) and np.all(action.high == 1)):
         raise BadInputError(f"the actions of {task.name} must lie in [-1, 1]; wrap it in gymnasium.wrappers.RescaleAction")
     if task.expert is None:
@@ -68,7 +65,7 @@ def make_problem(config: TrainingConfig, task: Task, demonstrations_path: Path, 
         progress("collecting demonstrations")
         demonstrations = collect_demonstrations(recorder, task, config.demonstration_episodes, config.demonstration_seed)
         demonstrations.save(demonstrations_path)
-    return Problem(task, recorder, demonstrations, fit_normalizer(demonstrations, config.ddpg))
+    return GoalProblem(task, recorder, demonstrations, fit_normalizer(demonstrations, config.ddpg))
 
 
 def fit_normalizer(demonstrations: Demonstrations, ddpg: DDPGConfig) -> Normalizer:
@@ -95,10 +92,10 @@ def collect_demonstrations(recorder: Recorder, task: Task, episodes: int, seed: 
     return Demonstrations(*arrays, np.array(returns), np.array(successes))
 
 
-class Cohort:
+class GoalCohort:
     """Trains `members` (all of one regulariser) on `problem`."""
 
-    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: Problem) -> None:
+    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: GoalProblem) -> None:
         self.config, self.members, self.problem = config, tuple(members), problem
         self.failures: dict[int, str] = {}
         observation, goal, action = problem.dimensions
@@ -111,16 +108,32 @@ class Cohort:
             relabel_fraction=ddpg.relabel_fraction,
             compute_reward=problem.environment.unwrapped.compute_reward,
         )
-        sparsifiers = (make_sparsifier(config, members, "actor"), make_sparsifier(config, members, "critic"))
-        self.learner = DDPG(ddpg, (observation + goal, action), [m.seed for m in members], sparsifiers, config.device)
+        actor, critic = (make_sparsifier(config, members, name, ddpg.updates_per_episode) for name in ("actor", "critic"))
+        self.learner = DDPG(ddpg, (observation + goal, action), [m.seed for m in members], (actor, critic), config.device)
         self._epsilon = linear_schedule(1.0, 0.0, config.episodes)
         self._dex = linear_schedule(ddpg.dex_coefficient, 0.0, ddpg.dex_anneal_episodes)
         self._rate = linear_schedule(1.0, ddpg.final_learning_rate_factor, config.episodes)
 
-    def train_episode(self, episode: int) -> list[dict[str, float]]:
-        """Plays one episode per member, then makes the episode's updates. Returns one row of figures per member."""
+    @property
+    def is_over(self) -> bool:
+        """See `Cohort`."""
+        return len(self.failures) == len(self.members)
+
+    @property
+    def env_steps(self) -> int:
+        """See `Cohort`."""
+        return self.updates // self.config.ddpg.updates_per_episode * self.problem.environment.spec.max_episode_steps
+
+    @property
+    def updates(self) -> int:
+        """See `Cohort`."""
+        return self.learner.updates
+
+    def train_round(self, number: int) -> list[dict[str, float]]:
+        """Plays one episode per member, then makes the episode's updates; see `Cohort`."""
+        episode = number
         played = self.play(episode)
-        if len(self.failures) == len(self.members):
+        if self.is_over:
             return [{} for _ in self.members]
         self.learner.set_learning_rates(self._rate(episode))
         figures = self.learn(episode)
@@ -141,7 +154,7 @@ class Cohort:
             return None
         member, environment = self.members[index], self.problem.environment
         shape = (environment.spec.max_episode_steps, environment.action_space.shape[0])
-        noise = _generator(member.seed, _NOISE, episode).standard_normal(shape)
+        noise = random_numbers(member.seed, _NOISE, episode).standard_normal(shape)
         noise *= self.config.ddpg.noise_scale * self._epsilon(episode)
         act, steps = policy_act(self.policy(index), environment, self.problem.task.name), iter(noise)
         seed = episode_seeds("train", member.seed, episode + 1)[-1]
@@ -160,7 +173,7 @@ class Cohort:
         updates, size = ddpg.updates_per_episode, ddpg.batch_size
         stored = [i for i in range(len(self.members)) if self.replay.transitions(i)]
         owners = [i if i in stored else stored[0] for i in range(len(self.members))]
-        generators = [_generator(m.seed, _REPLAY, episode) for m in self.members]
+        generators = [random_numbers(m.seed, _REPLAY, episode) for m in self.members]
         batch = self.replay.sample(updates, size, generators, owners)
         states, next_states = self._tensor(self._normalize(batch.states)), self._tensor(self._normalize(batch.next_states))
         expert, next_expert = self._expert_actions(states, next_states, episode) if dex > 0 else (None, None)
@@ -177,7 +190,7 @@ class Cohort:
         """The expert's actions estimated from a fresh batch of demonstrations per update (Algorithm 3, steps 2 and 3)."""
         demonstrations, shape = self.problem.demonstrations, (states.shape[0], states.shape[2])
         index = np.stack(
-            [_generator(m.seed, _DEMONSTRATION, episode).integers(len(demonstrations.states), size=shape) for m in self.members], axis=1
+            [random_numbers(m.seed, _DEMONSTRATION, episode).integers(len(demonstrations.states), size=shape) for m in self.members], axis=1
         )
         known = self._tensor(self._normalize(demonstrations.states)[index])
         actions, k = self._tensor(demonstrations.actions[index]), self.config.ddpg.neighbours
@@ -197,10 +210,25 @@ class Cohort:
             gate_seed=GATE_SEED if sampled else None,
         )
 
-    def evaluate(self, index: int, seeds: Sequence[int]) -> Evaluation:
-        """One member's present policy over the episodes of `seeds`, in the training environment."""
-        environment, task = self.problem.environment, self.problem.task.name
-        return Evaluation.of(task, 0, rollouts(policy_act(self.policy(index), environment, task), environment, seeds))
+    def validate(self, number: int) -> list[dict[str, float]]:
+        """See `Cohort`."""
+        sparsity, task, environment = self.sparsity(), self.problem.task.name, self.problem.environment
+        rows = []
+        for index, member in enumerate(self.members):
+            if index in self.failures:
+                rows.append({})
+                continue
+            seeds = episode_seeds("validation", member.seed, self.config.evaluation_episodes)
+            result = Evaluation.of(task, 0, rollouts(policy_act(self.policy(index), environment, task), environment, seeds))
+            row = {name: float(sparsity[name][index]) for name in ("actor_sparsity", "critic_sparsity")}
+            rows.append(row | {"validation_return": result.return_mean, "validation_success": result.success_rate})
+        return rows
+
+    def figures(self, index: int) -> dict[str, Any]:
+        """See `Cohort`."""
+        parameters = self.learner.actor.parameters_per_member
+        sparsity = {name: float(values[index]) for name, values in self.sparsity().items()}
+        return {**sparsity, "parameters": parameters, "env_steps": self.env_steps, "updates": self.updates}
 
     def _final_weights(self) -> list[torch.Tensor]:
         """The actor's finalized weights, made once per update and not once per member."""
@@ -236,63 +264,3 @@ class Cohort:
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.config.device)
-
-
-GATE_SEED = 0
-"""Seed of the one gate map that `sampled` evaluation draws and freezes."""
-
-
-def make_sparsifier(config: TrainingConfig, members: Sequence[MemberSpec], network: str) -> Sparsifier:
-    """The sparsifier of one network ("actor" or "critic") for members of one regulariser."""
-    sparsity: SparsityConfig = config.sparsity
-    regularizer = members[0].regularizer
-    if regularizer == "none" or sparsity.apply_to not in ("both", network):
-        return Dense(len(members))
-    ratio = sparsity.critic_coefficient_ratio if network == "critic" else 1.0
-    coefficients = [member.coefficient * ratio for member in members]
-    per_episode = config.ddpg.updates_per_episode
-    start, ramp = sparsity.penalty_start_episode * per_episode, sparsity.penalty_ramp_episodes * per_episode
-
-    def schedule(update: int) -> float:
-        return float(update >= start) if ramp == 0 else min(max((update - start) / ramp, 0.0), 1.0)
-
-    if regularizer == "l0":
-        settings = GateSettings(
-            sparsity.temperature,
-            sparsity.stretch_low,
-            sparsity.stretch_high,
-            sparsity.initial_log_alpha,
-            sparsity.gate_learning_rate,
-            sparsity.evaluation,
-        )
-        seeds, stream = [member.seed for member in members], {"actor": 0, "critic": 1}[network]
-        return HardConcrete(coefficients, seeds, settings, stream, GATE_SEED, schedule)
-    return Shrinkage(coefficients, regularizer, sparsity.threshold, schedule)
-
-
-def provenance(config: TrainingConfig, member: MemberSpec) -> dict:
-    """Where a policy came from: member, settings, versions and commit; no times, so that equal runs give equal files."""
-    versions = {name: importlib.metadata.version(name) for name in ("torch", "numpy", "gymnasium", "pybullet")}
-    return {
-        "algorithm": config.algorithm,
-        "seed": member.seed,
-        "regularizer": member.regularizer,
-        "coefficient": member.coefficient,
-        "config": as_dict(config),
-        "versions": {"l0_surgical": __version__, "python": platform.python_version(), **versions},
-        "commit": _commit(),
-    }
-
-
-@functools.lru_cache
-def _commit() -> str | None:
-    folder = Path(__file__).parent
-    try:
-        result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return result.stdout.strip()
-
-
-def _generator(seed: int, stream: int, episode: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence([seed, stream, episode]))

@@ -1,0 +1,204 @@
+"""Proximal policy optimisation with sparse networks: Goddla 2024, Algorithm 2 (clipped ratio, GAE, entropy bonus; Schulman et al. 2017).
+
+Every tensor has a leading member axis. Per-member losses are means over the minibatch, summed over members, so gradients never mix
+and a member learns the same whatever runs beside it. The gates' noise is drawn once per iteration and held from the roll-out through
+all of its updates: otherwise the ratio of new to old probabilities would measure the noise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from l0_surgical.networks import MemberMLP, network_seeds
+from l0_surgical.optimizers import MemberAdam, clip_gradients, make_optimizer
+from l0_surgical.settings import PPOConfig
+from l0_surgical.sparsity import Sparsifier
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A roll-out, flattened: states (members, samples, obs), actions (members, samples) int64, log_probabilities, advantages and
+    returns (members, samples), and valid (members, samples) float: 0 for steps in which an environment only began a new episode."""
+
+    states: Tensor
+    actions: Tensor
+    log_probabilities: Tensor
+    advantages: Tensor
+    returns: Tensor
+    valid: Tensor
+
+
+def advantages(
+    rewards: Tensor, values: Tensor, next_values: Tensor, terminated: Tensor, ended: Tensor, discount: float, gae_lambda: float
+) -> Tensor:
+    """Generalised advantage estimation (Schulman et al. 2016, eq. 16), cut where an episode ends.
+
+    A_t = delta_t + gamma lambda A_{t+1} within an episode, delta_t = r_t + gamma V(s_{t+1}) - V(s_t), V = 0 after a termination
+    (not after a truncation, where the episode would have gone on).
+
+    Args:
+        rewards, values, next_values: `(steps, ...)`; next_values are V(s_{t+1}) of the step's own episode.
+        terminated, ended: `(steps, ...)` bool: ended by the task; ended at all.
+        discount, gae_lambda: gamma and lambda.
+    """
+    deltas = rewards + discount * next_values * ~terminated - values
+    result = torch.empty_like(deltas)
+    following = torch.zeros_like(deltas[0])
+    for t in reversed(range(len(deltas))):
+        following = deltas[t] + discount * gae_lambda * following * ~ended[t]
+        result[t] = following
+    return result
+
+
+class PPO:
+    """Policy and value networks of a cohort of members that share one kind of sparsifier.
+
+    Args:
+        config: the shared hyperparameters.
+        dimensions: observation size and number of actions.
+        seeds: one per member.
+        sparsifiers: of the policy (actor) and the value network (critic); attached here.
+        device: where everything lives.
+    """
+
+    def __init__(
+        self,
+        config: PPOConfig,
+        dimensions: tuple[int, int],
+        seeds: Sequence[int],
+        sparsifiers: tuple[Sparsifier, Sparsifier],
+        device: str = "cpu",
+    ) -> None:
+        observation, actions = dimensions
+        self.config = config
+        self.actor_sparsifier, self.critic_sparsifier = sparsifiers
+        self.actor = MemberMLP((observation, *config.hidden, actions), network_seeds(seeds, 0), "linear").to(device)
+        self.critic = MemberMLP((observation, *config.hidden, 1), network_seeds(seeds, 1), "linear").to(device)
+        with torch.no_grad():
+            # nearly uniform action probabilities at the start (Andrychowicz et al. 2021, sec. 3.2)
+            self.actor.layers[-1].weight.mul_(0.01)
+            self.actor.layers[-1].bias.zero_()
+        self.actor_sparsifier.attach(self.actor)
+        self.critic_sparsifier.attach(self.critic)
+        self.actor_optimizer = make_optimizer(self.actor, self.actor_sparsifier, config.learning_rate)
+        self.critic_optimizer = make_optimizer(self.critic, self.critic_sparsifier, config.learning_rate)
+        self.iterations = self.updates = 0
+        self.diverged: dict[int, str] = {}
+
+    def draw_gates(self) -> None:
+        """Gates both networks with this iteration's noise and their weights as they are now."""
+        self.actor_sparsifier.step(self.iterations)
+        self.critic_sparsifier.step(self.iterations)
+
+    @torch.no_grad()
+    def act(self, states: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+        """Actions drawn with the numbers `uniforms` in [0, 1), and their log probabilities; `draw_gates` comes first.
+
+        Args:
+            states: `(members, batch, obs)`, normalised.
+            uniforms: `(members, batch)`.
+        """
+        logs = torch.log_softmax(self.actor.columns(states), dim=1)
+        passed = logs.exp().cumsum(1) <= uniforms.unsqueeze(1)
+        actions = passed.sum(1).clamp(max=logs.shape[1] - 1)
+        return actions, logs.gather(1, actions.unsqueeze(1))[:, 0]
+
+    @torch.no_grad()
+    def values(self, states: Tensor) -> Tensor:
+        """V(s) of `(members, batch, obs)`, `(members, batch)`; `draw_gates` comes first."""
+        return self.critic.value(states)
+
+    def learn(self, rollout: Rollout, permutations: Tensor) -> dict[str, Tensor]:
+        """All minibatch updates of one iteration (Algorithm 2), then the next iteration begins.
+
+        Args:
+            rollout: what the policy did with this iteration's gates.
+            permutations: `(members, epochs, samples)`, the order of the samples in every epoch.
+
+        Returns:
+            Per-member diagnostics `(members,)`, means over the updates.
+        """
+        sums: dict[str, Tensor] = {}
+        size, count = self.config.minibatch_size, 0
+        for epoch in range(permutations.shape[1]):
+            for start in range(0, permutations.shape[2] - size + 1, size):
+                chosen = permutations[:, epoch, start : start + size]
+                self.draw_gates()
+                with parametrize.cached():
+                    figures = self._update(_select(rollout, chosen))
+                sums = {name: sums.get(name, 0) + value for name, value in figures.items()}
+                count += 1
+        self.iterations += 1
+        return {name: value / count for name, value in sums.items()}
+
+    def _update(self, batch: Rollout) -> dict[str, Tensor]:
+        clip, share = self.config.clip, batch.valid / batch.valid.sum(1, keepdim=True).clamp(min=1)
+        logs = torch.log_softmax(self.actor.columns(batch.states), dim=1)
+        entropy = -(logs.exp() * logs).sum(1)
+        log_ratio = logs.gather(1, batch.actions.unsqueeze(1))[:, 0] - batch.log_probabilities
+        ratio, gain = log_ratio.exp(), _standardized(batch.advantages, share)
+        surrogate = torch.minimum(ratio * gain, ratio.clamp(1 - clip, 1 + clip) * gain)
+        actor_loss = -((surrogate + self.config.entropy_coefficient * entropy) * share).sum(1)
+        critic_loss = ((self.critic.value(batch.states) - batch.returns).square() * share).sum(1)
+        actor_penalty, critic_penalty = self.actor_sparsifier.penalty(), self.critic_sparsifier.penalty()
+
+        size = batch.states.shape[1]
+        actor_total, critic_total = actor_loss + actor_penalty / size, critic_loss + critic_penalty / size
+        self._check(actor_total.detach(), critic_total.detach())
+        self._minimize(actor_total, self.actor_optimizer)
+        self._minimize(critic_total, self.critic_optimizer)
+        self.updates += 1
+        return {
+            "actor_loss": actor_loss.detach(),
+            "critic_loss": critic_loss.detach(),
+            "entropy": (entropy.detach() * share).sum(1),
+            "approximate_kl": (((ratio - 1) - log_ratio).detach() * share).sum(1),
+            "actor_penalty": actor_penalty.detach(),
+            "critic_penalty": critic_penalty.detach(),
+        }
+
+    def _check(self, actor_loss: Tensor, critic_loss: Tensor) -> None:
+        """A member whose loss is not finite stops here with its last finite weights; the others go on."""
+        for member in torch.nonzero(~torch.isfinite(actor_loss + critic_loss)).flatten().tolist():
+            losses = f"actor loss {actor_loss[member].item()}, critic loss {critic_loss[member].item()}"
+            self.diverged.setdefault(member, f"update {self.updates}: {losses}")
+
+    def _minimize(self, losses: Tensor, optimizer: MemberAdam) -> None:
+        optimizer.zero_grad()
+        losses.sum().backward(inputs=optimizer.parameters)
+        clip_gradients(optimizer.groups[0].parameters, self.config.max_gradient_norm)
+        optimizer.step(frozen=self.diverged)
+
+    def set_learning_rate(self, factor: float) -> None:
+        """Scales the networks' learning rates (not the gates') to `factor` times their configured value."""
+        for optimizer in (self.actor_optimizer, self.critic_optimizer):
+            optimizer.groups[0].learning_rate = self.config.learning_rate * factor
+
+    def state_dict(self) -> dict:
+        """Everything needed to go on exactly where this left off."""
+        parts = {name: getattr(self, name).state_dict() for name in _STATEFUL}
+        return {**parts, "iterations": self.iterations, "updates": self.updates, "diverged": dict(self.diverged)}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restores what `state_dict` gave."""
+        for name in _STATEFUL:
+            getattr(self, name).load_state_dict(state[name])
+        self.iterations, self.updates, self.diverged = state["iterations"], state["updates"], dict(state["diverged"])
+
+
+_STATEFUL = ("actor", "critic", "actor_optimizer", "critic_optimizer")
+
+
+def _select(rollout: Rollout, chosen: Tensor) -> Rollout:
+    """The samples `chosen` (members, batch) of every member."""
+    rows = torch.arange(chosen.shape[0], device=chosen.device)[:, None]
+    return Rollout(*(getattr(rollout, name)[rows, chosen] for name in Rollout.__dataclass_fields__))
+
+
+def _standardized(values: Tensor, share: Tensor) -> Tensor:
+    """Mean 0 and standard deviation 1 over the samples that count, per member."""
+    centred = values - (values * share).sum(1, keepdim=True)
+    return centred / ((centred.square() * share).sum(1, keepdim=True).sqrt() + 1e-8)

@@ -1,0 +1,118 @@
+"""What all cohorts share: their protocol, the sparsifier of a network, where a policy came from, and the random numbers."""
+
+import functools
+import importlib.metadata
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from l0_surgical import __version__
+from l0_surgical.config import MemberSpec, SparsityConfig, TrainingConfig, as_dict
+from l0_surgical.policy_file import Policy
+from l0_surgical.sparsity import Dense, GateSettings, HardConcrete, Shrinkage, Sparsifier
+
+GATE_SEED = 0
+"""Seed of the one gate map that `sampled` evaluation draws and freezes."""
+
+
+class Cohort(Protocol):
+    """Trains members in rounds; a round is what lies between two lines of metrics.
+
+    Attributes:
+        members: all of one regulariser.
+        failures: causes by index of the members that stopped before their end.
+    """
+
+    members: tuple[MemberSpec, ...]
+    failures: dict[int, str]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no member learns any more."""
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps per member so far."""
+
+    @property
+    def updates(self) -> int:
+        """Gradient updates per member so far."""
+
+    def train_round(self, number: int) -> list[dict[str, float]]:
+        """Gathers experience and learns from it. Returns one row of figures per member, empty for one that failed."""
+
+    def validate(self, number: int) -> list[dict[str, float]]:
+        """Evaluates every member as it is after round `number` on validation episodes. Returns one row of figures per member."""
+
+    def policy(self, index: int) -> Policy:
+        """The policy that one member's training results in, without provenance."""
+
+    def figures(self, index: int) -> dict[str, Any]:
+        """One member's sparsity, size and cost, for the summary."""
+
+    def state_dict(self) -> dict:
+        """Everything needed to go on exactly where this left off."""
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restores what `state_dict` gave."""
+
+
+def make_sparsifier(config: TrainingConfig, members: Sequence[MemberSpec], network: str, steps_per_round: int) -> Sparsifier:
+    """The sparsifier of one network ("actor" or "critic") for members of one regulariser, which `step`s so often in a round."""
+    sparsity: SparsityConfig = config.sparsity
+    regularizer = members[0].regularizer
+    if regularizer == "none" or sparsity.apply_to not in ("both", network):
+        return Dense(len(members))
+    ratio = sparsity.critic_coefficient_ratio if network == "critic" else 1.0
+    coefficients = [member.coefficient * ratio for member in members]
+    start, ramp = sparsity.penalty_start * steps_per_round, sparsity.penalty_ramp * steps_per_round
+
+    def schedule(update: int) -> float:
+        return float(update >= start) if ramp == 0 else min(max((update - start) / ramp, 0.0), 1.0)
+
+    if regularizer == "l0":
+        settings = GateSettings(
+            sparsity.temperature,
+            sparsity.stretch_low,
+            sparsity.stretch_high,
+            sparsity.initial_log_alpha,
+            sparsity.gate_learning_rate,
+            sparsity.evaluation,
+        )
+        seeds, stream = [member.seed for member in members], {"actor": 0, "critic": 1}[network]
+        return HardConcrete(coefficients, seeds, settings, stream, GATE_SEED, schedule)
+    return Shrinkage(coefficients, regularizer, sparsity.threshold, schedule)
+
+
+def provenance(config: TrainingConfig, member: MemberSpec) -> dict:
+    """Where a policy came from: member, settings, versions and commit; no times, so that equal runs give equal files."""
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "numpy", "gymnasium", "pybullet")}
+    return {
+        "algorithm": config.algorithm,
+        "seed": member.seed,
+        "regularizer": member.regularizer,
+        "coefficient": member.coefficient,
+        "config": as_dict(config),
+        "versions": {"l0_surgical": __version__, "python": platform.python_version(), **versions},
+        "commit": commit(),
+    }
+
+
+@functools.lru_cache
+def commit() -> str | None:
+    """The git commit of this code; None where it is installed without one."""
+    folder = Path(__file__).parent
+    try:
+        result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return result.stdout.strip()
+
+
+def random_numbers(seed: int, stream: int, number: int) -> np.random.Generator:
+    """The generator of one member for one purpose in one round."""
+    return np.random.default_rng(np.random.SeedSequence([seed, stream, number]))

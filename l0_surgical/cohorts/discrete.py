@@ -1,0 +1,252 @@
+"""What DQN and PPO share: vector environments for all members at once, validation, and the policy that is kept.
+
+The environments are opened anew after every `checkpoint_every` rounds, with seeds that depend on the member and the round alone. So
+nothing of them has to be saved, and a resumed run sees what the uninterrupted one saw.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from l0_surgical.cohorts.common import GATE_SEED
+from l0_surgical.config import MemberSpec, TrainingConfig
+from l0_surgical.errors import BadInputError
+from l0_surgical.evaluation import episode_seeds, vector_rollouts
+from l0_surgical.networks import MemberMLP
+from l0_surgical.policy_file import Dense, Layer, Normalizer, Policy
+from l0_surgical.sparsity import Sparsifier
+from l0_surgical.tasks import Task
+from l0_surgical.tasks.classic import CLASSIC, Engine, VectorEnvironment, open_vector
+
+
+@dataclass(frozen=True)
+class DiscreteProblem:
+    """A task with a choice of actions.
+
+    Attributes:
+        task: inputs and outputs of its policies.
+        normalizer: of the observation.
+        target: the return at which the paper ends a training; None where it names none.
+        engine: of the vector environments.
+    """
+
+    task: Task
+    normalizer: Normalizer
+    target: float | None
+    engine: Engine = "auto"
+
+    @classmethod
+    def of(cls, task: Task) -> "DiscreteProblem":
+        """Checks the task and chooses the scale of its observation.
+
+        Raises:
+            BadInputError: its actions are not a choice.
+        """
+        if not task.discrete:
+            raise BadInputError(f"DQN and PPO choose among actions, but {task.name} has continuous ones; train it with --algorithm ddpg")
+        known = CLASSIC.get(task.name)
+        size = sum(part.size for part in task.inputs)
+        scale = np.array(known.scale if known else np.ones(size), np.float32)
+        return cls(task, Normalizer(np.zeros(size, np.float32), scale), known.target if known else None)
+
+    @property
+    def dimensions(self) -> tuple[int, int]:
+        """Observation size and number of actions."""
+        return sum(part.size for part in self.task.inputs), sum(part.size for part in self.task.outputs)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A member's policy network as it was after a round, with its validation return and sparsity."""
+
+    number: int
+    validation_return: float
+    sparsity: float
+    weights: list[Tensor]
+    biases: list[Tensor]
+
+
+class DiscreteCohort:
+    """Members of one regulariser on a `DiscreteProblem`; DQN and PPO say how they learn."""
+
+    policy_network: MemberMLP
+    policy_sparsifier: Sparsifier
+
+    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem, environments: int) -> None:
+        self.config, self.members, self.problem = config, tuple(members), problem
+        self.failures: dict[int, str] = {}
+        self.finished: dict[int, int] = {}
+        self.steps_to_target: dict[int, int] = {}
+        self._kept: dict[int, Kept] = {}
+        self._environments_each = environments
+        self._environment: VectorEnvironment | None = None
+
+    # what DQN and PPO add
+
+    @property
+    def env_steps(self) -> int:
+        """See `Cohort`."""
+        raise NotImplementedError
+
+    @property
+    def updates(self) -> int:
+        """See `Cohort`."""
+        raise NotImplementedError
+
+    def train_round(self, number: int) -> list[dict[str, float]]:
+        """See `Cohort`."""
+        raise NotImplementedError
+
+    # what they share
+
+    @property
+    def is_over(self) -> bool:
+        """See `Cohort`."""
+        return len(self.failures.keys() | self.finished.keys()) == len(self.members)
+
+    def _open(self, number: int) -> None:
+        """Opens the environments where a segment of rounds begins."""
+        if self._environment is not None and number % self.config.checkpoint_every:
+            return
+        self._close()
+        each, segment = self._environments_each, number // self.config.checkpoint_every
+        seeds = [seed for m in self.members for seed in episode_seeds("train", m.seed, (segment + 1) * each)[-each:]]
+        self._environment = open_vector(self.problem.task.name, seeds, self.problem.engine)
+        self._observations = self._by_member(self._environment.reset())
+        self._begins = np.zeros(self._observations.shape[:2], np.bool_)
+        self._returns = np.zeros(self._observations.shape[:2])
+        self._ended: list[list[float]] = [[] for _ in self.members]
+
+    def _step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """One step of every environment: next observations (members, environments, obs), rewards, terminated, ended, valid (members,
+        environments); not valid are the steps in which a new episode begins."""
+        observations, rewards, terminated, truncated = (self._by_member(a) for a in self._environment.step(actions.ravel()))
+        valid, ended = ~self._begins, terminated | truncated
+        self._returns += rewards * valid
+        for member, environment in zip(*np.nonzero(ended & valid), strict=True):
+            self._ended[member].append(self._returns[member, environment])
+            self._returns[member, environment] = 0.0
+        self._begins, self._observations = ended, observations
+        return observations, rewards, terminated, ended, valid
+
+    def _train_returns(self) -> list[dict[str, float]]:
+        """The mean return of the episodes that ended in this round, where any did."""
+        rows = [{"train_return": float(np.mean(ended))} if ended else {} for ended in self._ended]
+        self._ended = [[] for _ in self.members]
+        return rows
+
+    def _by_member(self, array: np.ndarray) -> np.ndarray:
+        return array.reshape(len(self.members), -1, *array.shape[1:])
+
+    def _close(self) -> None:
+        if self._environment is not None:
+            self._environment.close()
+            self._environment = None
+
+    def _note_failures(self, diverged: dict[int, str], number: int) -> None:
+        for index, cause in diverged.items():
+            if index not in self.finished:
+                self.failures.setdefault(index, f"round {number}, {cause}")
+
+    def validate(self, number: int) -> list[dict[str, float]]:
+        """See `Cohort`; late in the training the policy with the best validation return so far is kept."""
+        weights = self.policy_sparsifier.finalize()
+        returns = self._validation_returns(weights)
+        zeros = sum((w == 0).sum((1, 2)) for w in weights).cpu().numpy() / sum(w[0].numel() for w in weights)
+        rows = []
+        for index, (value, sparsity) in enumerate(zip(returns.mean(axis=1), zeros, strict=True)):
+            if index in self.failures:
+                rows.append({})
+                continue
+            rows.append({"validation_return": float(value), "actor_sparsity": float(sparsity)})
+            if index in self.finished:
+                continue
+            before = self._kept.get(index)
+            if before is None or self._is_early(before.number) or value >= before.validation_return:
+                self._kept[index] = self._copy(index, number, float(value), float(sparsity), weights)
+            if self.problem.target is not None and value >= self.problem.target:
+                self.steps_to_target.setdefault(index, self.env_steps)
+                if self.config.stop_at_target:
+                    self.finished[index] = number
+        return rows
+
+    def _is_early(self, number: int) -> bool:
+        return number + 1 < self.config.keep_best_after * self.config.rounds
+
+    def _copy(self, index: int, number: int, value: float, sparsity: float, weights: Sequence[Tensor]) -> Kept:
+        biases = [layer.bias[index].detach().cpu().clone() for layer in self.policy_network.layers]
+        return Kept(number, value, sparsity, [w[index].cpu().clone() for w in weights], biases)
+
+    @torch.no_grad()
+    def _validation_returns(self, weights: Sequence[Tensor]) -> np.ndarray:
+        """Returns (members, episodes) of all members at once, each on its own validation episodes."""
+        episodes, network = self.config.evaluation_episodes, self.policy_network.plain_copy(weights)
+        seeds = [seed for m in self.members for seed in episode_seeds("validation", m.seed, episodes)]
+        environment = open_vector(self.problem.task.name, seeds, self.problem.engine)
+
+        def act(observations: np.ndarray, live: np.ndarray) -> np.ndarray:
+            states = self._states(self._by_member(observations))
+            return network.columns(states).argmax(1).cpu().numpy().ravel()[live]
+
+        try:
+            returns, _ = vector_rollouts(act, environment)
+        finally:
+            environment.close()
+        return returns.reshape(len(self.members), episodes)
+
+    def _states(self, observations: np.ndarray) -> Tensor:
+        """Normalised observations as the networks read them."""
+        return torch.from_numpy(self.problem.normalizer(observations)).to(self.config.device)
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.config.device)
+
+    def policy(self, index: int) -> Policy:
+        """See `Cohort`."""
+        kept, activations = self._kept[index], self.policy_network.activations
+        sampled = self.members[index].regularizer == "l0" and self.config.sparsity.evaluation == "sampled"
+        return Policy(
+            task=self.problem.task.name,
+            inputs=self.problem.task.inputs,
+            outputs=self.problem.task.outputs,
+            normalizer=self.problem.normalizer,
+            layers=tuple(
+                Layer(Dense(weight.numpy()), bias.numpy(), activation)
+                for weight, bias, activation in zip(kept.weights, kept.biases, activations, strict=True)
+            ),
+            trained_parameters=self.policy_network.parameters_per_member,
+            gate_seed=GATE_SEED if sampled else None,
+        )
+
+    def figures(self, index: int) -> dict[str, Any]:
+        """See `Cohort`; sparsities are those of the policy that is kept."""
+        reports = self.policy_sparsifier.report()
+        weights = sum(report.weights for report in reports)
+        initial = sum(report.sparsity_at_init[index] * report.weights for report in reports) / weights
+        return {
+            "actor_sparsity": self._kept[index].sparsity,
+            "actor_sparsity_at_init": float(initial),
+            "kept_round": self._kept[index].number,
+            "steps_to_target": self.steps_to_target.get(index),
+            "parameters": self.policy_network.parameters_per_member,
+            "env_steps": self.env_steps,
+            "updates": self.updates,
+        }
+
+    def state_dict(self) -> dict:
+        """See `Cohort`."""
+        return {"kept": {index: vars(kept) for index, kept in self._kept.items()}, **{name: dict(getattr(self, name)) for name in _RECORDS}}
+
+    def load_state_dict(self, state: dict) -> None:
+        """See `Cohort`."""
+        self._kept = {index: Kept(**kept) for index, kept in state["kept"].items()}
+        for name in _RECORDS:
+            setattr(self, name, dict(state[name]))
+        self._close()
+
+
+_RECORDS = ("failures", "finished", "steps_to_target")

@@ -1,0 +1,98 @@
+"""Ring buffers of single transitions, one per member, filled from vector environments and sampled with given random numbers."""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+_JIT = {"cache": True, "error_model": "numpy"}
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """A batch per member: states and next_states (members, batch, obs) float32, actions (members, batch) int64, rewards (members, batch)
+    float32, terminated (members, batch) bool, and index (members, batch) int64, the slots that they came from."""
+
+    states: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    next_states: np.ndarray
+    terminated: np.ndarray
+    index: np.ndarray
+
+
+class TransitionReplay:
+    """The last `capacity` transitions of every member.
+
+    Args:
+        members: how many buffers.
+        capacity: transitions each holds; the oldest is overwritten first.
+        observation_size: numbers in a state.
+    """
+
+    def __init__(self, members: int, capacity: int, observation_size: int) -> None:
+        self.members, self.capacity = members, capacity
+        self.sizes = np.zeros(members, np.int64)
+        self._heads = np.zeros(members, np.int64)
+        self._states = np.zeros((members, capacity, observation_size), np.float32)
+        self._next_states = np.zeros_like(self._states)
+        self._actions = np.zeros((members, capacity), np.int64)
+        self._rewards = np.zeros((members, capacity), np.float32)
+        self._terminated = np.zeros((members, capacity), np.bool_)
+
+    def add(
+        self,
+        states: np.ndarray,
+        actions: np.ndarray,
+        rewards: np.ndarray,
+        next_states: np.ndarray,
+        terminated: np.ndarray,
+        valid: np.ndarray,
+    ) -> np.ndarray:
+        """Stores the transitions (members, environments, ...) that are `valid` (members, environments).
+
+        Returns:
+            The slot of each, (members, environments), -1 where it was not valid.
+        """
+        slots = np.full(valid.shape, -1, np.int64)
+        _claim(valid, self._heads, self.sizes, self.capacity, slots)
+        member, environment = np.nonzero(valid)
+        slot = slots[member, environment]
+        stored = (self._states, self._actions, self._rewards, self._next_states, self._terminated)
+        for array, values in zip(stored, (states, actions, rewards, next_states, terminated), strict=True):
+            array[member, slot] = values[member, environment]
+        return slots
+
+    def sample_uniformly(self, uniforms: np.ndarray) -> Transitions:
+        """One transition for each number in [0, 1) of `uniforms` (members, batch), with replacement."""
+        return self.at((uniforms * self.sizes[:, None]).astype(np.int64))
+
+    def at(self, index: np.ndarray) -> Transitions:
+        """The transitions in the slots `index` (members, batch)."""
+        rows = np.arange(self.members)[:, None]
+        arrays = (self._states, self._actions, self._rewards, self._next_states, self._terminated)
+        return Transitions(*(array[rows, index] for array in arrays), index)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """What is stored (only the part that is filled), for a checkpoint."""
+        used = int(self.sizes.max(initial=0))
+        return {"sizes": self.sizes, "heads": self._heads, **{name: getattr(self, name)[:, :used] for name in _ARRAYS}}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Restores what `state_dict` gave."""
+        self.sizes[:], self._heads[:] = state["sizes"], state["heads"]
+        for name in _ARRAYS:
+            getattr(self, name)[:, : state[name].shape[1]] = state[name]
+
+
+_ARRAYS = ("_states", "_next_states", "_actions", "_rewards", "_terminated")
+
+
+@numba.njit(**_JIT)
+def _claim(valid, heads, sizes, capacity, slots):
+    for member in range(valid.shape[0]):
+        for environment in range(valid.shape[1]):
+            if valid[member, environment]:
+                slots[member, environment] = heads[member]
+                heads[member] = (heads[member] + 1) % capacity
+                sizes[member] = min(sizes[member] + 1, capacity)
