@@ -23,6 +23,7 @@ from scipy.special import ndtri, stdtrit
 from l0_surgical._rollouts import Act, Episode, policy_act, rollouts, with_random_actions
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.policy_file import Policy, policy_bytes, policy_from_bytes
+from l0_surgical.process import THREADS
 from l0_surgical.tasks import get_task
 
 __all__ = [
@@ -43,7 +44,6 @@ __all__ = [
 
 Stream = Literal["train", "validation", "test"]
 STREAMS: tuple[str, ...] = get_args(Stream)
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def episode_seeds(stream: Stream, seed: int, episodes: int) -> list[int]:

@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     # what is solved: no tensor library
     "tasks": ({"control", "policy_file", "errors"}, frozenset({"numpy", "gymnasium", "gymnasium_robotics", "pybullet", "surrol", "gym"})),
     "_rollouts": ({"tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy", "gymnasium"})),
-    "evaluation": ({"_rollouts", "tasks", "policy_file", "errors"}, frozenset({"numpy", "gymnasium", "scipy"})),
+    "evaluation": ({"_rollouts", "tasks", "policy_file", "process", "errors"}, frozenset({"numpy", "gymnasium", "scipy"})),
     "compression": ({"_reduction", "evaluation", "low_rank", "simplify", "policy_file", "errors"}, frozenset({"numpy", "scipy"})),
     "compress_file": ({"compression", "evaluation", "low_rank", "policy_file", "errors"}, frozenset()),
     # learning
@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     # what a person runs
     "experiments": (
         {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "files", "errors"}
-        | {"robot", "simulation"},
+        | {"robot", "simulation", "stopping", "process", "__init__"},
         SCRIPTS,
     ),
     "terminal": (set(), frozenset({"rich"})),
