@@ -1,7 +1,9 @@
 """What the cells of the tests do, in real workers. Each execution writes its start and its end to a log that all of them share."""
 
+import atexit
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -11,23 +13,44 @@ from l0_surgical.errors import BadInputError
 
 def work(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Does what the specification says, and squares its number."""
+    (folder / "worker").write_text(str(os.getpid()))
     _log(specification, "start")
     first = not (folder / "been here").exists()
     (folder / "been here").touch()
     do = specification.get("do", "")
-    if do == "die" or (do == "die once" and first):
-        os.kill(os.getpid(), signal.SIGKILL)
+    _misbehave(do, first, folder)
+    if do == "leave NaN":
+        return {"square": float("nan")}
+    steps = _steps(folder, specification.get("steps", 0))
+    _log(specification, "end")
+    return {"square": specification["number"] ** 2, "steps": steps, "threads": os.environ["OMP_NUM_THREADS"]}
+
+
+def other_work(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Another suite's work."""
+    return {}
+
+
+def _misbehave(do: str, first: bool, folder: Path) -> None:
+    if do == "leave a child":
+        child = subprocess.Popen(["sleep", "60"])
+        (folder / "child").write_text(str(child.pid))
+    if do in ("die", "leave a child") or (do == "die once" and first):
+        _die()
+    if do == "die at exit":
+        atexit.register(_die)
     if do == "exit":
         os._exit(7)
     if do == "raise" or (do == "raise once" and first):
         raise ValueError("the network diverged")
     if do == "refuse":
         raise BadInputError("no such environment; choose another one")
-    if do == "leave NaN":
-        return {"square": float("nan")}
-    steps = _steps(folder, specification.get("steps", 0))
-    _log(specification, "end")
-    return {"square": specification["number"] ** 2, "steps": steps, "threads": os.environ["OMP_NUM_THREADS"]}
+    if do == "ignore signals":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _steps(folder: Path, steps: int) -> list[int]:

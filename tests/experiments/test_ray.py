@@ -1,0 +1,89 @@
+"""Cells on a real Ray cluster of two workers, one of which is killed."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_cells import WORK, log_counts, make_cells, squares, start_driver
+
+from l0_surgical import __version__
+from l0_surgical.errors import BadInputError
+from l0_surgical.experiments._attempt import Job, module_path
+from l0_surgical.experiments._ray import RayEngine
+from l0_surgical.experiments.cells import run_cells
+
+pytest.importorskip("ray")
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head without CPUs, and two nodes with one CPU each."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1, include_dashboard=False)
+        cluster.wait_for_nodes()
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def test_a_killed_node_loses_nothing_and_repeats_nothing(tmp_path: Path, cluster: Any) -> None:
+    cells = make_cells(tmp_path, *["", "die once", "", "", "refuse", "", "", ""], steps=10)
+    killed: list[Any] = []
+
+    def kill_a_node(text: str, done: int, total: int) -> None:
+        if done >= 2 and not killed:
+            killed.append(max(cluster.worker_nodes, key=lambda node: node.node_id))
+            cluster.remove_node(killed[0], allow_graceful=False)
+
+    outcome = run_cells(cells, WORK, tmp_path / "out", engine="ray", address=cluster.address, progress=kill_a_node)
+
+    assert killed and len(cluster.worker_nodes) == 1
+    assert squares(outcome) == [n**2 for n in range(8) if n != 4]
+    assert outcome.failed == {"cell-4": "no such environment; choose another one"}
+    lost = [name for name, reason in outcome.rerun if not reason.startswith("the worker was killed by SIGKILL")]
+    assert len(lost) == 1
+    counts = log_counts(tmp_path)
+    assert {n: counts[f"end {n}"] for n in range(8)} == {n: int(n != 4) for n in range(8)}
+    again = run_cells(cells, WORK, tmp_path / "out")
+    assert again.finished == outcome.finished
+    assert {n: log_counts(tmp_path)[f"end {n}"] for n in range(8)} == {n: int(n != 4) for n in range(8)}
+
+
+def test_a_node_that_does_not_see_the_folder_sends_its_result(tmp_path: Path, cluster: Any) -> None:
+    (cell,) = make_cells(tmp_path, 1)
+    unseen = tmp_path / "unseen"
+    job = Job(cell.name, WORK, cell.specification, str(unseen), 1, 2.0, 1.0, module_path(), __version__)
+    other_version = Job(cell.name, WORK, cell.specification, str(unseen), 1, 2.0, 1.0, module_path(), "0.0.9")
+    with RayEngine(cluster.address, 1, tmp_path, "another suite's token") as engine:
+        engine.start(job)
+        (ended,) = engine.wait(30)
+        engine.start(other_version)
+        (refused,) = engine.wait(30)
+    assert ended.end == "finished" and ended.result.result["square"] == 0
+    assert ended.result.seconds > 2 and ended.result.cpu_seconds > 1
+    assert not unseen.exists()
+    assert refused.end == "refused" and f"has l0_surgical {__version__} and the suite 0.0.9" in refused.cause
+
+
+def test_an_interrupted_suite_on_its_own_cluster_saves_and_goes_on(tmp_path: Path) -> None:
+    with start_driver(tmp_path, "ray", steps=60) as driver:
+        driver.send_signal(signal.SIGINT)
+        output = driver.communicate(timeout=30)[0]
+    assert driver.returncode == 130
+    assert output == f"stopped with 0 of 3 cells finished; run the same command again to go on in {tmp_path / 'out'}\n"
+    outcome = run_cells(make_cells(tmp_path, 3, steps=60), WORK, tmp_path / "out", jobs=3)
+    assert squares(outcome) == [0, 1, 4] and outcome.rerun == []
+    assert [len(result.result["steps"]) for result in outcome.finished] == [2, 2, 1]
+    assert [log_counts(tmp_path)[f"end {n}"] for n in range(3)] == [1, 1, 1]
+
+
+def test_a_cluster_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"cannot use a Ray cluster at 127\.0\.0\.1:9 .* --address"):
+        run_cells(make_cells(tmp_path, 1), WORK, tmp_path / "out", engine="ray", address="127.0.0.1:9")
