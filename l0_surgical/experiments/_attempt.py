@@ -8,14 +8,13 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from l0_surgical.errors import BadInputError
+from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.experiments._cell_store import CellResult
 from l0_surgical.files import make_folder
 from l0_surgical.process import THREADS
@@ -84,14 +83,21 @@ class Attempt:
     def __init__(self, job: Job) -> None:
         self.name = job.name
         self._started = time.monotonic()
-        self._exchange = tempfile.TemporaryFile()  # noqa: SIM115 the job on the way there, the reply on the way back
+        self._exchange = os.fdopen(os.memfd_create(job.name), "r+b")  # the job on the way there, the reply on the way back
         self._exchange.write(json.dumps(asdict(job)).encode())
         self._exchange.flush()
+        self._log = make_folder(job.folder) / LOG
+        try:
+            self._process = self._start([*module_path(), *job.path])
+        except OSError as error:
+            raise L0SurgicalError(f"could not start a worker in {job.folder}: {error}; free some space or memory and go on") from error
+        self.ended_descriptor = os.pidfd_open(self._process.pid)
+
+    def _start(self, path: Sequence[str]) -> subprocess.Popen[bytes]:
         descriptor = self._exchange.fileno()
-        path = dict.fromkeys([*module_path(), *job.path])
-        environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": os.pathsep.join(path)}
-        with (make_folder(job.folder) / LOG).open("ab") as log, _sigint_blocked():
-            self._process = subprocess.Popen(
+        environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
+        with self._log.open("ab") as log, _sigint_blocked():
+            return subprocess.Popen(
                 [sys.executable, "-m", "l0_surgical.experiments._attempt_main", str(descriptor)],
                 stdin=subprocess.PIPE,  # never written: its end tells the worker that this process is gone
                 stdout=log,
@@ -100,8 +106,6 @@ class Attempt:
                 env=environment,
                 start_new_session=True,  # the terminal's Ctrl-C reaches only this process, which passes it on once
             )
-        self._log = Path(job.folder) / LOG
-        self.ended_descriptor = os.pidfd_open(self._process.pid)
 
     def interrupt(self) -> None:
         """Asks the worker to save and end."""

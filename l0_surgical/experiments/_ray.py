@@ -6,6 +6,7 @@ works there; elsewhere in a temporary folder, and only its result comes back.
 
 import contextlib
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from l0_surgical.errors import BadInputError
 from l0_surgical.experiments._attempt import Attempt, Ended, Job, ended_from_dict, ended_to_dict
 
 _POLL_S = 0.1
+_CONNECT_S = 5.0
 _OBJECT_STORE_BYTES = 80 * 2**20  # about the least that Ray takes: results are small
 
 
@@ -38,17 +40,18 @@ class RayEngine:
             import ray
         except ImportError as error:
             raise BadInputError("the engine ray needs ray; install it: pip install '.[sweep]' in a clone") from error
+        _check_address(address)
         self._ray, self._address, self._jobs = ray, address, jobs
         self._out, self._token = str(out), token
         self._running: dict[Any, tuple[str, float]] = {}  # task: cell, when it was started
 
     def __enter__(self) -> "RayEngine":
-        started = {"num_cpus": self._jobs, "object_store_memory": _OBJECT_STORE_BYTES} if self._address is None else {}
+        started: dict[str, Any] = {"num_cpus": self._jobs, "object_store_memory": _OBJECT_STORE_BYTES} if self._address is None else {}
         try:
             self._ray.init(address=self._address or "local", include_dashboard=False, log_to_driver=False, logging_level="ERROR", **started)
         except (ConnectionError, ValueError, RuntimeError) as error:
             where = self._address or "this machine"
-            raise BadInputError(f"cannot use a Ray cluster at {where} ({error}); check that it runs and --address") from error
+            raise BadInputError(f"cannot use a Ray cluster at {where} ({error}); check it with `ray status`") from error
         self._task = self._ray.remote(num_cpus=1, max_retries=0)(_run)
         return self
 
@@ -83,6 +86,19 @@ class RayEngine:
         except exceptions.RayError as error:  # the node or Ray's process on it is gone, or the library is not installed there
             cause = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             return Ended(name, "failed", cause, seconds=seconds)
+
+
+def _check_address(address: str | None) -> None:
+    """Ray itself tries for minutes to reach a cluster that is not there."""
+    if address in (None, "auto"):
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), _CONNECT_S).close()
+    except (OSError, ValueError) as error:
+        raise BadInputError(
+            f"no Ray cluster answers at {address} ({error}); give the HOST:PORT that `ray start --head` has printed"
+        ) from error
 
 
 def _run(job: Job, out: str, token: str) -> dict[str, Any]:
