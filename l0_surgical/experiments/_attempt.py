@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -96,7 +96,7 @@ class Attempt:
     def _start(self, path: Sequence[str]) -> subprocess.Popen[bytes]:
         descriptor = self._exchange.fileno()
         environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
-        with self._log.open("ab") as log, _sigint_blocked():
+        with self._log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "l0_surgical.experiments._attempt_main", str(descriptor)],
                 stdin=subprocess.PIPE,  # never written: its end tells the worker that this process is gone
@@ -177,13 +177,3 @@ def _death(code: int, log: Path) -> str:
     if code >= 0:
         return f"the worker ended with exit code {code} and no result; see {log}"
     return f"the worker was killed by {signal.Signals(-code).name}{' (out of memory?)' if code == -signal.SIGKILL else ''}; see {log}"
-
-
-@contextlib.contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """A process started inside has SIGINT blocked until it can deal with it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

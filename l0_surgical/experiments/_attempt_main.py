@@ -25,7 +25,9 @@ _POLL_S = 0.05
 
 
 def main() -> None:
-    """Reads the job, works, writes the reply. SIGINT is blocked (from the start) but while the work runs."""
+    """Reads the job, works, writes the reply. SIGINT is let through only while the work runs."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
     lifeline = os.dup(0)  # not inherited by the work's own processes
     with open(os.devnull) as nothing:  # noqa: PTH123
         os.dup2(nothing.fileno(), 0)
