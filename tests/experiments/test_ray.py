@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cells import WORK, log_counts, make_cells, squares, start_driver, wait_for
+from suites import WORK, log_counts, make_cells, squares, start_driver, wait_for
 
 from l0_surgical import __version__
 from l0_surgical.errors import BadInputError
