@@ -56,7 +56,7 @@ setup(
         "export": ["onnx", "onnxruntime"],
         "sweep": ["ray", "rliable"],
         "test": ["pytest"],  # by this `colcon test` knows that pytest runs the tests
-        "dev": ["pytest", "pytest-xdist", "ruff", "setuptools>=77", "stable-baselines3", "mcap-ros2-support"],
+        "dev": ["pytest", "pytest-xdist", "ruff", "setuptools>=77", "stable-baselines3", "mcap-ros2-support", "ray"],
     },
     entry_points={"console_scripts": [f"l0-surgical = {PACKAGE}.cli:main"]},
     zip_safe=False,

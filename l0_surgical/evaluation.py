@@ -24,6 +24,7 @@ from l0_surgical._rollouts import Act, Episode, policy_act, rollouts, with_rando
 from l0_surgical._vector_rollouts import vector_episodes, vector_rollouts
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.policy_file import Policy, policy_bytes, policy_from_bytes
+from l0_surgical.process import THREADS
 from l0_surgical.tasks import get_task
 from l0_surgical.tasks.classic import CLASSIC
 
@@ -47,7 +48,6 @@ __all__ = [
 
 Stream = Literal["train", "validation", "test"]
 STREAMS: tuple[str, ...] = get_args(Stream)
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def episode_seeds(stream: Stream, seed: int, episodes: int) -> list[int]:

@@ -1,7 +1,10 @@
-"""What Linux knows of this process."""
+"""What Linux knows of this process, and what its libraries read."""
 
 import os
 from pathlib import Path
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""The variables that a process reads when NumPy, PyTorch or numba is loaded, for the number of its threads."""
 
 
 def resident_mib() -> float:

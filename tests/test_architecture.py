@@ -40,7 +40,10 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     ),
     "_rollouts": ({"tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy", "gymnasium"})),
     "_vector_rollouts": ({"_rollouts", "tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy"})),
-    "evaluation": ({"_rollouts", "_vector_rollouts", "tasks", "policy_file", "errors"}, frozenset({"numpy", "gymnasium", "scipy"})),
+    "evaluation": (
+        {"_rollouts", "_vector_rollouts", "tasks", "policy_file", "process", "errors"},
+        frozenset({"numpy", "gymnasium", "scipy"}),
+    ),
     "compression": ({"_reduction", "evaluation", "low_rank", "simplify", "policy_file", "errors"}, frozenset({"numpy", "scipy"})),
     "compress_file": ({"compression", "evaluation", "low_rank", "policy_file", "errors"}, frozenset()),
     # learning
@@ -64,7 +67,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     # what a person runs
     "experiments": (
         {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "presets", "files", "errors"}
-        | {"robot", "simulation"},
+        | {"robot", "simulation", "stopping", "process", "cohorts", "settings", "__init__"},
         SCRIPTS,
     ),
     "terminal": (set(), frozenset({"rich"})),

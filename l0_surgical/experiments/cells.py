@@ -1,0 +1,162 @@
+"""Runs many cells (a policy, a sweep) on local processes or a Ray cluster, so that nothing is lost and nothing is run twice.
+
+A cell is finished when its folder holds a sound result.json; everything else can be interrupted, killed or unplugged at any time, and the
+same call goes on. An attempt that fails or dies costs only its cell, which is tried again in the same folder, where its work finds its own
+checkpoints.
+"""
+
+import contextlib
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from l0_surgical import __version__
+from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.experiments._attempt import Ended, Engine, Job, module_path, resolve_work
+from l0_surgical.experiments._cell_store import Cell, CellResult, Store, check_cells
+from l0_surgical.experiments._local import LocalEngine
+from l0_surgical.experiments._ray import RayEngine
+from l0_surgical.stopping import Stop
+
+__all__ = ["Cell", "CellResult", "InterruptedCells", "Outcome", "run_cells"]
+
+ENGINES = ("local", "ray")
+_WAIT_S = 0.25
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, units done so far, and units in all."""
+
+
+class InterruptedCells(L0SurgicalError):
+    """Stopped by a signal; what is finished is kept and the others have saved."""
+
+    exit_code = 130
+
+    def __init__(self, out: Path, finished: int, cells: int) -> None:
+        super().__init__(f"stopped with {finished} of {cells} cells finished; run the same command again to go on in {out}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What has become of the cells.
+
+    Attributes:
+        finished: in the order of the cells.
+        failed: the cause of each cell that failed in every attempt (another call tries it again).
+        rerun: name and reason of every cell that was run again: a corrupted result, an attempt that failed.
+    """
+
+    finished: list[CellResult]
+    failed: dict[str, str]
+    rerun: list[tuple[str, str]]
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    work: str,
+    out: Path,
+    *,
+    engine: Literal["local", "ray"] = "local",
+    jobs: int = 1,
+    address: str | None = None,
+    progress: Progress | None = None,
+    retries: int = 2,
+) -> Outcome:
+    """Runs every cell of `cells` that has no result in `out` yet.
+
+    Args:
+        cells: what is to be done; the same for every call with the same `out`.
+        work: "module:function", called as function(specification, folder) in a process of its own with one thread. What it keeps in the
+            folder is there in the next attempt (on Ray: where the nodes see `out`). It returns what JSON can hold. On SIGINT it should save
+            and raise; without a handler of its own a KeyboardInterrupt ends it. BadInputError fails the cell without another attempt.
+        out: the suite's folder.
+        engine: local processes, or a Ray cluster.
+        jobs: cells at a time (a Ray cluster that is joined runs as many as it has CPUs).
+        address: of the Ray cluster; None starts one on this machine.
+        progress: told the cells done, failed ones included.
+        retries: attempts after the first for a cell that fails.
+
+    Raises:
+        BadInputError: a duplicate, another suite's folder, one in use, no such work or engine (before anything is run).
+        InterruptedCells: stopped by SIGINT or SIGTERM after the running cells have saved; a second one does not wait for that.
+        L0SurgicalError: the disk is full.
+    """
+    check_cells(cells)
+    resolve_work(work)
+    if engine not in ENGINES or jobs < 1 or retries < 0 or (engine == "local" and address is not None):
+        raise BadInputError(
+            f"cannot run cells with engine {engine!r}, {jobs} jobs, {retries} retries, address {address!r}; "
+            "give local or ray (only ray has an address), at least 1 job and 0 retries"
+        )
+    with Store(Path(out)) as store:
+        run = _Run(cells, work, store, retries, progress or (lambda text, done, total: None))
+        if run.waiting:
+            make = LocalEngine(jobs) if engine == "local" else RayEngine(address, jobs, store.out, store.token)
+            with make as running:
+                run.go(running)
+        return run.outcome()
+
+
+class _Run:
+    def __init__(self, cells: Sequence[Cell], work: str, store: Store, retries: int, progress: Progress) -> None:
+        self.cells, self.work, self.store, self.retries, self.progress = cells, work, store, retries, progress
+        self.finished, self.rerun = store.open_suite(work, cells)
+        self.failed: dict[str, str] = {}
+        self.waiting = deque(cell for cell in cells if cell.name not in self.finished)
+        self._running: dict[str, Cell] = {}
+        self._failures: Counter[str] = Counter()
+        self._stop = Stop()
+
+    def go(self, engine: Engine) -> None:
+        in_main = threading.current_thread() is threading.main_thread()
+        interrupted = False
+        self._tell()
+        with self._stop.on_signals() if in_main else contextlib.nullcontext():
+            while self._running or (self.waiting and not interrupted):
+                if self._stop.is_set() and not interrupted:
+                    interrupted = True
+                    engine.interrupt()
+                while self.waiting and not interrupted and engine.room() > 0:
+                    self._start(engine, self.waiting.popleft())
+                for ended in engine.wait(_WAIT_S) if self._running else []:
+                    self._take(ended, interrupted)
+        if interrupted and len(self.finished) + len(self.failed) < len(self.cells):
+            raise InterruptedCells(self.store.out, len(self.finished), len(self.cells))
+
+    def outcome(self) -> Outcome:
+        return Outcome([self.finished[cell.name] for cell in self.cells if cell.name in self.finished], self.failed, self.rerun)
+
+    def _start(self, engine: Engine, cell: Cell) -> None:
+        before = self.store.attempts(cell.name)
+        seconds, cpu_seconds = (sum(attempt[key] for attempt in before) for key in ("seconds", "cpu_seconds"))
+        folder = str(self.store.folder(cell.name))
+        self._running[cell.name] = cell
+        job = Job(cell.name, self.work, cell.specification, folder, len(before) + 1, seconds, cpu_seconds, module_path(), __version__)
+        engine.start(job)
+
+    def _take(self, ended: Ended, interrupted: bool) -> None:
+        cell = self._running.pop(ended.name)
+        saved = self.store.finished(cell.name)  # also of a worker that has died after its work
+        result = saved or ended.result
+        if result is not None:
+            if saved is None:
+                self.store.save(result)
+            self.finished[cell.name] = result
+            self._tell()
+            return
+        self.store.add_attempt(cell.name, {"cause": ended.cause, "seconds": ended.seconds, "cpu_seconds": ended.cpu_seconds})
+        if interrupted and ended.end != "refused":
+            return
+        self._failures[cell.name] += 1
+        if ended.end == "refused" or self._failures[cell.name] > self.retries:
+            self.failed[cell.name] = ended.cause
+            self._tell()
+        else:
+            self.rerun.append((cell.name, ended.cause))
+            self.waiting.append(cell)
+
+    def _tell(self) -> None:
+        self.progress("cells", len(self.finished) + len(self.failed), len(self.cells))
