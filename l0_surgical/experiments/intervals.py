@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,24 @@ class Estimate:
         """The estimate in another unit; `factor` is positive."""
         low, high = (None if bound is None else bound * factor for bound in (self.low, self.high))
         return Estimate(self.value * factor, low, high, self.seeds)
+
+
+class Estimates:
+    """Estimates for sets of seeds' values that are known in advance: computed together, in as few bootstraps as the sets have sizes.
+
+    A set that was not announced is computed when it is asked for.
+    """
+
+    def __init__(self, sets: Iterable[Sequence[float]]) -> None:
+        distinct = list(dict.fromkeys(tuple(values) for values in sets))
+        self._found = dict(zip(distinct, interquartile_means(distinct), strict=True))
+
+    def __call__(self, values: Sequence[float]) -> Estimate | None:
+        """The estimate for one set; None for an empty one."""
+        key = tuple(values)
+        if key not in self._found:
+            self._found[key] = interquartile_mean(key)
+        return self._found[key]
 
 
 def interquartile_mean(values: Sequence[float]) -> Estimate | None:

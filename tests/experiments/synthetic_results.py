@@ -75,8 +75,12 @@ def _member(policy: dict[str, Any]) -> dict[str, Any]:
         "critic_sparsity": "",
         "parameters": parameters,
         "nonzero": round(parameters * (1 - policy["sparsity"])),
-        **{"env_steps": STEPS, "updates": 5_000, "steps_to_target": steps if reached else ""},
-        **{"wall_seconds": 60.0, "cpu_seconds": 55.0, "failed": ""},
+        "env_steps": STEPS,
+        "updates": 5_000,
+        "steps_to_target": steps if reached else "",
+        "wall_seconds": 60.0,
+        "cpu_seconds": 55.0,
+        "failed": "",
     }
 
 

@@ -10,12 +10,14 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from l0_surgical.experiments import selection
-from l0_surgical.experiments.intervals import Estimate, across_tasks, interquartile_mean
+from l0_surgical.experiments.intervals import Estimate, across_tasks, interquartile_means
 from l0_surgical.experiments.report.classic import RANKS, REGULARIZERS, Cell, ClassicResults
 from l0_surgical.experiments.report.rows import Rows
 from l0_surgical.experiments.selection import RANDOM_RETURN, TARGET_RETURN, Comparison
 
 RULES = {"paper": "paper's rule", "ours": "our rule", "doubt": "not shown lower"}
+CURVE_POINTS = 60
+Curve = tuple[list[int], list[Estimate | None]]  # environment steps, estimates
 MEASURES = ("λ", "sparsity", "reward", "steps to target", "critic sparsity", "env. steps")
 _MEASURE_COLUMNS = ("coefficient", "sparsity", "return_mean", "steps_to_target", "critic_sparsity", "env_steps")
 
@@ -78,6 +80,18 @@ class CellAnalysis:
             for _, rows in sorted(sweeps.items())
         ]
 
+    def estimate(self, rows: Sequence[dict[str, Any]], column: str, factor: float = 1.0) -> Estimate | None:
+        """As `ClassicResults.estimate`."""
+        return self.results.estimate(rows, column, factor)
+
+    @cached_property
+    def curves(self) -> dict[tuple[str, float], Curve]:
+        """The validation reward of the dense policies ("none", 0.0) and of every L0 coefficient; all estimates in one go."""
+        groups = {key[2:]: rows for key, rows in self.results.grouped_curves.items() if key[:2] == self.cell and key[2] in ("none", "l0")}
+        points = {key: _curve_points(rows) for key, rows in groups.items()}
+        found = iter(interquartile_means([values for _, sets in points.values() for values in sets]))
+        return {key: (steps, [next(found) for _ in sets]) for key, (steps, sets) in points.items()}
+
     @cached_property
     def correlations(self) -> np.ndarray:
         """Spearman's correlation of `MEASURES` over the L0 policies (measures, measures); NaN where one does not vary."""
@@ -85,12 +99,6 @@ class CellAnalysis:
         columns = [[math.nan if row[name] is None else row[name] for row in rows] for name in _MEASURE_COLUMNS]
         size = len(MEASURES)
         return np.array([[_spearman(columns[i], columns[j]) for j in range(size)] for i in range(size)])
-
-
-def estimate(rows: Sequence[dict[str, Any]], column: str, factor: float = 1.0) -> Estimate | None:
-    """The interquartile mean of a column over seeds, times `factor`; None where no row has a value."""
-    found = interquartile_mean([row[column] for row in rows if row[column] is not None])
-    return None if found is None else found.scaled(factor)
 
 
 def reaching(rows: Sequence[dict[str, Any]], target: float) -> str:
@@ -113,6 +121,21 @@ def normalised(analyses: Sequence[CellAnalysis], picked: Sequence[Rows]) -> Esti
 def regularizers(results: ClassicResults) -> list[str]:
     """The regularizers, beside none, that the results have."""
     return [name for name in REGULARIZERS[1:] if any(row["regularizer"] == name for row in results.members)]
+
+
+def _curve_points(rows: Sequence[dict[str, Any]]) -> tuple[list[int], list[list[float]]]:
+    """At most `CURVE_POINTS` steps of all seeds, and the seeds' rewards at each; a seed keeps its last value once it has stopped."""
+    seeds: dict[int, list[tuple[int, float]]] = {}
+    for row in rows:
+        seeds.setdefault(row["seed"], []).append((row["env_steps"], row["return_mean"]))
+    steps = np.unique([step for points in seeds.values() for step, _ in points])
+    steps = steps[np.unique(np.linspace(0, len(steps) - 1, CURVE_POINTS).round().astype(int))]
+    columns = []
+    for points in seeds.values():
+        known, values = np.array(sorted(points), float).T
+        place = np.searchsorted(known, steps, side="right") - 1
+        columns.append(np.where(place >= 0, values[np.maximum(place, 0)], np.nan))
+    return steps.tolist(), [column[~np.isnan(column)].tolist() for column in np.array(columns).T]
 
 
 def _spearman(a: list[float], b: list[float]) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from l0_surgical.experiments.intervals import differences
-from l0_surgical.experiments.report.analysis import MEASURES, CellAnalysis, estimate, regularizers
+from l0_surgical.experiments.report.analysis import MEASURES, CellAnalysis, regularizers
 from l0_surgical.experiments.report.classic import ClassicResults, name_of
 from l0_surgical.experiments.report.content import Column, Table, Value
 from l0_surgical.experiments.report.printed import policy
@@ -78,7 +78,7 @@ def _slower(a: CellAnalysis) -> bool | None:
 
 
 def _beats(a: CellAnalysis, names: Sequence[str]) -> bool | None:
-    best = {name: estimate(a.policies(a.pick("doubt", name), name), "sparsity") for name in names}
+    best = {name: a.estimate(a.policies(a.pick("doubt", name), name), "sparsity") for name in names}
     if best.get("l0") is None or best["l0"].low is None:
         return None
     others = [found for name, found in best.items() if name != "l0" and found is not None and found.high is not None]
@@ -91,7 +91,7 @@ def _sparsity(analyses: Sequence[CellAnalysis]) -> list[Value]:
     shown = [policy(a.cell, "sparse")["sparsity"] for a in analyses]
     low, high = min(shown), max(shown)
     found = [
-        (estimate(rows, "sparsity", 100), estimate(rows, "sparsity_at_init", 100))
+        (a.estimate(rows, "sparsity", 100), a.estimate(rows, "sparsity_at_init", 100))
         for a in analyses
         if (rows := a.policies(a.pick("paper")))
     ]

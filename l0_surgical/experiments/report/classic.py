@@ -1,12 +1,13 @@
 """A results folder of `suite classic`: what is in it, what is refused, and which cells are missing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from l0_surgical.errors import BadInputError
+from l0_surgical.experiments.intervals import Estimate, Estimates
 from l0_surgical.experiments.report.rows import Rows, boolean, fraction, number, one_of, read_json, read_table, required, whole
 
 SUITE, FORMAT = "classic", 1
@@ -39,6 +40,9 @@ _CURVES = {**_POLICY, "env_steps": required(whole), "return_mean": required(numb
 _SIZE = {"parameters": required(whole), "size_decrease_percent": required(number)}
 _RANKS = {**_POLICY, "rank": required(whole), "parameters_paper": required(whole), **_SIZE, **_RETURN}
 _COMPRESSED = {**_POLICY, "method": required(str), "bytes": required(whole), **_SIZE, **_RETURN, "kept": boolean}
+
+_ESTIMATED = ("return_mean", "sparsity", "sparsity_at_init", "critic_sparsity", "steps_to_target")
+_COMPRESSED_ESTIMATED = ("return_mean", "parameters", "bytes", "size_decrease_percent")
 
 Cell = tuple[str, str]  # environment, algorithm
 Group = tuple[str, str, str, float]  # environment, algorithm, regularizer, coefficient
@@ -87,6 +91,19 @@ class ClassicResults:
     def sparse(self, cell: Cell, regularizer: str = "l0") -> Rows:
         """All policies of a cell with that regularizer."""
         return [row for key, rows in self.groups.items() if key[:3] == (*cell, regularizer) for row in rows]
+
+    def estimate(self, rows: Iterable[dict[str, Any]], column: str, factor: float = 1.0) -> Estimate | None:
+        """The interquartile mean of a column over seeds, times `factor`; None where no row has a value."""
+        found = self._estimates(_known(rows, column))
+        return None if found is None else found.scaled(factor)
+
+    @cached_property
+    def _estimates(self) -> Estimates:
+        sets = [_known(rows, column) for rows in self.groups.values() for column in _ESTIMATED]
+        kinds = ((self.ranks, ("rank",), _ESTIMATED[:1]), (self.compressed, ("method",), _COMPRESSED_ESTIMATED))
+        for table, extra, columns in (*kinds, (self.temperatures, ("temperature",), _ESTIMATED)):
+            sets += [_known(rows, column) for rows in _grouped(table, extra).values() for column in columns]
+        return Estimates(values for values in sets if values)
 
     @cached_property
     def failed(self) -> list[str]:
@@ -185,10 +202,8 @@ def _check(results: ClassicResults) -> None:
         for row in getattr(results, name):
             key = (*_key(row), row["seed"], *(row[column] for column in extra))
             if key in seen:
-                also = "".join(f", {column} {row[column]}" for column in extra)
-                raise BadInputError(
-                    f"{results.path / name}.csv holds {_name(_key(row))}, seed {row['seed']}{also} twice; results of two runs are never mixed"
-                )
+                policy = f"{_name(_key(row))}, seed {row['seed']}" + "".join(f", {column} {row[column]}" for column in extra)
+                raise BadInputError(f"{results.path / name}.csv holds {policy} twice; results of two runs are never mixed")
             seen.add(key)
     for row in results.members:
         if (row["return_mean"] is None or row["sparsity"] is None) and not row["failed"]:
@@ -198,11 +213,15 @@ def _check(results: ClassicResults) -> None:
             )
 
 
-def _grouped(rows: Iterable[dict[str, Any]]) -> dict[Group, Rows]:
-    groups: dict[Group, Rows] = {}
+def _grouped(rows: Iterable[dict[str, Any]], extra: Sequence[str] = ()) -> dict[tuple, Rows]:
+    groups: dict[tuple, Rows] = {}
     for row in rows:
-        groups.setdefault(_key(row), []).append(row)
+        groups.setdefault((*_key(row), *(row[column] for column in extra)), []).append(row)
     return dict(sorted(groups.items()))
+
+
+def _known(rows: Iterable[dict[str, Any]], column: str) -> list[float]:
+    return [row[column] for row in rows if row[column] is not None]
 
 
 def _key(row: dict[str, Any]) -> Group:

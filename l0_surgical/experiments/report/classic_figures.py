@@ -1,12 +1,10 @@
 """The paper's figures of the classic environments: reward curves (1 to 6, 19 to 24), heatmaps (25 to 30), size by rank (32)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from l0_surgical.experiments.intervals import Estimate, interquartile_means
 from l0_surgical.experiments.report.analysis import MEASURES, RULES, CellAnalysis
 from l0_surgical.experiments.report.classic import ENVIRONMENTS, RANKS, name_of
 from l0_surgical.experiments.report.classic_tables import paper_size_decrease
@@ -14,7 +12,6 @@ from l0_surgical.experiments.report.content import Figure
 from l0_surgical.experiments.report.drawing import SIZE, band, colour, draw, heatmap, reference, step_colour
 from l0_surgical.experiments.report.printed import printed
 
-POINTS = 60
 _BAND = "Line: interquartile mean over seeds; band: its 95 % interval. A seed that stopped at the target keeps its last value."
 
 
@@ -46,7 +43,7 @@ def size_by_rank() -> Figure:
         axes.set(xlabel="rank of every layer", ylabel="size decrease, %")
         axes.legend(ncols=1)
 
-    alt = f"Size decrease falls from about 78 % at rank {RANKS[0]} to about 1 % at rank {RANKS[-1]}; printed points lie on the computed lines."
+    alt = f"Size decrease falls from about 78 % at rank {RANKS[0]} to about 1 % at rank {RANKS[-1]}; printed points on computed lines."
     caption = "The paper's accounting, in which the square Σ is stored. Lines are computed from the networks, points are printed."
     return draw("figure-32", "Fig. 32: size decrease by rank", caption, alt, paint)
 
@@ -63,7 +60,7 @@ def _best_curve(number: str, a: CellAnalysis) -> Figure:
     def paint(canvas: plt.Figure) -> None:
         axes = _curve_axes(canvas, a)
         for label, key, shade, style in lines:
-            steps, found = curve(a.results.grouped_curves.get((*a.cell, *key), []))
+            steps, found = a.curves.get(key, ([], []))
             band(axes, steps, found, colour(shade), label, ls=style)
         axes.legend(loc="lower right")
 
@@ -80,9 +77,9 @@ def _all_curve(number: str, a: CellAnalysis) -> Figure:
     def paint(canvas: plt.Figure) -> None:
         axes = _curve_axes(canvas, a)
         for place, coefficient in enumerate(coefficients):
-            steps, found = curve(a.results.grouped_curves.get((*a.cell, "l0", coefficient), []))
+            steps, found = a.curves.get(("l0", coefficient), ([], []))
             band(axes, steps, found, step_colour(place, len(coefficients)), f"{coefficient:g}", lw=1.2)
-        steps, found = curve(a.results.grouped_curves.get((*a.cell, "none", 0.0), []))
+        steps, found = a.curves.get(("none", 0.0), ([], []))
         band(axes, steps, found, colour("dense"), "dense", ls="--")
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="λ of L0", title_fontsize=8)
 
@@ -102,24 +99,6 @@ def _correlation(number: str, a: CellAnalysis) -> Figure:
     alt = f"Correlation matrix of the L0 policies in {name_of(a.cell)}; λ with {', '.join(pairs) or 'nothing that varies'}."
     caption = "Spearman's rank correlation over all L0 policies (coefficients and seeds); “-” where a measure does not vary."
     return draw(f"figure-{number}", title, caption, alt, paint, size=(SIZE[0], 3.6))
-
-
-def curve(rows: Sequence[dict[str, Any]]) -> tuple[list[int], list[Estimate | None]]:
-    """Reward over environment steps: at most `POINTS` steps of all seeds, each seed keeping its last value, and the estimates there."""
-    seeds: dict[int, list[tuple[int, float]]] = {}
-    for row in rows:
-        seeds.setdefault(row["seed"], []).append((row["env_steps"], row["return_mean"]))
-    if not seeds:
-        return [], []
-    steps = np.unique([step for points in seeds.values() for step, _ in points])
-    steps = steps[np.unique(np.linspace(0, len(steps) - 1, POINTS).round().astype(int))]
-    columns = []
-    for points in seeds.values():
-        known, values = np.array(sorted(points), float).T
-        place = np.searchsorted(known, steps, side="right") - 1
-        columns.append(np.where(place >= 0, values[np.maximum(place, 0)], np.nan))
-    table = np.array(columns)
-    return steps.tolist(), interquartile_means([column[~np.isnan(column)].tolist() for column in table.T])
 
 
 def _curve_axes(canvas: plt.Figure, a: CellAnalysis) -> plt.Axes:

@@ -41,7 +41,7 @@ def _printed_tables(results: ClassicResults, analyses: list[CellAnalysis]) -> Se
         classic_tables.dense_and_sparse(analyses),
         classic_tables.spaces(results),
         classic_tables.lowest_ranks(analyses),
-        extra_tables.picks(analyses),
+        extra_tables.picks(results, analyses),
         extra_tables.aggregate(results, analyses),
     ]
     return Section("tables", "The paper's tables", (), tables)

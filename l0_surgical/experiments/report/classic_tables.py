@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from l0_surgical.experiments.intervals import Estimate, interquartile_mean
-from l0_surgical.experiments.report.analysis import RULES, CellAnalysis, estimate, reaching
+from l0_surgical.experiments.report.analysis import RULES, CellAnalysis, reaching
 from l0_surgical.experiments.report.classic import ENVIRONMENTS, RANKS, WIDTHS, ClassicResults, name_of, shapes_of
 from l0_surgical.experiments.report.content import Column, Table, Value
 from l0_surgical.experiments.report.printed import policy, printed
@@ -19,13 +19,13 @@ def targets(analyses: Sequence[CellAnalysis]) -> Table:
     """Table 1, and whether the dense policies reach the targets."""
     rows: list[list[Value]] = []
     for a in analyses:
-        reward = estimate(a.dense, "return_mean")
+        reward = a.estimate(a.dense, "return_mean")
         dense = policy(a.cell, "dense")["reward"]
         printed_target = printed()["targets"][a.cell[0]]
         done = sum(row["return_mean"] >= a.target for row in a.dense)
         verdict = Verdict.NOT_MEASURED if not a.dense else Verdict.REPRODUCED if done == len(a.dense) else Verdict.NOT_REPRODUCED
         rows.append(
-            [name_of(a.cell), float(printed_target), dense, reward, reaching(a.dense, a.target), estimate(a.dense, "steps_to_target")]
+            [name_of(a.cell), float(printed_target), dense, reward, reaching(a.dense, a.target), a.estimate(a.dense, "steps_to_target")]
         )
         rows[-1].append(verdict)
     columns = (Column("Cell", text=True), Column("Target", 0), Column("Reward, printed (dense)", 1), Column("Reward, here (dense)", 1))
@@ -79,9 +79,9 @@ def lowest_ranks(analyses: Sequence[CellAnalysis]) -> Table:
     columns += (Column("Rank, here", 1), Column("Rank of each seed", text=True), Column("Size decrease %, printed", 2))
     columns += (Column("Size decrease %, here", 2), Column("Reward, printed", 2), Column("Reward, here", 1), Column("Verdict", text=True))
     caption = (
-        f"The lowest rank of {RANKS[0]} to {RANKS[-1]} at which a policy reaches the target, one rank for all layers: found for each seed, then "
-        f"the interquartile mean. A seed that never reaches it counts as {RANKS[-1] + 1}, written >{RANKS[-1]}. Size decrease in the paper's accounting "
-        "and reward at that mean, rounded up. The verdict is on the rank, lower being better."
+        f"The lowest rank of {RANKS[0]} to {RANKS[-1]} at which a policy reaches the target, one rank for all layers: found for each seed, "
+        f"then the interquartile mean. A seed that never reaches it counts as {RANKS[-1] + 1}, written >{RANKS[-1]}. Size decrease in the "
+        "paper's accounting and reward at that mean, rounded up. The verdict is on the rank, lower being better."
     )
     return Table("table-4", "Table 4: lowest rank that keeps the target", caption, columns, rows)
 
@@ -111,24 +111,24 @@ def paper_size_decrease(environment: str, rank: int) -> float:
 
 def _dense_row(a: CellAnalysis) -> list[Value]:
     shown = policy(a.cell, "dense")
-    reward = estimate(a.dense, "return_mean")
+    reward = a.estimate(a.dense, "return_mean")
     verdict = judge(reward, shown["reward"], _tolerance(a, shown["reward"]))
     head: list[Value] = [name_of(a.cell), "dense", None, None, None, None, None, None]
-    return [*head, shown["reward"], reward, None, verdict, shown["steps"], estimate(a.dense, "steps_to_target")]
+    return [*head, shown["reward"], reward, None, verdict, shown["steps"], a.estimate(a.dense, "steps_to_target")]
 
 
 def _sparse_row(a: CellAnalysis, rule: str) -> list[Value]:
     shown = policy(a.cell, "sparse")
     coefficient = a.pick(rule)
     rows = a.policies(coefficient)
-    sparsity, reward = estimate(rows, "sparsity", 100), estimate(rows, "return_mean")
+    sparsity, reward = a.estimate(rows, "sparsity", 100), a.estimate(rows, "return_mean")
     compared = a.comparisons.get(("l0", coefficient)) if coefficient is not None else None
     here = "none picked" if coefficient is None else f"{coefficient:g}"
     return [
         *(name_of(a.cell), f"sparse, {RULES[rule]}", f"{shown['coefficient']:g}", here),
-        *(shown["sparsity"], sparsity, estimate(rows, "sparsity_at_init", 100), judge(sparsity, shown["sparsity"], POINTS)),
+        *(shown["sparsity"], sparsity, a.estimate(rows, "sparsity_at_init", 100), judge(sparsity, shown["sparsity"], POINTS)),
         *(shown["reward"], reward, compared.difference if compared else None),
-        *(judge(reward, shown["reward"], _tolerance(a, shown["reward"])), shown["steps"], estimate(rows, "steps_to_target")),
+        *(judge(reward, shown["reward"], _tolerance(a, shown["reward"])), shown["steps"], a.estimate(rows, "steps_to_target")),
     ]
 
 
@@ -148,7 +148,7 @@ def _at_rank(a: CellAnalysis, rank: Estimate | None, coefficient: float | None, 
     if rank is None or (whole := math.ceil(rank.value)) not in RANKS:
         return None, None
     rows = [row[whole] for row in a.sweep(coefficient, regularizer).values() if whole in row]
-    return paper_size_decrease(a.cell[0], whole), estimate(rows, "return_mean")
+    return paper_size_decrease(a.cell[0], whole), a.estimate(rows, "return_mean")
 
 
 def _tolerance(a: CellAnalysis, reward: float) -> float:

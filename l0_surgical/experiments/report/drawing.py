@@ -1,4 +1,4 @@
-"""How the report's figures look, and how one becomes SVG and PNG. Every colour of `COLOURS` has a counterpart for a dark page (page.css)."""
+"""How the report's figures look, and how one becomes SVG and PNG. Each of `COLOURS` has its counterpart for a dark page in page.css."""
 
 import io
 from collections.abc import Callable, Sequence

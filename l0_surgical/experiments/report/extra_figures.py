@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from l0_surgical.experiments.intervals import Estimate
-from l0_surgical.experiments.report.analysis import RULES, CellAnalysis, estimate, regularizers
+from l0_surgical.experiments.report.analysis import RULES, CellAnalysis, regularizers
 from l0_surgical.experiments.report.classic import ENVIRONMENTS, RANKS, ClassicResults, name_of
 from l0_surgical.experiments.report.content import Figure
 from l0_surgical.experiments.report.drawing import REGULARIZERS, band, colour, draw, heatmap, reference
@@ -44,7 +44,7 @@ def compression(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> Fi
         axes = canvas.subplots()
         for place, key in enumerate(kinds.values()):
             for method, (shade, marker) in _METHODS.items():
-                found = estimate(_compressed(results, key, method), "size_decrease_percent")
+                found = results.estimate(_compressed(results, key, method), "size_decrease_percent")
                 _dot(axes, found, place, colour(shade), marker)
         for method, (shade, marker) in _METHODS.items():
             axes.plot([], [], marker, color=colour(shade), label=method, ms=5)
@@ -61,13 +61,13 @@ def compression(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> Fi
 def temperature_maps(results: ClassicResults) -> list[Figure]:
     """The beta x lambda map of every cell that has one: sparsity and reward."""
     cells = sorted({(row["environment"], row["algorithm"]) for row in results.temperatures})
-    return [_map(cell, [r for r in results.temperatures if (r["environment"], r["algorithm"]) == cell]) for cell in cells]
+    return [_map(results, cell, [r for r in results.temperatures if (r["environment"], r["algorithm"]) == cell]) for cell in cells]
 
 
 def _trade_off(a: CellAnalysis, names: Sequence[str]) -> Figure:
     def paint(canvas: plt.Figure) -> None:
         axes = canvas.subplots()
-        dense = estimate(a.dense, "return_mean")
+        dense = a.estimate(a.dense, "return_mean")
         if dense is not None:
             low, high = (dense.value if bound is None else bound for bound in (dense.low, dense.high))
             axes.axhspan(low, high, color=colour("dense"), alpha=0.16, lw=0)
@@ -76,7 +76,7 @@ def _trade_off(a: CellAnalysis, names: Sequence[str]) -> Figure:
         for name in names:
             label, shade, marker = REGULARIZERS[name]
             points = [
-                (estimate(rows, "sparsity", 100), estimate(rows, "return_mean"))
+                (a.estimate(rows, "sparsity", 100), a.estimate(rows, "return_mean"))
                 for c in a.results.coefficients(a.cell, name)
                 if (rows := a.policies(c, name))
             ]
@@ -90,7 +90,8 @@ def _trade_off(a: CellAnalysis, names: Sequence[str]) -> Figure:
         axes.legend(loc="lower left")
 
     caption = "A point is one coefficient: interquartile means over seeds with 95 % intervals. Up and to the right is better."
-    alt = f"Reward against sparsity in {name_of(a.cell)} for {', '.join(n.upper() for n in names) or 'no regularizer'}, with the dense reward."
+    words = ", ".join(name.upper() for name in names) or "no regularizer"
+    alt = f"Reward against sparsity in {name_of(a.cell)} for {words}, with the dense reward."
     return draw(f"trade-off-{'-'.join(a.cell)}", f"{name_of(a.cell)}: sparsity against reward", caption, alt, paint)
 
 
@@ -100,7 +101,7 @@ def _sparsity(a: CellAnalysis, names: Sequence[str]) -> Figure:
         for name in names:
             label, shade, marker = REGULARIZERS[name]
             rows = {c: a.policies(c, name) for c in a.results.coefficients(a.cell, name)}
-            final, initial = ([estimate(r, column, 100) for r in rows.values()] for column in ("sparsity", "sparsity_at_init"))
+            final, initial = ([a.estimate(r, column, 100) for r in rows.values()] for column in ("sparsity", "sparsity_at_init"))
             band(axes, list(rows), final, colour(shade), label, marker=marker, ms=4)
             band(axes, list(rows), initial, colour(shade), f"{label}, at initialisation", ls=":", lw=1.2)
         axes.set_xscale("log")
@@ -125,7 +126,7 @@ def _rank_sweep(a: CellAnalysis) -> Figure:
         axes = canvas.subplots()
         reference(axes, a.target, "target")
         for label, sweeps, shade, marker in lines:
-            found = [estimate([rows[rank] for rows in sweeps.values() if rank in rows], "return_mean") for rank in RANKS]
+            found = [a.estimate([rows[rank] for rows in sweeps.values() if rank in rows], "return_mean") for rank in RANKS]
             band(axes, RANKS, found, colour(shade), label, marker=marker, ms=3)
         axes.set(xlabel="rank of every layer", ylabel="reward")
         axes.legend(loc="lower right")
@@ -135,13 +136,13 @@ def _rank_sweep(a: CellAnalysis) -> Figure:
     return draw(f"ranks-{'-'.join(a.cell)}", f"{name_of(a.cell)}: reward by rank", caption, alt, paint)
 
 
-def _map(cell: tuple[str, str], rows: Rows) -> Figure:
+def _map(results: ClassicResults, cell: tuple[str, str], rows: Rows) -> Figure:
     betas = sorted({row["temperature"] for row in rows})
     coefficients = sorted({row["coefficient"] for row in rows})
 
     def values(column: str, factor: float) -> np.ndarray:
         cells = [[[r for r in rows if (r["temperature"], r["coefficient"]) == (b, c)] for c in coefficients] for b in betas]
-        found = [[estimate(group, column, factor) for group in line] for line in cells]
+        found = [[results.estimate(group, column, factor) for group in line] for line in cells]
         return np.array([[np.nan if e is None else e.value for e in line] for line in found])
 
     def paint(canvas: plt.Figure) -> None:
@@ -156,7 +157,7 @@ def _map(cell: tuple[str, str], rows: Rows) -> Figure:
         right.set(title="reward", ylabel="β", xlabel="λ")
 
     title = f"{ENVIRONMENTS[cell[0]]} {cell[1].upper()}: the map of β and λ"
-    alt = f"Two heatmaps over temperature β (rows) and coefficient λ (columns) in {name_of(cell)}: sparsity and reward; the table has the numbers."
+    alt = f"Two heatmaps over β (rows) and λ (columns) in {name_of(cell)}: sparsity and reward; the table has the numbers."
     return draw(f"temperatures-{'-'.join(cell)}", title, "Interquartile means over seeds.", alt, paint, size=(5.0, 4.6))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from l0_surgical.experiments.intervals import Estimate
-from l0_surgical.experiments.report.analysis import RULES, CellAnalysis, estimate, normalised, reaching, regularizers
+from l0_surgical.experiments.report.analysis import RULES, CellAnalysis, normalised, reaching, regularizers
 from l0_surgical.experiments.report.classic import ClassicResults, name_of
 from l0_surgical.experiments.report.content import Column, Table, Value
 from l0_surgical.experiments.report.rows import Rows
@@ -12,14 +12,16 @@ from l0_surgical.experiments.selection import TARGET_RETURN, TOLERANCE
 _SIZE = (Column("Reward", 1), Column("Sparsity %", 1), Column("At initialisation %", 1))
 
 
-def picks(analyses: Sequence[CellAnalysis]) -> Table:
+def picks(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> Table:
     """What each selection rule picks in each cell."""
     rows: list[list[Value]] = []
     for a in analyses:
         for rule, words in RULES.items():
             coefficient = a.pick(rule)
             policies = a.policies(coefficient)
-            rows.append([name_of(a.cell), words, "none" if coefficient is None else f"{coefficient:g}", *_reward_and_sparsity(policies)])
+            rows.append(
+                [name_of(a.cell), words, "none" if coefficient is None else f"{coefficient:g}", *_reward_and_sparsity(results, policies)]
+            )
             found = None if coefficient is None else a.comparisons.get(("l0", coefficient))
             rows[-1] += [found.difference, found.tolerance, _kept(found.is_kept, found.is_lost)] if found else [None, None, None]
     columns = (Column("Cell", text=True), Column("Rule", text=True), Column("λ"), *_SIZE)
@@ -27,8 +29,8 @@ def picks(analyses: Sequence[CellAnalysis]) -> Table:
     caption = (
         "Paper's rule: the coefficient with the largest mean reward + sparsity in percent. Our rule: the sparsest coefficient whose "
         "reward is shown to be kept, which means that the lower bound of the 95 % interval of its difference to the dense reward is not "
-        f"below minus the tolerance, {100 * TOLERANCE:g} % of what dense gains over random actions. Not shown lower: the sparsest whose interval does "
-        "not lie below minus the tolerance as a whole; with few seeds that is weak evidence, and it is shown for comparison only."
+        f"below minus the tolerance, {100 * TOLERANCE:g} % of what dense gains over random actions. Not shown lower: the sparsest whose "
+        "interval does not lie below minus the tolerance as a whole; with few seeds that is weak evidence, shown for comparison only."
     )
     return Table("selection", "What each selection rule picks", caption, columns, rows)
 
@@ -41,7 +43,7 @@ def by_regularizer(results: ClassicResults, analyses: Sequence[CellAnalysis]) ->
             for rule in ("ours", "paper"):
                 coefficient = a.pick(rule, name)
                 head = [name_of(a.cell), name.upper(), RULES[rule], "none" if coefficient is None else f"{coefficient:g}"]
-                rows.append([*head, *_reward_and_sparsity(a.policies(coefficient, name))])
+                rows.append([*head, *_reward_and_sparsity(results, a.policies(coefficient, name))])
                 found = None if coefficient is None else a.comparisons.get((name, coefficient))
                 rows[-1].append(found.difference if found else None)
     columns = (Column("Cell", text=True), Column("Regularizer", text=True), Column("Rule", text=True), Column("λ"), *_SIZE)
@@ -74,7 +76,11 @@ def every_coefficient(results: ClassicResults) -> Table:
     for (environment, algorithm, regularizer, coefficient), members in results.groups.items():
         good = [row for row in members if row["return_mean"] is not None]
         head = [name_of((environment, algorithm)), "dense" if regularizer == "none" else regularizer.upper(), coefficient or None]
-        middle = [*_reward_and_sparsity(good), estimate(good, "critic_sparsity", 100), estimate(good, "steps_to_target")]
+        middle = [
+            *_reward_and_sparsity(results, good),
+            results.estimate(good, "critic_sparsity", 100),
+            results.estimate(good, "steps_to_target"),
+        ]
         rows.append([*head, *middle, reaching(good, TARGET_RETURN[environment]), len(members) - len(good)])
     columns = (Column("Cell", text=True), Column("Regularizer", text=True), Column("λ", 5), *_SIZE, Column("Critic sparsity %", 1))
     columns += (Column("Steps to target", 0), Column("Seeds at the target", text=True), Column("Failed"))
@@ -93,9 +99,13 @@ def compressed(results: ClassicResults) -> Table | None:
     rows: list[list[Value]] = []
     for (environment, algorithm, regularizer, coefficient, method), members in sorted(groups.items()):
         policy = "dense" if regularizer == "none" else f"{regularizer.upper()} {coefficient:g}"
-        sizes = (estimate(members, "parameters"), estimate(members, "bytes"), estimate(members, "size_decrease_percent"))
+        sizes = (
+            results.estimate(members, "parameters"),
+            results.estimate(members, "bytes"),
+            results.estimate(members, "size_decrease_percent"),
+        )
         kept = f"{sum(row['kept'] is True for row in members)} of {len(members)}"
-        rows.append([name_of((environment, algorithm)), policy, method, *sizes, estimate(members, "return_mean"), kept])
+        rows.append([name_of((environment, algorithm)), policy, method, *sizes, results.estimate(members, "return_mean"), kept])
     columns = (Column("Cell", text=True), Column("Policy", text=True), Column("Method", text=True), Column("Stored numbers", 0))
     columns += (Column("Bytes", 0), Column("Size decrease %", 1), Column("Reward", 1), Column("Reward kept (seeds)", text=True))
     caption = (
@@ -116,7 +126,7 @@ def temperatures(results: ClassicResults) -> Table | None:
     rows: list[list[Value]] = []
     for (environment, algorithm, beta, coefficient), members in sorted(groups.items()):
         good = [row for row in members if row["return_mean"] is not None]
-        rows.append([name_of((environment, algorithm)), beta, coefficient, *_reward_and_sparsity(good), len(good)])
+        rows.append([name_of((environment, algorithm)), beta, coefficient, *_reward_and_sparsity(results, good), len(good)])
     columns = (Column("Cell", text=True), Column("β", 3), Column("λ", 5), *_SIZE, Column("Seeds"))
     return Table("temperatures", "Temperature β and coefficient λ", "L0 policies over several temperatures of the gates.", columns, rows)
 
@@ -139,8 +149,8 @@ def cost(results: ClassicResults) -> Table:
     return Table("cost", "Cost of a policy", caption, (*columns, Column("CPU min, all", 1)), rows)
 
 
-def _reward_and_sparsity(rows: Rows) -> tuple[Estimate | None, ...]:
-    return estimate(rows, "return_mean"), estimate(rows, "sparsity", 100), estimate(rows, "sparsity_at_init", 100)
+def _reward_and_sparsity(results: ClassicResults, rows: Rows) -> tuple[Estimate | None, ...]:
+    return results.estimate(rows, "return_mean"), results.estimate(rows, "sparsity", 100), results.estimate(rows, "sparsity_at_init", 100)
 
 
 def _kept(is_kept: bool, is_lost: bool) -> str:

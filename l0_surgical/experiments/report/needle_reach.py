@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import matplotlib.ticker
 
-from l0_surgical.experiments.report.analysis import estimate
+from l0_surgical.experiments.intervals import Estimate, interquartile_mean
 from l0_surgical.experiments.report.content import Column, Figure, Part, Section, Table, Value
 from l0_surgical.experiments.report.drawing import colour, draw
 from l0_surgical.experiments.report.printed import printed
@@ -56,11 +56,11 @@ def _members(results: SurgicalResults) -> Table:
             groups.setdefault((row["regularizer"], row["coefficient"]), []).append(row)
         for (regularizer, coefficient), members in groups.items():
             policy = "dense" if regularizer == "none" else f"{regularizer.upper()}, λ = {coefficient:g}"
-            sparsity = estimate(members, "sparsity", 100)
+            sparsity = _estimate(members, "sparsity", 100)
             is_printed = regularizer == "l0" and (preset == "best" or coefficient == shown["coefficient"])
-            numbers = (estimate(members, "return_mean"), estimate(members, "success_rate", 100), sparsity)
+            numbers = (_estimate(members, "return_mean"), _estimate(members, "success_rate", 100), sparsity)
             verdict = judge(sparsity, shown["sparsity"], POINTS) if is_printed else None
-            rows.append([f"{policy} ({_LABELS[preset]})", *numbers, estimate(members, "sparsity_at_init", 100)])
+            rows.append([f"{policy} ({_LABELS[preset]})", *numbers, _estimate(members, "sparsity_at_init", 100)])
             rows[-1] += [shown["sparsity"] if is_printed else None, verdict]
     columns = (Column("Policy", text=True), Column("Reward", 1), Column("Success %", 0), Column("Sparsity %", 1))
     columns += (Column("At initialisation %", 1), Column("Sparsity %, printed", 0), Column("Sparsity verdict", text=True))
@@ -87,8 +87,8 @@ def _ranks(results: SurgicalResults) -> Table:
     columns = (Column("Policy", text=True), Column("Rank, printed"), Column("Rank, here"), Column("Size decrease %, printed", 0))
     columns += (Column("Size decrease %, here", 1), Column("Verdict", text=True))
     caption = (
-        f"The lowest rank from which on the mean success over three seeds is at least {SOLVED:g}, one rank for all layers, paper's accounting; "
-        "“-” where no rank does. The paper prints no numbers for the dense policy and calls it not performant."
+        f"The lowest rank from which on the mean success over three seeds is at least {SOLVED:g}, one rank for all layers, paper's "
+        "accounting; “-” where no rank does. The paper prints no numbers for the dense policy and calls it not performant."
     )
     return Table("needle-reach-ranks", "NeedleReach: lowest rank", caption, columns, rows)
 
@@ -168,7 +168,7 @@ def _claims(results: SurgicalResults) -> list[list[Value]]:
 
 
 def _reward_kept(dense: Rows, sparse: Rows) -> tuple[str, Verdict]:
-    base, ours, sparsity = estimate(dense, "return_mean"), estimate(sparse, "return_mean"), estimate(sparse, "sparsity", 100)
+    base, ours, sparsity = _estimate(dense, "return_mean"), _estimate(sparse, "return_mean"), _estimate(sparse, "sparsity", 100)
     if base is None or ours is None or sparsity is None:
         return "no policies to judge by", Verdict.NOT_MEASURED
     success = sum(row["success_rate"] for row in sparse) / len(sparse)
@@ -198,6 +198,11 @@ def _rank_axis(axes: plt.Axes) -> None:
     axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axes.set_xlabel("rank of every layer")
+
+
+def _estimate(rows: Rows, column: str, factor: float = 1.0) -> Estimate | None:
+    found = interquartile_mean([row[column] for row in rows])
+    return None if found is None else found.scaled(factor)
 
 
 def _times(value: float | None, factor: float) -> float | None:

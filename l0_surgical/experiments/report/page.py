@@ -37,8 +37,8 @@ def page(sources: Sequence[str], sections: Sequence[Section], missing: Sequence[
 <main class="wrap">
 <header>
 <h1>{escape(TITLE)}</h1>
-<p class="lead">The tables and figures of {escape(printed()["paper"])} that these results cover, beside the printed numbers, with a verdict on each,
-and what the paper leaves out.</p>
+<p class="lead">The tables and figures of {escape(printed()["paper"])} that these results cover, beside the printed numbers,
+with a verdict on each, and what the paper leaves out.</p>
 {"".join(f'<p class="source">{escape(source)}</p>' for source in sources)}
 {_completeness(missing, failed)}
 </header>
@@ -69,8 +69,8 @@ def _completeness(missing: Sequence[str], failed: Sequence[str]) -> str:
 def _section(section: Section) -> str:
     paragraphs = "".join(f"<p>{escape(text)}</p>" for text in section.paragraphs)
     blocks = "".join(_blocks(section.items))
-    heading = f"{section.name}-heading"
-    return f'<section id="{section.name}" aria-labelledby="{heading}"><h2 id="{heading}">{escape(section.title)}</h2>{paragraphs}{blocks}</section>\n'
+    title = f'<h2 id="{section.name}-heading">{escape(section.title)}</h2>'
+    return f'<section id="{section.name}" aria-labelledby="{section.name}-heading">{title}{paragraphs}{blocks}</section>\n'
 
 
 def _blocks(items: Sequence[Table | Figure]) -> Iterator[str]:
@@ -132,8 +132,9 @@ def _cell(value: Value, column: Column) -> str:
 
 def _rules() -> Section:
     intervals = (
-        f"Intervals: 95 % percentile intervals of a stratified bootstrap over training seeds ({REPS} draws, fixed seed, rliable), around the "
-        "interquartile mean. With five seeds such intervals are rather too narrow than too wide. Only the number over all cells also draws cells."
+        f"Intervals: 95 % percentile intervals of a stratified bootstrap over training seeds ({REPS} draws, fixed seed, rliable), around "
+        "the interquartile mean. With five seeds such intervals are rather too narrow than too wide. Only the number over all cells also "
+        "draws cells."
     )
     verdicts = Table(
         "rules-table",

@@ -99,7 +99,10 @@ def read_table(path: Path, columns: Mapping[str, Reader]) -> Rows:
             absent = [name for name in columns if name not in (reader.fieldnames or ())]
             if absent:
                 raise BadInputError(f"{path} lacks the columns {', '.join(absent)}; write the results anew with this version")
-            return [_read_row(path, line, row, columns) for line, row in enumerate(reader, start=2)]
+            return [
+                {name: _read_field(f"{path}, line {line}", name, (row[name] or "").strip(), read) for name, read in columns.items()}
+                for line, row in enumerate(reader, start=2)
+            ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadInputError(f"cannot read {path} ({error}); restore it or run the suite again") from error
 
@@ -119,11 +122,8 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def _read_row(path: Path, line: int, row: dict[str, str | None], columns: Mapping[str, Reader]) -> dict[str, Any]:
-    values = {}
-    for name, read in columns.items():
-        try:
-            values[name] = read((row[name] or "").strip())
-        except ValueError as error:
-            raise BadInputError(f"{path}, line {line}, column {name}: {error}; correct it or run that cell again") from error
-    return values
+def _read_field(place: str, name: str, text: str, read: Reader) -> Any:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise BadInputError(f"{place}, column {name}: {error}; correct it or run that cell again") from error
