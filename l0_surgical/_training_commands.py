@@ -145,6 +145,24 @@ def inspect(policy: str, /, *, json: bool = False) -> Callable[[], None]:
     return run
 
 
+def report(folders: tuple[Path, ...], /, *, out: Path, json: bool = False) -> Callable[[], None]:
+    """Writes tables, figures and one self-contained page on results folders, beside the paper's printed numbers.
+
+    Args:
+        folders: Folders that `suite` wrote, and results/surgical; at most one of each suite.
+        out: Where to write; the files of a former report there are replaced.
+        json: Print one JSON object on stdout.
+    """
+
+    def run() -> None:
+        from l0_surgical.experiments.report import build_report
+        from l0_surgical.terminal import report_table
+
+        print_result(build_report(folders, out), json, report_table)
+
+    return run
+
+
 def demo(*, out: Path = DEFAULT_OUT / "demo", quick: bool = False, json: bool = False) -> Callable[[], None]:
     """The whole path on one machine in minutes: train dense and L0, compress, evaluate, tables and pictures.
 

@@ -17,6 +17,7 @@ from l0_surgical.errors import BadInputError, L0SurgicalError
 TRAINING = ("training side", "train", ("torch", "tyro", "rich", "gymnasium", "pybullet"))
 ROBOT = ("robot side", "dds", ("tyro", "rich", "yaml"))
 DEMO = ("training and the robot side", "train,dds", (*TRAINING[2], "cyclonedds", "mcap", "yaml"))
+REPORT = ("report", "report", ("tyro", "rich", "matplotlib", "rliable"))
 SIMULATION = ("simulated arm", "train,dds", ("tyro", "rich", "pybullet"))
 
 # what it needs (its name, pip's extra, the packages), the module and function of its command line, what it does
@@ -25,6 +26,7 @@ COMMANDS: dict[str, tuple[tuple[str, str, tuple[str, ...]], str, str]] = {
     "evaluate": (TRAINING, "_training_commands", "success and return of a policy over unseen episodes"),
     "compress": (TRAINING, "_training_commands", "fold to low rank, remove dead units, pack, with evidence"),
     "inspect": (TRAINING, "_training_commands", "what is in a policy file"),
+    "report": (REPORT, "_training_commands", "tables, figures and one page from results folders, beside the paper's numbers"),
     "demo": (DEMO, "_training_commands", "train, compress, evaluate, control a simulated arm and draw, in minutes"),
     "export": (ROBOT, "_robot_commands", "a policy as ONNX or as C99 without dependencies"),
     "benchmark": (ROBOT, "_robot_commands", "time and memory of one policy in every engine"),

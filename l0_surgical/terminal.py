@@ -167,6 +167,17 @@ def demo_table(report: dict[str, Any]) -> Table:
     return table
 
 
+def report_table(summary: dict[str, Any]) -> Table:
+    """The result of `report`."""
+    table = Table("claim of the paper", "found here", "verdict", title=f"{summary['page']} ({summary['seconds']:.0f} s)")
+    for row in summary["claims"]:
+        table.add_row(*row)
+    absent = "; ".join(f"{len(summary[key])} {key}" for key in ("missing", "failed") if summary[key])
+    incomplete = f"incomplete results: {absent} (the page lists them)" if absent else "complete results"
+    table.caption = f"{len(summary['tables']) // 2} tables, {len(summary['figures']) // 2} figures; {incomplete}"
+    return table
+
+
 def control_table(result: dict[str, Any]) -> Table:
     """The result of `control`."""
     done = f"{result['reached']} of {result['goals']} goals reached, {result['setpoints']} setpoints"

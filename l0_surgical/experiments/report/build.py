@@ -26,7 +26,7 @@ def build_report(folders: Sequence[Path], out: Path) -> dict[str, Any]:
         `out`, `tables`, `figures` (files, relative to out), `page`, `missing`, `failed` (in words), `claims` and `seconds`.
 
     Raises:
-        BadInputError: a folder holds no results, or results that cannot be read; two folders of one suite.
+        BadInputError: a folder holds no results, or results that cannot be read; two folders of one suite; no folder.
         L0SurgicalError: a file could not be written.
     """
     began = time.monotonic()
@@ -58,6 +58,8 @@ def read_parts(folders: Sequence[Path]) -> list[Part]:
     Raises:
         BadInputError: as in `build_report`.
     """
+    if not folders:
+        raise BadInputError("no results folder was given; name at least one, e.g. results/surgical")
     suites: dict[str, Path] = {}
     for folder in folders:
         suite = _suite(folder)

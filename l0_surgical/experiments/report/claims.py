@@ -20,7 +20,7 @@ def claims_table(claims: Sequence[Sequence[Value]]) -> Table:
     """The claims of every results folder."""
     columns = [Column(title, text=True) for title in ("Claim of the paper", "What is found here", "Verdict")]
     caption = "Holds: shown in every cell that could be judged. Does not hold: contradicted in at least half of them. Mixed: anything else."
-    return Table("claims", "The paper's claims", caption, columns, claims)
+    return Table("claims", "Claims and verdicts", caption, columns, claims)
 
 
 def classic_claims(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> list[list[Value]]:
@@ -49,7 +49,11 @@ def _claim(claim: str, analyses: Sequence[CellAnalysis], evidence: Evidence, wor
     for state, word in zip((True, False, None), words, strict=True):
         names = [name_of(a.cell) for a, value in found if value is state]
         if names:
-            parts.append(f"{word} in {len(names)} of {len(found)} ({', '.join(names)})")
+            parts.append(
+                f"{word} in all {len(found)}"
+                if len(names) == len(found)
+                else f"{word} in {len(names)} of {len(found)} ({', '.join(names)})"
+            )
     return [claim, "; ".join(parts) or "no cell to judge by", judge_claim([value for _, value in found])]
 
 
@@ -100,9 +104,14 @@ def _sparsity(analyses: Sequence[CellAnalysis]) -> list[Value]:
         return [claim, "no cell to judge by", Verdict.NOT_MEASURED]
     values = [final.value for final, _ in found]
     initial = [start.value for _, start in found if start is not None]
-    there = f", of which {min(initial):.0f} to {max(initial):.0f} % is there at initialisation" if initial else ""
+    there = f"; at initialisation {_percent(initial)}" if initial else ""
     verdict = Verdict.EXCEEDED if min(values) > high else judge_claim([value >= low - 1 for value in values])
-    return [claim, f"{min(values):.0f} to {max(values):.0f} %{there}", verdict]
+    return [claim, f"{_percent(values)}{there}", verdict]
+
+
+def _percent(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.0f}", f"{max(values):.0f}"
+    return f"{low} %" if low == high else f"{low} to {high} %"
 
 
 def _lambda_and_sparsity(analyses: Sequence[CellAnalysis]) -> list[Value]:

@@ -54,9 +54,9 @@ def _sparsity(results: ClassicResults, analyses: list[CellAnalysis]) -> Section:
 
 
 def _low_rank(results: ClassicResults, analyses: list[CellAnalysis]) -> Section:
-    items = [classic_figures.size_by_rank(), *extra_figures.rank_sweeps(analyses), classic_tables.size_by_rank()]
-    extra = (extra_figures.compression(results, analyses), extra_tables.compressed(results))
-    return Section("low-rank", "Low rank and compression", (), [*items, *(item for item in extra if item is not None)])
+    figures = [classic_figures.size_by_rank(), *extra_figures.rank_sweeps(analyses), extra_figures.compression(results, analyses)]
+    items = [*figures, extra_tables.compressed(results), classic_tables.size_by_rank()]
+    return Section("low-rank", "Low rank and compression", (), [item for item in items if item is not None])
 
 
 def _coefficients(results: ClassicResults, analyses: list[CellAnalysis]) -> Section:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from l0_surgical.experiments.intervals import Estimate
 from l0_surgical.experiments.report.verdicts import Verdict
 
+_GROUPED = 10_000  # numbers from which on thousands are set apart
+
 Value = Estimate | Verdict | float | int | str | None
 
 
@@ -84,16 +86,16 @@ class Part:
 
 
 def show(value: Value, column: Column) -> str:
-    """A cell in words: "-" for what is unknown, an estimate with its interval."""
+    """A cell in words: "–" for what is unknown, an estimate with its interval."""
     if value is None:
-        return "-"
+        return "–"
     if isinstance(value, Estimate):
         centre = _number(value.value, column.digits)
         if value.low is None or value.high is None:
             return f"{centre} (one seed)"
         return f"{centre} [{_number(value.low, column.digits)}, {_number(value.high, column.digits)}]"
-    if isinstance(value, float):
-        return _number(value, column.digits)
+    if isinstance(value, (int, float)):
+        return _number(value, column.digits if isinstance(value, float) else 0)
     return str(value)
 
 
@@ -106,7 +108,9 @@ def sort_key(value: Value) -> str:
 
 def _number(value: float, digits: int) -> str:
     text = f"{value:.{digits}f}"
-    return text.replace("-", "−") if float(text) else text.removeprefix("-")
+    if abs(value) >= _GROUPED:
+        text = f"{value:,.{digits}f}".replace(",", "\u202f")  # a thin space, which no line breaks at
+    return text.replace("-", "−") if set(text) & set("123456789") else text.removeprefix("-")
 
 
 def _fields(value: Value, wide: bool) -> Sequence[str | float | int | None]:

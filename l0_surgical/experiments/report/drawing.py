@@ -36,7 +36,7 @@ COLOURS = {
     "s9": "#b5b32c",
 }
 REGULARIZERS = {"none": ("dense", "dense", "s"), "l0": ("L0", "blue", "o"), "l1": ("L1", "orange", "^"), "l2": ("L2", "green", "D")}
-SIZE = (5.0, 3.3)
+SIZE = (4.5, 3.1)
 _STEPS = 10
 _STYLE = {
     "axes.spines.top": False,
@@ -100,10 +100,8 @@ def band(axes: plt.Axes, x: Sequence[float], estimates: Sequence[Estimate | None
 
 
 def reference(axes: plt.Axes, level: float, words: str) -> None:
-    """A dotted horizontal line, named at its right end."""
-    axes.axhline(level, color=COLOURS["muted"], ls=(0, (1.5, 2)), lw=1.2)
-    place = axes.get_yaxis_transform()
-    axes.text(1.0, level, f"{words} ", transform=place, ha="right", va="bottom", fontsize=8, color=COLOURS["muted"])
+    """A dotted horizontal line, named in the legend."""
+    axes.axhline(level, color=COLOURS["muted"], ls=(0, (1.5, 2)), lw=1.2, label=words)
 
 
 def heatmap(

@@ -88,7 +88,7 @@ def _ranks(results: SurgicalResults) -> Table:
     columns += (Column("Size decrease %, here", 1), Column("Verdict", text=True))
     caption = (
         f"The lowest rank from which on the mean success over three seeds is at least {SOLVED:g}, one rank for all layers, paper's "
-        "accounting; “-” where no rank does. The paper prints no numbers for the dense policy and calls it not performant."
+        "accounting; “–” where no rank does. The paper prints no numbers for the dense policy and calls it not performant."
     )
     return Table("needle-reach-ranks", "NeedleReach: lowest rank", caption, columns, rows)
 

@@ -13,6 +13,7 @@ from l0_surgical.experiments.report.printed import printed
 from l0_surgical.experiments.report.verdicts import RULES, TOLERANCES, Verdict
 
 TITLE = "Sparse policies: the paper's results and ours"
+_LONG = 30  # rows from which on a table scrolls within itself
 _MARKS = {"exceeded": "▲", "reproduced": "✓", "holds": "✓", "not reproduced": "✗", "does not hold": "✗", "mixed": "◐", "not measured": "–"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
@@ -102,11 +103,12 @@ def inline_svg(figure: Figure) -> str:
 
 def _table(table: Table) -> str:
     prose = " prose" if all(column.text for column in table.columns) else ""
+    long = " long" if len(table.rows) > _LONG else ""
     head = "".join(f'<th scope="col"{_text(column)}><button type="button">{escape(column.title)}</button></th>' for column in table.columns)
     rows = "".join(f"<tr>{_row(row, table.columns)}</tr>\n" for row in table.rows)
     return (
         f'<div class="block" id="{table.name}"><h3>{escape(table.title)}</h3><p>{escape(table.caption)}</p>'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}"><table class="sortable{prose}">'
+        f'<div class="scroll{long}" tabindex="0" role="region" aria-label="{escape(table.title)}"><table class="sortable{prose}">'
         f"<caption>{escape(table.title)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>\n"
     )
 
