@@ -9,7 +9,7 @@ from l0_surgical.experiments.report.analysis import MEASURES, RULES, CellAnalysi
 from l0_surgical.experiments.report.classic import ENVIRONMENTS, RANKS, name_of
 from l0_surgical.experiments.report.classic_tables import paper_size_decrease
 from l0_surgical.experiments.report.content import Figure
-from l0_surgical.experiments.report.drawing import SIZE, band, colour, draw, heatmap, reference, step_colour
+from l0_surgical.experiments.report.drawing import SIZE, band, colour, draw, heatmap, legend, reference, step_colour
 from l0_surgical.experiments.report.printed import printed
 
 _BAND = "Line: interquartile mean over seeds; band: its 95 % interval. A seed that stopped at the target keeps its last value."
@@ -41,7 +41,7 @@ def size_by_rank() -> Figure:
             theirs = printed()["size_decrease_by_rank"][name]
             axes.plot(RANKS, theirs, marker, color=colour(shade), label=f"{words}, printed", ms=4.5, mfc="none", mew=0.9)
         axes.set(xlabel="rank of every layer", ylabel="size decrease, %")
-        axes.legend(ncols=1)
+        legend(axes, ncols=1)
 
     alt = f"Size decrease falls from about 78 % at rank {RANKS[0]} to about 1 % at rank {RANKS[-1]}; printed points on computed lines."
     caption = "The paper's accounting, in which the square Σ is stored. Lines are computed from the networks, points are printed."
@@ -62,7 +62,7 @@ def _best_curve(number: str, a: CellAnalysis) -> Figure:
         for label, key, shade, style in lines:
             steps, found = a.curves.get(key, ([], []))
             band(axes, steps, found, colour(shade), label, ls=style)
-        axes.legend(loc="lower right")
+        legend(axes, loc="lower right")
 
     title = f"Fig. {int(number)}: {name_of(a.cell)}, dense and best sparse"
     alt = (
@@ -81,7 +81,7 @@ def _all_curve(number: str, a: CellAnalysis) -> Figure:
             band(axes, steps, found, step_colour(place, len(coefficients)), f"{coefficient:g}", lw=1.2)
         steps, found = a.curves.get(("none", 0.0), ([], []))
         band(axes, steps, found, colour("dense"), "dense", ls="--")
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="λ of L0", title_fontsize=8)
+        legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5), title="λ of L0", title_fontsize=8)
 
     title = f"Fig. {int(number)}: {name_of(a.cell)}, every coefficient"
     words = ", ".join(f"{coefficient:g}" for coefficient in coefficients) or "no coefficient"

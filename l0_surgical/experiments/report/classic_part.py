@@ -16,7 +16,7 @@ def classic_part(results: ClassicResults) -> Part:
         _sparsity(results, analyses),
         _low_rank(results, analyses),
         _coefficients(results, analyses),
-        Section("cost", "Cost", (), [extra_tables.cost(results)]),
+        Section("cost-section", "Cost", (), [extra_tables.cost(results)]),
     ]
     return Part(source_of(results), classic_claims(results, analyses), sections, results.missing, results.failed)
 

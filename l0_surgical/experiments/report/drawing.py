@@ -104,6 +104,12 @@ def reference(axes: plt.Axes, level: float, words: str) -> None:
     axes.axhline(level, color=COLOURS["muted"], ls=(0, (1.5, 2)), lw=1.2, label=words)
 
 
+def legend(axes: plt.Axes, **where: object) -> None:
+    """A legend, if there is anything to name."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(**where)
+
+
 def heatmap(
     axes: plt.Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], bounds: tuple[float, float], palette: str, digits: int
 ) -> None:

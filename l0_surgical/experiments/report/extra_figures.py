@@ -9,7 +9,7 @@ from l0_surgical.experiments.intervals import Estimate
 from l0_surgical.experiments.report.analysis import RULES, CellAnalysis, regularizers
 from l0_surgical.experiments.report.classic import ENVIRONMENTS, RANKS, ClassicResults, name_of
 from l0_surgical.experiments.report.content import Figure
-from l0_surgical.experiments.report.drawing import REGULARIZERS, band, colour, draw, heatmap, reference
+from l0_surgical.experiments.report.drawing import REGULARIZERS, band, colour, draw, heatmap, legend, reference
 from l0_surgical.experiments.report.rows import Rows
 
 _METHODS = {"one rank": ("dense", "s"), "automatic ranks": ("blue", "o"), "best": ("orange", "D")}
@@ -52,7 +52,7 @@ def compression(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> Fi
         axes.set_yticks(range(len(kinds)), list(kinds))
         axes.invert_yaxis()
         axes.set(xlabel="size decrease, % (real accounting)")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=3)
+        legend(axes, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=3)
 
     caption = "Interquartile means over seeds with 95 % intervals, for the L0 policy of our rule (of the paper's where there is none)."
     alt = "Size decrease in percent by method of compression, for the dense and the L0 policy of each cell; the table has the numbers."
@@ -88,7 +88,7 @@ def _trade_off(a: CellAnalysis, names: Sequence[str]) -> Figure:
                 x, y, _bars([p[1] for p in points]), _bars([p[0] for p in points]), marker, color=colour(shade), label=label, ms=4.5, lw=0.9
             )
         axes.set(xlabel="sparsity, %", ylabel="reward")
-        axes.legend(loc="lower left")
+        legend(axes, loc="lower left")
 
     caption = "A point is one coefficient: interquartile means over seeds with 95 % intervals. Up and to the right is better."
     words = ", ".join(name.upper() for name in names) or "no regularizer"
@@ -107,7 +107,7 @@ def _sparsity(a: CellAnalysis, names: Sequence[str]) -> Figure:
             band(axes, list(rows), initial, colour(shade), f"{label}, at initialisation", ls=":", lw=1.2)
         axes.set_xscale("log")
         axes.set(xlabel="coefficient λ", ylabel="sparsity, %", ylim=(-3, 103))
-        axes.legend(loc="upper left")
+        legend(axes, loc="upper left")
 
     caption = "Solid: after training; dotted: at initialisation, which no training made. Interquartile means with 95 % bands."
     alt = f"Sparsity by coefficient in {name_of(a.cell)}, after training and at initialisation, for {', '.join(n.upper() for n in names)}."
@@ -130,7 +130,7 @@ def _rank_sweep(a: CellAnalysis) -> Figure:
             found = [a.estimate([rows[rank] for rows in sweeps.values() if rank in rows], "return_mean") for rank in RANKS]
             band(axes, RANKS, found, colour(shade), label, marker=marker, ms=3)
         axes.set(xlabel="rank of every layer", ylabel="reward")
-        axes.legend(loc="lower right")
+        legend(axes, loc="lower right")
 
     caption = "One rank for all layers, as in the paper. Interquartile means over seeds with 95 % bands."
     alt = f"Reward by rank in {name_of(a.cell)} for {', '.join(label for label, *_ in lines)}; target {a.target:g}."

@@ -8,7 +8,7 @@ import matplotlib.ticker
 
 from l0_surgical.experiments.intervals import Estimate, interquartile_mean
 from l0_surgical.experiments.report.content import Column, Figure, Part, Section, Table, Value
-from l0_surgical.experiments.report.drawing import colour, draw
+from l0_surgical.experiments.report.drawing import colour, draw, legend
 from l0_surgical.experiments.report.printed import printed
 from l0_surgical.experiments.report.rows import Rows
 from l0_surgical.experiments.report.surgical import PRESETS, SurgicalResults
@@ -126,7 +126,7 @@ def _reward_by_rank(number: int, words: str, sweeps: dict[str, tuple[str, list[d
             axes.fill_between(ranks, low, high, color=colour(shade), alpha=0.16, lw=0)
         _rank_axis(axes)
         axes.set(ylabel="reward")
-        axes.legend(loc="center right")
+        legend(axes, loc="center right")
 
     caption = "Line: mean over three seeds; band: from the lowest to the highest seed (the sweeps of these results keep no more)."
     ends = "; ".join(
@@ -147,7 +147,7 @@ def _size_by_rank(sweeps: dict[str, tuple[str, list[dict[str, Any]]]]) -> Figure
         axes.plot([shown["rank"]], [shown["size_decrease"]], "s", color=colour("orange"), label="printed", mfc="none", ms=7, mew=1.5)
         _rank_axis(axes)
         axes.set(ylabel="size decrease, %")
-        axes.legend(loc="lower left")
+        legend(axes, loc="lower left")
 
     alt = f"Size decrease by rank in NeedleReach; the printed {shown['size_decrease']:g} % lie on the line at rank {shown['rank']}."
     caption = "The paper's accounting. It does not depend on the policy's values, only on its shapes."
