@@ -1,7 +1,7 @@
 """`l0-surgical report`: reads results folders, writes tables (Markdown, CSV), figures (PNG, SVG) and one self-contained page."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,11 @@ from l0_surgical.experiments.report.surgical import is_surgical, read_surgical
 from l0_surgical.files import atomic_write, make_folder
 
 PAGE = "index.html"
+# suite: how its folder is read, and what the report makes of it
+READERS: dict[str, tuple[Callable[[Path], Any], Callable[[Any], Part]]] = {
+    "classic": (read_classic, classic_part),
+    "surgical": (read_surgical, needle_reach_part),
+}
 
 
 def build_report(folders: Sequence[Path], out: Path) -> dict[str, Any]:
@@ -70,9 +75,6 @@ def read_parts(folders: Sequence[Path]) -> list[Part]:
         suites[suite] = folder
     results = {suite: READERS[suite][0](folder) for suite, folder in suites.items()}
     return [READERS[suite][1](found) for suite, found in results.items()]
-
-
-READERS: dict[str, tuple[Any, Any]] = {"classic": (read_classic, classic_part), "surgical": (read_surgical, needle_reach_part)}
 
 
 def _suite(folder: Path) -> str:

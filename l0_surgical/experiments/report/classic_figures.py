@@ -78,10 +78,10 @@ def _all_curve(number: str, a: CellAnalysis) -> Figure:
         axes = _curve_axes(canvas, a)
         for place, coefficient in enumerate(coefficients):
             steps, found = a.curves.get(("l0", coefficient), ([], []))
-            band(axes, steps, found, step_colour(place, len(coefficients)), f"{coefficient:g}", lw=1.2)
+            band(axes, steps, found, step_colour(place, len(coefficients)), f"λ = {coefficient:g}", lw=1.2)
         steps, found = a.curves.get(("none", 0.0), ([], []))
         band(axes, steps, found, colour("dense"), "dense", ls="--")
-        legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5), title="λ of L0", title_fontsize=8)
+        legend(axes, loc="upper center", bbox_to_anchor=(0.46, -0.2), ncols=4, columnspacing=1.2, handlelength=1.4)
 
     title = f"Fig. {int(number)}: {name_of(a.cell)}, every coefficient"
     words = ", ".join(f"{coefficient:g}" for coefficient in coefficients) or "no coefficient"
@@ -93,11 +93,11 @@ def _correlation(number: str, a: CellAnalysis) -> Figure:
     def paint(canvas: plt.Figure) -> None:
         heatmap(canvas.subplots(), a.correlations, MEASURES, MEASURES, (-1, 1), "RdBu_r", 2)
 
-    title = f"Fig. {int(number)}: {name_of(a.cell)}, what goes with what"
+    title = f"Fig. {int(number)}: {name_of(a.cell)}, correlations"
     row = a.correlations[0]
     pairs = [f"{name} {value:.2f}" for name, value in zip(MEASURES[1:], row[1:], strict=True) if not np.isnan(value)]
     alt = f"Correlation matrix of the L0 policies in {name_of(a.cell)}; λ with {', '.join(pairs) or 'nothing that varies'}."
-    caption = "Spearman's rank correlation over all L0 policies (coefficients and seeds); “-” where a measure does not vary."
+    caption = "Spearman's rank correlation over all L0 policies (coefficients and seeds); “–” where a measure does not vary."
     return draw(f"figure-{number}", title, caption, alt, paint, size=(SIZE[0], 3.6))
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from l0_surgical.experiments.intervals import Estimate
 from l0_surgical.experiments.report.verdicts import Verdict
@@ -82,7 +82,7 @@ class Part:
     claims: Sequence[Sequence[Value]] = ()
     sections: Sequence[Section] = ()
     missing: Sequence[str] = ()
-    failed: Sequence[str] = field(default=())
+    failed: Sequence[str] = ()
 
 
 def show(value: Value, column: Column) -> str:

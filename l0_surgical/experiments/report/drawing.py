@@ -114,7 +114,9 @@ def heatmap(
     axes: plt.Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], bounds: tuple[float, float], palette: str, digits: int
 ) -> None:
     """A heatmap with the number in each cell; an unknown one stays empty."""
-    mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap=palette, vmin=bounds[0], vmax=bounds[1], edgecolors="white", linewidth=0.8)
+    mesh = axes.pcolormesh(
+        np.ma.masked_invalid(values), cmap=palette, vmin=bounds[0], vmax=bounds[1], edgecolors=COLOURS["grid"], linewidth=0.8
+    )
     axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=30, ha="right")
     axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
     axes.invert_yaxis()
@@ -124,7 +126,7 @@ def heatmap(
         spine.set_visible(False)
     for (row, column), value in np.ndenumerate(values):
         if np.isnan(value):
-            axes.text(column + 0.5, row + 0.5, "-", ha="center", va="center", fontsize=8)
+            axes.text(column + 0.5, row + 0.5, "–", ha="center", va="center", fontsize=8)
             continue
         red, green, blue, _ = mesh.cmap(mesh.norm(value))
         bright = 0.299 * red + 0.587 * green + 0.114 * blue > 0.55

@@ -154,8 +154,10 @@ def _map(results: ClassicResults, cell: tuple[str, str], rows: Rows) -> Figure:
         known = rewards[~np.isnan(rewards)]
         bounds = (known.min(), max(known.max(), known.min() + 1)) if known.size else (0, 1)
         heatmap(right, rewards, *names, bounds, "viridis", 0)
-        left.set(title="sparsity, %", ylabel="β")
-        right.set(title="reward", ylabel="β", xlabel="λ")
+        left.set(title="sparsity, %")
+        right.set(title="reward", xlabel="λ")
+        for axes in (left, right):
+            axes.set_ylabel("β", rotation=0, labelpad=10)
 
     title = f"{ENVIRONMENTS[cell[0]]} {cell[1].upper()}: the map of β and λ"
     alt = f"Two heatmaps over β (rows) and λ (columns) in {name_of(cell)}: sparsity and reward; the table has the numbers."

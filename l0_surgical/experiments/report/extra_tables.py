@@ -75,14 +75,14 @@ def every_coefficient(results: ClassicResults) -> Table:
     rows: list[list[Value]] = []
     for (environment, algorithm, regularizer, coefficient), members in results.groups.items():
         good = [row for row in members if row["return_mean"] is not None]
-        head = [name_of((environment, algorithm)), "dense" if regularizer == "none" else regularizer.upper(), coefficient or None]
+        head = [name_of((environment, algorithm)), "dense" if regularizer == "none" else regularizer.upper(), f"{coefficient:g}"]
         middle = [
             *_reward_and_sparsity(results, good),
             results.estimate(good, "critic_sparsity", 100),
             results.estimate(good, "steps_to_target"),
         ]
         rows.append([*head, *middle, reaching(good, TARGET_RETURN[environment]), len(members) - len(good)])
-    columns = (Column("Cell", text=True), Column("Regularizer", text=True), Column("λ", 5), *_SIZE, Column("Critic sparsity %", 1))
+    columns = (Column("Cell", text=True), Column("Regularizer", text=True), Column("λ"), *_SIZE, Column("Critic sparsity %", 1))
     columns += (Column("Steps to target", 0), Column("Seeds at the target", text=True), Column("Failed"))
     caption = "Every policy of the grid: interquartile means over seeds with 95 % intervals."
     return Table("coefficients", "Every coefficient", caption, columns, rows)
@@ -126,8 +126,8 @@ def temperatures(results: ClassicResults) -> Table | None:
     rows: list[list[Value]] = []
     for (environment, algorithm, beta, coefficient), members in sorted(groups.items()):
         good = [row for row in members if row["return_mean"] is not None]
-        rows.append([name_of((environment, algorithm)), beta, coefficient, *_reward_and_sparsity(results, good), len(good)])
-    columns = (Column("Cell", text=True), Column("β", 3), Column("λ", 5), *_SIZE, Column("Seeds"))
+        rows.append([name_of((environment, algorithm)), beta, f"{coefficient:g}", *_reward_and_sparsity(results, good), len(good)])
+    columns = (Column("Cell", text=True), Column("β", 3), Column("λ"), *_SIZE, Column("Seeds"))
     return Table("temperatures", "Temperature β and coefficient λ", "L0 policies over several temperatures of the gates.", columns, rows)
 
 
