@@ -31,7 +31,7 @@ $(VENV)/.installed: setup.py constraints.txt
 	$(if $(call runs,$(HAS_VENV)),,$(error $(NO_VENV)))
 	@$(BIN)/python -c "$(IS_311)" 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
 	$(PIP) install $(PIP_ARGS) -c constraints.txt setuptools
-	$(PIP) install $(PIP_ARGS) -c constraints.txt --no-build-isolation -e ".[train,dds,export,dev]"
+	$(PIP) install $(PIP_ARGS) -c constraints.txt --no-build-isolation -e ".[train,report,dds,export,dev]"
 	@touch $@
 
 demo: install

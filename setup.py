@@ -21,6 +21,8 @@ TRAIN = [
     "scipy",
     "pillow",
 ]
+# rliable 1.2 wants arch below 8, which does not load with pandas 3
+REPORT = ["rliable", "arch<8", "pandas<3", "matplotlib", "scipy", "tyro", "rich"]
 
 
 def _files(pattern: str) -> list[str]:
@@ -39,7 +41,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={PACKAGE: ["policies/*.safetensors", "control/*.yaml", "tasks/needle_reach/*.urdf", "py.typed"]},
+    package_data={
+        PACKAGE: ["policies/*.safetensors", "control/*.yaml", "tasks/needle_reach/*.urdf", "py.typed"],
+        f"{PACKAGE}.experiments.report": ["printed.json", "page.css", "page.js"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
@@ -54,7 +59,8 @@ setup(
         "mario": ["gym-super-mario-bros==7.4.0", "nes-py==8.2.1"],
         "dds": ["cyclonedds", "mcap", "pyyaml", "tyro", "rich"],
         "export": ["onnx", "onnxruntime"],
-        "sweep": ["ray", "rliable"],
+        "report": REPORT,
+        "sweep": ["ray", *REPORT],
         "test": ["pytest"],  # by this `colcon test` knows that pytest runs the tests
         "dev": ["pytest", "pytest-xdist", "ruff", "setuptools>=77", "stable-baselines3", "mcap-ros2-support", "ray"],
     },

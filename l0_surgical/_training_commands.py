@@ -4,9 +4,10 @@ A function returns the call that does the work, so that parsing ends before anyt
 """
 
 import itertools
+import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from l0_surgical.errors import BadInputError
 from l0_surgical.terminal import print_result
@@ -150,6 +151,67 @@ def inspect(policy: str, /, *, json: bool = False) -> Callable[[], None]:
         from l0_surgical.terminal import inspection_table
 
         print_result(describe(load_policy(find_policy(policy))), json, inspection_table)
+
+    return run
+
+
+def suite(arguments: list[str]) -> Callable[..., Callable[[], None]]:
+    """The command `suite`."""
+    import tyro
+
+    from l0_surgical.experiments.suite import SuiteConfig
+
+    def command(
+        name: Annotated[Literal["classic"], tyro.conf.Positional],
+        config: Annotated[SuiteConfig, tyro.conf.arg(name="")] = SuiteConfig(),  # noqa: B008
+        out: Path | None = None,
+        jobs: int = 1,
+        engine: Literal["local", "ray"] = "local",
+        address: str | None = None,
+        json: bool = False,
+    ) -> Callable[[], None]:
+        """Runs one of the paper's suites: all trainings, then ranks and representations, then tables that `report` reads.
+
+        Args:
+            name: classic: CartPole, Acrobot and LunarLander with DQN and PPO.
+            config: The grid.
+            out: Folder (default: runs/suite-NAME). The same command goes on with what is there; finished cells are kept.
+            jobs: Cells at a time, each with one thread.
+            engine: Local processes, or a Ray cluster.
+            address: Of the Ray cluster to join; without it one is started on this machine.
+            json: Print one JSON object on stdout.
+        """
+        return lambda: _suite(config, out or DEFAULT_OUT / f"suite-{name}", (engine, jobs, address), json, arguments)
+
+    return command
+
+
+def _suite(config: Any, out: Path, where: tuple[Any, int, str | None], as_json: bool, arguments: list[str]) -> int:
+    from l0_surgical.experiments.suite import run_classic
+    from l0_surgical.terminal import ProgressBar, suite_table
+
+    engine, jobs, address = where
+    command = shlex.join(["l0-surgical", "suite", *arguments])
+    with ProgressBar() as bar:
+        result = run_classic(config, out, engine=engine, jobs=jobs, address=address, command=command, progress=bar)
+    print_result(result, as_json, suite_table)
+    return 1 if result["failed"] else 0
+
+
+def report(folders: tuple[Path, ...], /, *, out: Path, json: bool = False) -> Callable[[], None]:
+    """Writes tables, figures and one self-contained page on results folders, beside the paper's printed numbers.
+
+    Args:
+        folders: Folders that `suite` wrote, and results/surgical; at most one of each suite.
+        out: Where to write; the files of a former report there are replaced.
+        json: Print one JSON object on stdout.
+    """
+
+    def run() -> None:
+        from l0_surgical.experiments.report import build_report
+        from l0_surgical.terminal import report_table
+
+        print_result(build_report(folders, out), json, report_table)
 
     return run
 

@@ -17,6 +17,8 @@ from l0_surgical.errors import BadInputError, L0SurgicalError
 TRAINING = ("training side", "train", ("torch", "tyro", "rich", "gymnasium", "pybullet"))
 ROBOT = ("robot side", "dds", ("tyro", "rich", "yaml"))
 DEMO = ("training and the robot side", "train,dds", (*TRAINING[2], "cyclonedds", "mcap", "yaml"))
+REPORT = ("report", "report", ("tyro", "rich", "matplotlib", "rliable"))
+SUITE = ("training side and the statistics", "train,sweep", (*TRAINING[2], "rliable"))
 SIMULATION = ("simulated arm", "train,dds", ("tyro", "rich", "pybullet"))
 
 # what it needs (its name, pip's extra, the packages), the module and function of its command line, what it does
@@ -25,6 +27,8 @@ COMMANDS: dict[str, tuple[tuple[str, str, tuple[str, ...]], str, str]] = {
     "evaluate": (TRAINING, "_training_commands", "success and return of a policy over unseen episodes"),
     "compress": (TRAINING, "_training_commands", "fold to low rank, remove dead units, pack, with evidence"),
     "inspect": (TRAINING, "_training_commands", "what is in a policy file"),
+    "suite": (SUITE, "_training_commands", "the paper's classic suite, on local processes or a Ray cluster"),
+    "report": (REPORT, "_training_commands", "tables, figures and one page from results folders, beside the paper's numbers"),
     "demo": (DEMO, "_training_commands", "train, compress, evaluate, control a simulated arm and draw, in minutes"),
     "export": (ROBOT, "_robot_commands", "a policy as ONNX or as C99 without dependencies"),
     "benchmark": (ROBOT, "_robot_commands", "time and memory of one policy in every engine"),
@@ -83,7 +87,8 @@ def _function(command: str, arguments: list[str]) -> Callable[..., Any]:
         return getattr(_robot_commands, command.replace("-", "_"))
     from l0_surgical import _training_commands
 
-    return _training_commands.train(arguments) if command == "train" else getattr(_training_commands, command)
+    function = getattr(_training_commands, command)
+    return function(arguments) if command in ("train", "suite") else function
 
 
 def _one_line(box: str) -> str:

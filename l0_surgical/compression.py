@@ -216,13 +216,14 @@ def compress(
     progress: Callable[[str], None] | None = None,
     *,
     task: str | None = None,
+    methods: Sequence[Method] = METHODS,
 ) -> tuple[Policy, dict[str, Any]]:
     """The smallest policy found that keeps the fraction `keep` of the return at the given confidence, with a report ready for JSON.
 
-    Lossy candidates, sparse and low rank (see `_reduction`), are searched by bisection over one tolerance for all layers, then refined
-    layer by layer. The search uses `episodes` validation episodes; the smallest that passed must pass again on as many others. If none
-    does, the result is the policy simplified exactly, which acts the same. The result depends on `policy`, `seed` and the settings, not on
-    `jobs`. `progress` is told one line per candidate.
+    Lossy candidates of the `methods`, sparse and low rank (see `_reduction`), are searched by bisection over one tolerance for all
+    layers, then refined layer by layer. The search uses `episodes` validation episodes; the smallest that passed must pass again on as
+    many others. If none does, the result is the policy simplified exactly, which acts the same. The result depends on `policy`, `seed`
+    and the settings, not on `jobs`. `progress` is told one line per candidate.
 
     Raises:
         BadInputError: keep outside (0, 1], confidence outside [0.5, 1), a policy that does not fit the task or is no better than random.
@@ -234,7 +235,7 @@ def compress(
         searching, confirming = (_judge(evaluator, policy, half, keep, confidence) for half in (seeds[:episodes], seeds[episodes:]))
         disturbed = evaluator.run(policy, searching.seeds, keep_observations=True, random_share=DISTURBED)
         traces = trace(exact, _observations([*searching.original, *disturbed]))
-        searches = [_Search(method, exact, traces, searching, progress) for method in METHODS]
+        searches = [_Search(method, exact, traces, searching, progress) for method in methods]
         limit = exact.nbytes
         for search in searches:
             limit = search.run(limit)

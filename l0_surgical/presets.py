@@ -15,13 +15,13 @@ CLASSIC_COEFFICIENTS = (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e
 
 # task: environment steps, then what differs from the defaults of the algorithm's settings
 DQN_BEST: dict[str, tuple[int, dict[str, Any]]] = {
-    "cartpole": (60_000, {"buffer_size": 20_000}),
-    "acrobot": (60_000, {"buffer_size": 20_000}),
-    "lunar-lander": (120_000, {"buffer_size": 50_000}),
+    "cartpole": (500_000, {"batch_size": 128, "updates_per_cycle": 16, "buffer_size": 200_000, "exploration_fraction": 0.5}),
+    "acrobot": (200_000, {}),
+    "lunar-lander": (300_000, {"environments": 32}),
 }
 PPO_BEST: dict[str, tuple[int, dict[str, Any]]] = {
-    "cartpole": (160_000, {"entropy_coefficient": 0.0}),
-    "acrobot": (160_000, {}),
+    "cartpole": (160_000, {"environments": 16, "horizon": 128, "minibatch_size": 512, "entropy_coefficient": 0.0}),
+    "acrobot": (400_000, {"horizon": 500, "minibatch_size": 1000, "gae_lambda": 0.99}),
     "lunar-lander": (600_000, {"discount": 0.995, "reward_scale": 0.1}),
 }
 

@@ -80,37 +80,37 @@ class DQNConfig:
 
     hidden: tuple[int, ...] = (128, 64, 32)
     """Units of each hidden layer."""
-    environments: int = 8
+    environments: int = 64
     """Environments side by side, per member."""
     steps_per_cycle: int = 4
     """Steps of every environment between two phases of learning."""
-    updates_per_cycle: int = 16
+    updates_per_cycle: int = 32
     """Gradient updates in a phase of learning."""
     batch_size: int = 64
     """Transitions per update."""
-    cycles_per_round: int = 25
+    cycles_per_round: int = 20
     """Cycles between two lines of metrics."""
-    buffer_size: int = 50_000
+    buffer_size: int = 100_000
     """Transitions the replay buffer holds."""
     learning_starts: int = 1000
     """Transitions in the buffer before the first update."""
     learning_rate: float = 1e-3
     """Adam."""
-    final_learning_rate_factor: float = 0.1
+    final_learning_rate_factor: float = 0.0
     """The learning rate falls linearly to this fraction over the training."""
     discount: float = 0.99
     """gamma."""
     target_period: int = 1
     """Updates between two of the target network."""
-    target_rate: float = 0.005
+    target_rate: float = 0.01
     """How far the target network goes towards the network then; 1 copies it."""
-    huber_delta: float = 1.0
+    huber_delta: float = 100.0
     """TD errors beyond it count linearly."""
     exploration_fraction: float = 0.3
     """Part of the training over which epsilon falls from 1 to its final value (cosine annealing)."""
-    final_epsilon: float = 0.02
+    final_epsilon: float = 0.1
     """Share of random actions after that."""
-    double: bool = False
+    double: bool = True
     """Double Q-learning: the network chooses the next action, the target network values it."""
     prioritized: Literal["none", "proportional", "softmax"] = "none"
     """Prioritised replay: in proportion to |TD error|^alpha (a sum tree), or by its softmax over the buffer (2.3)."""
@@ -126,13 +126,13 @@ class PPOConfig:
 
     hidden: tuple[int, ...] = (128, 64, 32)
     """Units of each hidden layer, policy and value network alike."""
-    environments: int = 16
+    environments: int = 32
     """Environments side by side, per member."""
-    horizon: int = 128
+    horizon: int = 256
     """Steps of every environment in a roll-out."""
     epochs: int = 4
     """Passes over a roll-out."""
-    minibatch_size: int = 512
+    minibatch_size: int = 1024
     """Samples per update."""
     learning_rate: float = 1e-3
     """Adam, both networks."""

@@ -150,6 +150,18 @@ def inspection_table(description: dict[str, Any]) -> Table:
     return table
 
 
+def suite_table(result: dict[str, Any]) -> Table:
+    """The result of `suite`."""
+    hours = f"{result['wall_seconds'] / 3600:.2f} h, {result['cpu_seconds'] / 3600:.2f} CPU h"
+    table = Table("environment / algorithm", "chosen L0 coefficients", title=f"{result['policies']} policies in {result['out']}, {hours}")
+    for cell, picks in result["chosen"].items():
+        table.add_row(cell, ", ".join(f"{pick:g}" for pick in picks) or "-")
+    lines = [f"failed: {name}: {cause}" for name, cause in result["failed"].items()]
+    lines += [f"run again: {line}" for line in result["run_again"]]
+    table.caption = "\n".join([*lines, f"look at them with: l0-surgical report {result['out']} --out {result['out']}/report"])
+    return table
+
+
 def demo_table(report: dict[str, Any]) -> Table:
     """The result of `demo`."""
     title = f"NeedleReach, {report['episodes']} unseen episodes; files in {report['out']}"
@@ -164,6 +176,17 @@ def demo_table(report: dict[str, Any]) -> Table:
         f"L0 compressed at a simulated arm, over DDS in real time: {control['reached']} of {control['goals']} goals reached, "
         f"jitter p99 {control['jitter']['p99_ms']:.2f} ms{end}"
     )
+    return table
+
+
+def report_table(summary: dict[str, Any]) -> Table:
+    """The result of `report`."""
+    table = Table("claim of the paper", "found here", "verdict", title=f"{summary['page']} ({summary['seconds']:.0f} s)")
+    for row in summary["claims"]:
+        table.add_row(*row)
+    absent = "; ".join(f"{len(summary[key])} {key}" for key in ("missing", "failed") if summary[key])
+    incomplete = f"incomplete results: {absent} (the page lists them)" if absent else "complete results"
+    table.caption = f"{len(summary['tables']) // 2} tables, {len(summary['figures']) // 2} figures; {incomplete}"
     return table
 
 

@@ -9,7 +9,7 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
 # A robot's computer installs only the core (there is no pybullet for Python 3.12): what needs the training side is left out there,
 # and so are the checks of the source tree, which developers run.
 MISSING = [name for name in ("torch", "gymnasium", "pybullet") if importlib.util.find_spec(name) is None]
-TRAINING_SIDE = ["algorithms", "replay", "sparsity", "tasks"]
+TRAINING_SIDE = ["algorithms", "experiments", "replay", "sparsity", "tasks"]
 TRAINING_SIDE += [f"test_{name}.py" for name in ("cli", "compression", "evaluation", "networks", "optimizers")]
 TRAINING_SIDE += [f"test_{name}.py" for name in ("shipped_policies", "training")]
 TRAINING_SIDE += ["simulated_arm", *(f"test_{name}.py" for name in ("benchmarking", "hil_options", "robot", "service"))]

@@ -60,7 +60,7 @@ def test_ros_finds_the_package(wheel: zipfile.ZipFile) -> None:
 def test_the_core_install_needs_three_packages(wheel: zipfile.ZipFile) -> None:
     core = [line for line in _requirements(wheel) if "extra ==" not in line]
     assert {_name(line) for line in core} == {"numpy", "numba", "safetensors"}
-    assert set(_metadata(wheel).get_all("Provides-Extra")) == {"train", "mario", "dds", "export", "sweep", "test", "dev"}
+    assert set(_metadata(wheel).get_all("Provides-Extra")) == {"train", "mario", "dds", "export", "report", "sweep", "test", "dev"}
     assert "l0-surgical = l0_surgical.cli:main" in wheel.read(f"{INFO}/entry_points.txt").decode()
     assert f"{INFO}/licenses/LICENSE" in wheel.namelist()
 

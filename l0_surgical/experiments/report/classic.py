@@ -1,0 +1,236 @@
+"""A results folder of `suite classic`: what is in it, what is refused, and which cells are missing."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from l0_surgical.errors import BadInputError
+from l0_surgical.experiments.intervals import Estimate, Estimates
+from l0_surgical.experiments.report.rows import Rows, boolean, fraction, number, one_of, read_json, read_table, required, whole
+
+SUITE, FORMAT = "classic", 1
+ENVIRONMENTS = {"cartpole": "CartPole", "acrobot": "Acrobot", "lunar-lander": "LunarLander"}
+ALGORITHMS = {"dqn": "DQN", "ppo": "PPO"}
+REGULARIZERS = ("none", "l0", "l1", "l2")
+RANKS = range(5, 30)
+
+# observation, hidden units, actions: with one network of these widths every printed size is met (Table 3, Fig. 32)
+WIDTHS = {"cartpole": (4, 128, 64, 32, 2), "acrobot": (6, 128, 64, 32, 3), "lunar-lander": (8, 128, 64, 32, 4)}
+
+_POLICY = {
+    "environment": one_of(*ENVIRONMENTS),
+    "algorithm": one_of(*ALGORITHMS),
+    "regularizer": one_of(*REGULARIZERS),
+    "coefficient": required(number),
+    "seed": required(whole),
+}
+_RETURN = dict.fromkeys(("return_mean", "return_low", "return_high"), number)
+_MEMBERS = {
+    **_POLICY,
+    "temperature": number,
+    **_RETURN,
+    **dict.fromkeys(("sparsity", "sparsity_at_init", "critic_sparsity"), fraction),
+    **dict.fromkeys(("parameters", "nonzero", "env_steps", "updates", "steps_to_target"), whole),
+    **dict.fromkeys(("wall_seconds", "cpu_seconds"), number),
+    "failed": str,
+}
+_CURVES = {**_POLICY, "env_steps": required(whole), "return_mean": required(number), "sparsity": fraction}
+_SIZE = {"parameters": required(whole), "size_decrease_percent": required(number)}
+_RANKS = {**_POLICY, "rank": required(whole), "parameters_paper": required(whole), **_SIZE, **_RETURN}
+_COMPRESSED = {**_POLICY, "method": required(str), "bytes": required(whole), **_SIZE, **_RETURN, "kept": boolean}
+
+_ESTIMATED = ("return_mean", "sparsity", "sparsity_at_init", "critic_sparsity", "steps_to_target")
+_COMPRESSED_ESTIMATED = ("return_mean", "parameters", "bytes", "size_decrease_percent")
+
+Cell = tuple[str, str]  # environment, algorithm
+Group = tuple[str, str, str, float]  # environment, algorithm, regularizer, coefficient
+
+
+@dataclass(frozen=True)
+class ClassicResults:
+    """The rows of every table; `missing` says in words what is not there, `failed` which policies failed and why."""
+
+    path: Path
+    run: dict[str, Any]
+    members: Rows
+    curves: Rows
+    ranks: Rows
+    compressed: Rows
+    temperatures: Rows
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All six (environment, algorithm), also those without a policy."""
+        return [(environment, algorithm) for environment in ENVIRONMENTS for algorithm in ALGORITHMS]
+
+    @cached_property
+    def groups(self) -> dict[Group, Rows]:
+        """The policies by (environment, algorithm, regularizer, coefficient), one row for each seed; failed ones too."""
+        return _grouped(self.members)
+
+    @cached_property
+    def grouped_curves(self) -> dict[Group, Rows]:
+        """The validation points, in the same way."""
+        return _grouped(self.curves)
+
+    @cached_property
+    def grouped_ranks(self) -> dict[Group, Rows]:
+        """The rank sweeps, in the same way."""
+        return _grouped(self.ranks)
+
+    def dense(self, cell: Cell) -> Rows:
+        """The dense policies of a cell."""
+        return self.groups.get((*cell, "none", 0.0), [])
+
+    def coefficients(self, cell: Cell, regularizer: str = "l0") -> list[float]:
+        """The coefficients of a cell's policies."""
+        return sorted({key[3] for key in self.groups if key[:3] == (*cell, regularizer)})
+
+    def sparse(self, cell: Cell, regularizer: str = "l0") -> Rows:
+        """All policies of a cell with that regularizer."""
+        return [row for key, rows in self.groups.items() if key[:3] == (*cell, regularizer) for row in rows]
+
+    def estimate(self, rows: Iterable[dict[str, Any]], column: str, factor: float = 1.0) -> Estimate | None:
+        """The interquartile mean of a column over seeds, times `factor`; None where no row has a value."""
+        found = self._estimates(_known(rows, column))
+        return None if found is None else found.scaled(factor)
+
+    @cached_property
+    def _estimates(self) -> Estimates:
+        sets = [_known(rows, column) for rows in self.groups.values() for column in _ESTIMATED]
+        kinds = ((self.ranks, ("rank",), _ESTIMATED[:1]), (self.compressed, ("method",), _COMPRESSED_ESTIMATED))
+        for table, extra, columns in (*kinds, (self.temperatures, ("temperature",), _ESTIMATED)):
+            sets += [_known(rows, column) for rows in _grouped(table, extra).values() for column in columns]
+        return Estimates(values for values in sets if values)
+
+    @cached_property
+    def failed(self) -> list[str]:
+        """The policies that failed, each with its cause."""
+        return [f"{_name(_key(row))}, seed {row['seed']}: {row['failed']}" for row in self.members if row["failed"]]
+
+    @cached_property
+    def missing(self) -> list[str]:
+        """What a full folder has and this one has not, in words."""
+        seeds = sorted({row["seed"] for row in self.members})
+        coefficients = {r: sorted({row["coefficient"] for row in self.members if row["regularizer"] == r}) for r in REGULARIZERS}
+        coefficients["none"] = [0.0]
+        found = [f"no policy with {r.upper()}" for r in REGULARIZERS[1:] if not coefficients[r]]
+        for cell in self.cells:
+            for regularizer in REGULARIZERS:
+                for coefficient in coefficients[regularizer]:
+                    found += self._missing_of((*cell, regularizer, coefficient), seeds)
+            if not any(row["regularizer"] == "l0" for row in self.ranks if (row["environment"], row["algorithm"]) == cell):
+                found.append(f"{name_of(cell)}: no sparse policy folded to low rank (ranks.csv)")
+            if not any((row["environment"], row["algorithm"]) == cell for row in self.compressed):
+                found.append(f"{name_of(cell)}: no compressed policy (compressed.csv)")
+        return found
+
+    def _missing_of(self, key: Group, seeds: list[int]) -> list[str]:
+        rows = self.groups.get(key, [])
+        found = []
+        if absent := sorted(set(seeds) - {row["seed"] for row in rows}):
+            found.append(f"{_name(key)}: {_seeds(absent)}")
+        done = {row["seed"] for row in rows if row["return_mean"] is not None}
+        if absent := sorted(done - {row["seed"] for row in self.grouped_curves.get(key, [])}):
+            found.append(f"{_name(key)}: no reward curve of {_seeds(absent)} (curves.csv)")
+        sweeps = self.grouped_ranks.get(key, [])
+        swept = {(row["seed"], row["rank"]) for row in sweeps if row["return_mean"] is not None}
+        wanted = {(seed, rank) for seed in done for rank in RANKS} if sweeps or key[2] == "none" else set()
+        if absent := sorted({seed for seed, _ in wanted - swept}):
+            found.append(f"{_name(key)}: not every rank from {RANKS[0]} to {RANKS[-1]} of {_seeds(absent)} (ranks.csv)")
+        return found
+
+
+def name_of(cell: Cell) -> str:
+    """A cell in words, e.g. LunarLander PPO."""
+    return f"{ENVIRONMENTS[cell[0]]} {ALGORITHMS[cell[1]]}"
+
+
+def shapes_of(environment: str) -> list[tuple[int, int]]:
+    """The (out, in) of every layer of the environment's network."""
+    widths = WIDTHS[environment]
+    return list(zip(widths[1:], widths[:-1], strict=True))
+
+
+def is_classic(run: dict[str, Any]) -> bool:
+    """Whether run.json is that of this suite."""
+    return run.get("suite") == SUITE
+
+
+def read_classic(folder: Path) -> ClassicResults:
+    """The results in `folder`.
+
+    Raises:
+        BadInputError: another suite or format, no policy at all, a missing column, a value that makes no sense, a policy twice.
+    """
+    run = read_json(folder / "run.json")
+    if not is_classic(run):
+        raise BadInputError(f"{folder} holds results of the suite {run.get('suite')!r}, not of {SUITE!r}; report it with its own version")
+    if run.get("format") != FORMAT:
+        raise BadInputError(
+            f"{folder} has format {run.get('format')!r} and this version reads format {FORMAT}; run the suite again into another folder"
+        )
+    if not (folder / "members.csv").is_file():
+        raise BadInputError(
+            f"{folder} has no members.csv, so no policy was trained; run: l0-surgical suite classic --out {folder} --resume"
+        )
+    members = read_table(folder / "members.csv", _MEMBERS)
+    if not members:
+        raise BadInputError(f"{folder / 'members.csv'} has no row; run: l0-surgical suite classic --out {folder} --resume")
+    results = ClassicResults(
+        folder,
+        run,
+        members,
+        curves=_optional(folder / "curves.csv", _CURVES),
+        ranks=_optional(folder / "ranks.csv", _RANKS),
+        compressed=_optional(folder / "compressed.csv", _COMPRESSED),
+        temperatures=_optional(folder / "temperatures.csv", {**_MEMBERS, "temperature": required(number)}),
+    )
+    _check(results)
+    return results
+
+
+def _optional(path: Path, columns: dict[str, Any]) -> Rows:
+    return read_table(path, columns) if path.is_file() else []
+
+
+def _check(results: ClassicResults) -> None:
+    for name, extra in (("members", ()), ("curves", ("env_steps",)), ("ranks", ("rank",)), ("compressed", ("method",))):
+        seen = set()
+        for row in getattr(results, name):
+            key = (*_key(row), row["seed"], *(row[column] for column in extra))
+            if key in seen:
+                policy = f"{_name(_key(row))}, seed {row['seed']}" + "".join(f", {column} {row[column]}" for column in extra)
+                raise BadInputError(f"{results.path / name}.csv holds {policy} twice; results of two runs are never mixed")
+            seen.add(key)
+    for row in results.members:
+        if (row["return_mean"] is None or row["sparsity"] is None) and not row["failed"]:
+            raise BadInputError(
+                f"{results.path / 'members.csv'}: {_name(_key(row))}, seed {row['seed']} has no return or no sparsity, and no cause "
+                "in the column failed; run that cell again"
+            )
+
+
+def _grouped(rows: Iterable[dict[str, Any]], extra: Sequence[str] = ()) -> dict[tuple, Rows]:
+    groups: dict[tuple, Rows] = {}
+    for row in rows:
+        groups.setdefault((*_key(row), *(row[column] for column in extra)), []).append(row)
+    return dict(sorted(groups.items()))
+
+
+def _known(rows: Iterable[dict[str, Any]], column: str) -> list[float]:
+    return [row[column] for row in rows if row[column] is not None]
+
+
+def _key(row: dict[str, Any]) -> Group:
+    return row["environment"], row["algorithm"], row["regularizer"], row["coefficient"]
+
+
+def _name(key: Group) -> str:
+    return f"{name_of(key[:2])}, " + ("dense" if key[2] == "none" else f"{key[2].upper()} {key[3]:g}")
+
+
+def _seeds(seeds: list[int]) -> str:
+    return ("seeds " if len(seeds) > 1 else "seed ") + ", ".join(map(str, seeds))

@@ -1,0 +1,201 @@
+"""The classic suite: every environment x algorithm x regulariser x coefficient x seed, then ranks and representations of the best.
+
+Two stages of cells (`cells.run_cells`), each resumable at any point. A training cell holds all coefficients of one seed, as members of
+one process; a reduction cell is one trained policy. The tables that `report` reads are written at the end, see `suite_tables`.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from l0_surgical.config import Regularizer
+from l0_surgical.errors import BadInputError
+from l0_surgical.experiments.cells import Cell, run_cells
+from l0_surgical.experiments.selection import RANDOM_RETURN, by_doubt, by_evidence, by_paper, compare
+from l0_surgical.experiments.suite_tables import Tables, write_tables
+from l0_surgical.experiments.suite_work import policy_folder, save_policies
+from l0_surgical.presets import CLASSIC_COEFFICIENTS
+
+Algorithm = Literal["dqn", "ppo"]
+Progress = Callable[[str, int, int], None]
+
+# longest first, so that no long cell is left alone at the end
+ENVIRONMENTS = ("lunar-lander", "acrobot", "cartpole")
+TEMPERATURES = (0.1, 0.25, 1.0, 2.0)
+TEMPERATURE_GRID = (("cartpole", "ppo"), ("acrobot", "ppo"))
+RANKS = tuple(range(5, 30))
+
+
+@dataclass(frozen=True)
+class SuiteConfig:
+    """What the suite runs."""
+
+    environments: tuple[Literal["lunar-lander", "acrobot", "cartpole"], ...] = ENVIRONMENTS
+    """Tasks."""
+    algorithms: tuple[Algorithm, ...] = ("dqn", "ppo")
+    """Learning algorithms."""
+    regularizers: tuple[Regularizer, ...] = ("none", "l0", "l1", "l2")
+    """Trained with every coefficient; none once per seed."""
+    coefficients: tuple[float, ...] = CLASSIC_COEFFICIENTS
+    """Sparsification coefficients lambda."""
+    seeds: int = 5
+    """Policies for each coefficient."""
+    preset: Literal["best", "paper"] = "best"
+    """Settings of the trainings."""
+    temperatures: tuple[float, ...] = TEMPERATURES
+    """beta of the map beta x lambda (L0 with PPO on CartPole and Acrobot), beside the preset's; empty for no map."""
+    temperature_seeds: int = 2
+    """Policies for each cell of the map."""
+    quick: bool = False
+    """A few hundred steps each: shows that everything runs, not that anything is learned."""
+
+    def validate(self) -> None:
+        """Checks the grid.
+
+        Raises:
+            BadInputError: an empty axis or a duplicate.
+        """
+        for name in ("environments", "algorithms", "regularizers", "coefficients", "temperatures"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise BadInputError(f"--{name} {' '.join(map(str, values))}: a cell of the grid would be run twice; name each once")
+            if not values and name not in ("coefficients", "temperatures"):
+                raise BadInputError(f"--{name}: give at least one")
+        if self.seeds < 1 or self.temperature_seeds < 1:
+            raise BadInputError(f"--seeds {self.seeds} --temperature-seeds {self.temperature_seeds}: give at least 1")
+        if set(self.regularizers) != {"none"} and not self.coefficients:
+            raise BadInputError("--coefficients: give at least one, or only the regularizer none")
+
+
+def training_cells(config: SuiteConfig) -> list[Cell]:
+    """The first stage, the most wanted results first: dense and L0, then L1 and L2, then the map of temperatures."""
+    groups = [[r for r in config.regularizers if r in ("none", "l0")], [r for r in config.regularizers if r in ("l1", "l2")]]
+    cells = [
+        _training_cell(config, environment, algorithm, regularizer, seed)
+        for group in groups
+        for environment in config.environments
+        for algorithm in config.algorithms
+        for regularizer in group
+        for seed in range(1 if regularizer == "none" else config.seeds)
+    ]
+    mapped = [cell for cell in TEMPERATURE_GRID if cell[0] in config.environments and cell[1] in config.algorithms]
+    if "l0" in config.regularizers:
+        cells += [
+            _training_cell(config, environment, algorithm, "l0", seed, temperature)
+            for environment, algorithm in mapped
+            for temperature in config.temperatures
+            for seed in range(config.temperature_seeds)
+        ]
+    return cells
+
+
+def _training_cell(
+    config: SuiteConfig, environment: str, algorithm: str, regularizer: str, seed: int, temperature: float | None = None
+) -> Cell:
+    dense = regularizer == "none"
+    parts = [environment, algorithm, "dense" if dense else regularizer]
+    parts += [] if temperature is None else [f"beta{temperature:g}"]
+    specification = {
+        "environment": environment,
+        "algorithm": algorithm,
+        "regularizer": regularizer,
+        "coefficients": [] if dense else list(config.coefficients),
+        "seed": seed,
+        "seeds": config.seeds if dense else 1,
+        "temperature": temperature,
+        "preset": config.preset,
+        "quick": config.quick,
+    }
+    return Cell("-".join([*parts, "all-seeds" if dense else f"seed{seed}"]), specification)
+
+
+def reduction_cells(config: SuiteConfig, members: Sequence[dict[str, Any]], chosen: dict[tuple[str, str], list[float]]) -> list[Cell]:
+    """The second stage: every dense policy and the L0 policies of the chosen coefficients."""
+    wanted = [
+        row
+        for row in members
+        if not row["failed"]
+        and (row["regularizer"] == "none" or (row["regularizer"] == "l0" and row["coefficient"] in chosen[_cell_of(row)]))
+    ]
+    ranks = list(RANKS if not config.quick else RANKS[::12])
+    return [
+        Cell(
+            f"{row['environment']}-{row['algorithm']}-{row['policy']}",
+            {
+                **{key: row[key] for key in ("environment", "algorithm", "regularizer", "coefficient", "seed", "policy", "sha256")},
+                "ranks": ranks,
+                "episodes": 4 if config.quick else 100,
+            },
+        )
+        for row in wanted
+    ]
+
+
+def choose(members: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[float]]:
+    """For every environment and algorithm the L0 coefficients of the paper's rule and of ours, without duplicates."""
+    chosen: dict[tuple[str, str], list[float]] = {}
+    for cell in dict.fromkeys(_cell_of(row) for row in members):
+        rows = [row for row in members if _cell_of(row) == cell and not row["failed"]]
+        sparse = [row for row in rows if row["regularizer"] == "l0"]
+        dense = [row for row in rows if row["regularizer"] == "none"]
+        groups = {c: [row for row in sparse if row["coefficient"] == c] for c in sorted({row["coefficient"] for row in sparse})}
+        comparisons = compare(groups, dense, RANDOM_RETURN[cell[0]])
+        ours = by_evidence(sparse, comparisons)
+        picks = [by_paper(sparse), ours if ours is not None else by_doubt(sparse, comparisons)]
+        chosen[cell] = [pick for pick in dict.fromkeys(picks) if pick is not None]
+    return chosen
+
+
+def run_classic(
+    config: SuiteConfig,
+    out: Path,
+    *,
+    engine: Literal["local", "ray"] = "local",
+    jobs: int = 1,
+    address: str | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Runs the suite in the folder `out`, or goes on with it, and writes its tables there.
+
+    Returns:
+        The tables' file names, what was chosen, and what failed or had to be run again.
+
+    Raises:
+        BadInputError: a grid with a duplicate, or a folder of another suite or version.
+        InterruptedCells: stopped by a signal; the same call goes on.
+    """
+    config.validate()
+    started, engines = time.monotonic(), {"engine": engine, "jobs": jobs, "address": address, "progress": progress}
+    trained = run_cells(training_cells(config), "l0_surgical.experiments.suite_work:train_cell", out / "training", **engines)
+    members = [row for cell in trained.finished for row in save_policies(cell, policy_folder(out))]
+    main = [row for row in members if not row["mapped"]]
+    chosen = choose(main)
+    # the second stage reads the policies that the first has left on this machine
+    reduced = run_cells(
+        reduction_cells(config, main, chosen),
+        "l0_surgical.experiments.suite_work:reduce_cell",
+        out / "reduction",
+        jobs=jobs,
+        progress=progress,
+    )
+    spent = sum(cell.cpu_seconds for cell in (*trained.finished, *reduced.finished))
+    tables = Tables(members, trained.finished, reduced.finished)
+    files = write_tables(tables, out, config=dataclasses.asdict(config), command=command, cpu_seconds=spent)
+    return {
+        "out": str(out),
+        "files": files,
+        "policies": len(members),
+        "chosen": {"/".join(cell): picks for cell, picks in chosen.items()},
+        "failed": {**trained.failed, **reduced.failed},
+        "run_again": [f"{name}: {reason}" for name, reason in (*trained.rerun, *reduced.rerun)],
+        "wall_seconds": time.monotonic() - started,
+        "cpu_seconds": spent,
+    }
+
+
+def _cell_of(row: dict[str, Any]) -> tuple[str, str]:
+    return row["environment"], row["algorithm"]

@@ -1,0 +1,113 @@
+"""The tables of the classic suite, as `report` reads them: small CSV files and run.json."""
+
+import csv
+import importlib.metadata
+import io
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from l0_surgical import __version__
+from l0_surgical.cohorts.common import commit
+from l0_surgical.experiments.cells import CellResult
+from l0_surgical.files import atomic_write
+
+FORMAT = 1
+_POLICY = ("environment", "algorithm", "regularizer", "coefficient", "seed")
+_RETURN = ("return_mean", "return_low", "return_high")
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "members": (
+        *(*_POLICY, "temperature", *_RETURN, "sparsity", "sparsity_at_init", "critic_sparsity", "parameters", "nonzero"),
+        *("env_steps", "updates", "steps_to_target", "wall_seconds", "cpu_seconds", "failed"),
+    ),
+    "curves": (*_POLICY, "env_steps", "return_mean", "sparsity"),
+    "ranks": (*_POLICY, "rank", "parameters_paper", "parameters", "size_decrease_percent", *_RETURN),
+    "compressed": (*_POLICY, "method", "parameters", "bytes", "size_decrease_percent", *_RETURN, "kept"),
+}
+COLUMNS["temperatures"] = COLUMNS["members"]
+VERSIONS = ("torch", "numpy", "gymnasium", "numba")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The members' rows (`suite_work.save_policies`), and the training and reduction cells."""
+
+    members: Sequence[dict[str, Any]]
+    trained: Sequence[CellResult]
+    reduced: Sequence[CellResult]
+
+
+def write_tables(tables: Tables, out: Path, *, config: dict[str, Any], command: str, cpu_seconds: float) -> list[str]:
+    """Writes every table into `out`; returns the files' names."""
+    members = [_with_bounds(row) for row in tables.members]
+    mapped = {(row["environment"], row["algorithm"]) for row in members if row["mapped"]}
+    rows = {
+        "members": [row for row in members if not row["mapped"]],
+        # the preset's own temperature is part of the map
+        "temperatures": [row for row in members if row["regularizer"] == "l0" and (row["environment"], row["algorithm"]) in mapped],
+        "curves": _curves(tables.trained),
+        "ranks": [_with_bounds(row) for cell in tables.reduced for row in cell.result["ranks"]],
+        "compressed": [row for cell in tables.reduced for row in cell.result["compressed"]],
+    }
+    for name, table in rows.items():
+        _write_csv(out / f"{name}.csv", COLUMNS[name], table)
+    versions = {name: importlib.metadata.version(name) for name in VERSIONS}
+    versions |= {name: importlib.metadata.version(name) for name in ("envpool",) if _is_installed(name)}
+    run = {
+        "suite": "classic",
+        "format": FORMAT,
+        "l0_surgical": __version__,
+        "commit": commit(),
+        "versions": {"python": platform.python_version(), **versions},
+        "command": command,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "wall_seconds": sum(row["wall_seconds"] for row in members),
+        "cpu_seconds": cpu_seconds,
+        "preset": config["preset"],
+        "config": config,
+    }
+    with atomic_write(out / "run.json") as file:
+        file.write((json.dumps(run, indent=2) + "\n").encode())
+    return ["run.json", *(f"{name}.csv" for name in rows)]
+
+
+def _curves(trained: Sequence[CellResult]) -> list[dict[str, Any]]:
+    return [
+        {**{key: cell.specification[key] for key in ("environment", "algorithm")}, **point}
+        for cell in trained
+        if cell.specification["temperature"] is None
+        for point in cell.result["curves"]
+    ]
+
+
+def _with_bounds(row: dict[str, Any]) -> dict[str, Any]:
+    low, high = row.get("return_ci95") or (None, None)
+    return {**row, "return_low": low, "return_high": high}
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, columns, extrasaction="ignore", restval="")
+    writer.writeheader()
+    writer.writerows({key: _short(row.get(key)) for key in columns} for row in rows)
+    with atomic_write(path) as file:
+        file.write(buffer.getvalue().encode())
+
+
+def _short(value: Any) -> Any:
+    """Six digits are more than any of these figures is known to."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
