@@ -17,7 +17,7 @@ CLASSIC_COEFFICIENTS = (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e
 DQN_BEST: dict[str, tuple[int, dict[str, Any]]] = {
     "cartpole": (500_000, {"batch_size": 128, "updates_per_cycle": 16, "buffer_size": 200_000, "exploration_fraction": 0.5}),
     "acrobot": (200_000, {}),
-    "lunar-lander": (300_000, {"environments": 32}),
+    "lunar-lander": (250_000, {"environments": 32, "buffer_size": 50_000, "prioritized": "proportional", "huber_delta": 10.0}),
 }
 PPO_BEST: dict[str, tuple[int, dict[str, Any]]] = {
     "cartpole": (160_000, {"environments": 16, "horizon": 128, "minibatch_size": 512, "entropy_coefficient": 0.0}),

@@ -93,7 +93,11 @@ def test_tables_are_for_people(trained: dict, capsys: pytest.CaptureFixture):
     [
         (
             ["fly"],
+<<<<<<< HEAD
             "unknown command 'fly'; choose one of train, evaluate, compress, inspect, suite, report, demo, export, benchmark, control, ",
+=======
+            "unknown command 'fly'; choose one of train, evaluate, compress, inspect, report, demo, export, benchmark, control, simulate",
+>>>>>>> report
         ),
         (["train", "needle-poke"], "unknown task 'needle-poke'; known are needle-reach"),
         (["train", "--coefficient", "-1"], "--coefficient -1.0: pass a finite number >= 0"),

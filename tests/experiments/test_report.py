@@ -17,7 +17,7 @@ from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.report.analysis import CellAnalysis
 from l0_surgical.experiments.report.build import read_parts
 from l0_surgical.experiments.report.classic import read_classic
-from l0_surgical.experiments.report.classic_tables import paper_size_decrease
+from l0_surgical.experiments.report.classic_tables import dense_and_sparse, lowest_ranks, paper_size_decrease
 from l0_surgical.experiments.report.page import page
 from l0_surgical.experiments.report.printed import printed
 
@@ -137,6 +137,10 @@ def test_nothing_shown_leaves_the_table_with_no_pick(tmp_path: Path):
 
     analysis = CellAnalysis(read_classic(write_results(tmp_path, ruin)), ("acrobot", "dqn"))
     assert (analysis.pick("ours"), analysis.pick("paper")) == (None, 0.5)
+    for table in (dense_and_sparse([analysis]), lowest_ranks([analysis])):
+        ours = dict(zip([column.title for column in table.columns], table.rows[2], strict=True))
+        assert ours["λ, here"] == "none picked"
+        assert {str(value) for title, value in ours.items() if "erdict" in title} == {"not reproduced"}
 
 
 def _without(**wanted: Any) -> Callable[[str, list[dict[str, Any]]], list[dict[str, Any]]]:

@@ -148,6 +148,14 @@ def name_of(cell: Cell) -> str:
     return f"{ENVIRONMENTS[cell[0]]} {ALGORITHMS[cell[1]]}"
 
 
+def in_order(groups: dict[tuple, Rows]) -> dict[tuple, Rows]:
+    """Groups by (environment, algorithm, regularizer, ...) in the paper's order: CartPole first, dense before sparse."""
+    places = (list(ENVIRONMENTS), list(ALGORITHMS), REGULARIZERS)
+    return dict(
+        sorted(groups.items(), key=lambda item: (*(known.index(name) for known, name in zip(places, item[0], strict=False)), *item[0][3:]))
+    )
+
+
 def shapes_of(environment: str) -> list[tuple[int, int]]:
     """The (out, in) of every layer of the environment's network."""
     widths = WIDTHS[environment]
@@ -217,7 +225,7 @@ def _grouped(rows: Iterable[dict[str, Any]], extra: Sequence[str] = ()) -> dict[
     groups: dict[tuple, Rows] = {}
     for row in rows:
         groups.setdefault((*_key(row), *(row[column] for column in extra)), []).append(row)
-    return dict(sorted(groups.items()))
+    return in_order(groups)
 
 
 def _known(rows: Iterable[dict[str, Any]], column: str) -> list[float]:

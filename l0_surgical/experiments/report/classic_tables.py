@@ -47,7 +47,8 @@ def dense_and_sparse(analyses: Sequence[CellAnalysis]) -> Table:
     columns += (Column("Conv. steps, printed", 0), Column("Steps to target, here", 0))
     caption = (
         "Interquartile mean over seeds with its 95 % interval. The sparse policy is picked by the paper's rule and by ours, which are "
-        "stated below. The paper does not say what unit its convergence steps have; ours are environment steps."
+        "stated below; where a rule picks none of the policies there are, the verdict is not reproduced. The paper does not say what unit "
+        "its convergence steps have; ours are environment steps."
     )
     return Table("table-2", "Table 2: dense against best sparse policies", caption, columns, rows)
 
@@ -126,9 +127,15 @@ def _sparse_row(a: CellAnalysis, rule: str) -> list[Value]:
     here = "none picked" if coefficient is None else f"{coefficient:g}"
     return [
         *(name_of(a.cell), f"sparse, {RULES[rule]}", f"{shown['coefficient']:g}", here),
-        *(shown["sparsity"], sparsity, a.estimate(rows, "sparsity_at_init", 100), judge(sparsity, shown["sparsity"], POINTS)),
+        *(
+            shown["sparsity"],
+            sparsity,
+            a.estimate(rows, "sparsity_at_init", 100),
+            _unless_none(a, coefficient, judge(sparsity, shown["sparsity"], POINTS)),
+        ),
         *(shown["reward"], reward, compared.difference if compared else None),
-        *(judge(reward, shown["reward"], _tolerance(a, shown["reward"])), shown["steps"], a.estimate(rows, "steps_to_target")),
+        _unless_none(a, coefficient, judge(reward, shown["reward"], _tolerance(a, shown["reward"]))),
+        *(shown["steps"], a.estimate(rows, "steps_to_target")),
     ]
 
 
@@ -140,7 +147,7 @@ def _rank_row(a: CellAnalysis, label: str, kind: str, coefficient: float | None,
     head: list[Value] = [name_of(a.cell), label, here, shown["rank"]]
     seeds = ", ".join(str(rank) if rank in RANKS else f">{RANKS[-1]}" for rank in ranks) or None
     size, reward = _at_rank(a, found, coefficient, regularizer)
-    verdict = judge(found, shown["rank"], 0, lower_is_better=True)
+    verdict = _unless_none(a, coefficient, judge(found, shown["rank"], 0, lower_is_better=True))
     return [*head, found, seeds, shown["size_decrease"], size, shown["rank_reward"], reward, verdict]
 
 
@@ -149,6 +156,11 @@ def _at_rank(a: CellAnalysis, rank: Estimate | None, coefficient: float | None, 
         return None, None
     rows = [row[whole] for row in a.sweep(coefficient, regularizer).values() if whole in row]
     return paper_size_decrease(a.cell[0], whole), a.estimate(rows, "return_mean")
+
+
+def _unless_none(a: CellAnalysis, coefficient: float | None, verdict: Verdict) -> Verdict:
+    """The verdict, but `not reproduced` where there are sparse policies and a rule picks none of them."""
+    return Verdict.NOT_REPRODUCED if coefficient is None and a.comparisons else verdict
 
 
 def _tolerance(a: CellAnalysis, reward: float) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from l0_surgical.experiments.intervals import Estimate
 from l0_surgical.experiments.report.analysis import RULES, CellAnalysis, normalised, reaching, regularizers
-from l0_surgical.experiments.report.classic import ClassicResults, name_of
+from l0_surgical.experiments.report.classic import ClassicResults, in_order, name_of
 from l0_surgical.experiments.report.content import Column, Table, Value
 from l0_surgical.experiments.report.rows import Rows
 from l0_surgical.experiments.selection import TARGET_RETURN, TOLERANCE
@@ -97,7 +97,7 @@ def compressed(results: ClassicResults) -> Table | None:
     if not groups:
         return None
     rows: list[list[Value]] = []
-    for (environment, algorithm, regularizer, coefficient, method), members in sorted(groups.items()):
+    for (environment, algorithm, regularizer, coefficient, method), members in in_order(groups).items():
         policy = "dense" if regularizer == "none" else f"{regularizer.upper()} {coefficient:g}"
         sizes = (
             results.estimate(members, "parameters"),
@@ -120,11 +120,13 @@ def temperatures(results: ClassicResults) -> Table | None:
     """The beta x lambda map in numbers; None without such rows."""
     groups: dict[tuple, Rows] = {}
     for row in results.temperatures:
-        groups.setdefault((row["environment"], row["algorithm"], row["temperature"], row["coefficient"]), []).append(row)
+        groups.setdefault((row["environment"], row["algorithm"], row["regularizer"], row["temperature"], row["coefficient"]), []).append(
+            row
+        )
     if not groups:
         return None
     rows: list[list[Value]] = []
-    for (environment, algorithm, beta, coefficient), members in sorted(groups.items()):
+    for (environment, algorithm, _, beta, coefficient), members in in_order(groups).items():
         good = [row for row in members if row["return_mean"] is not None]
         rows.append([name_of((environment, algorithm)), beta, f"{coefficient:g}", *_reward_and_sparsity(results, good), len(good)])
     columns = (Column("Cell", text=True), Column("β", 3), Column("λ"), *_SIZE, Column("Seeds"))
@@ -137,7 +139,7 @@ def cost(results: ClassicResults) -> Table:
     for row in results.members:
         groups.setdefault((row["environment"], row["algorithm"], row["regularizer"]), []).append(row)
     rows: list[list[Value]] = []
-    for (environment, algorithm, regularizer), members in sorted(groups.items()):
+    for (environment, algorithm, regularizer), members in in_order(groups).items():
         words = "dense" if regularizer == "none" else regularizer.upper()
         known = [row for row in members if row["wall_seconds"] is not None]
         totals = [sum(row[name] or 0.0 for row in known) / 60 for name in ("wall_seconds", "cpu_seconds")]
