@@ -93,12 +93,13 @@ def test_tables_are_for_people(trained: dict, capsys: pytest.CaptureFixture):
     [
         (
             ["fly"],
-<<<<<<< HEAD
             "unknown command 'fly'; choose one of train, evaluate, compress, inspect, suite, report, demo, export, benchmark, control, ",
-=======
-            "unknown command 'fly'; choose one of train, evaluate, compress, inspect, report, demo, export, benchmark, control, simulate",
->>>>>>> report
         ),
+        (["train", "needle-reach", "--algorithm", "dqn"], "needle-reach has continuous ones; train it with --algorithm ddpg"),
+        (["train", "cartpole", "--algorithm", "ddpg"], "for a choice of actions pass --algorithm dqn or ppo"),
+        (["train", "cartpole", "--algorithm", "sarsa"], "choose ddpg, dqn or ppo"),
+        (["suite", "classic", "--coefficients", "0.1", "0.1"], "--coefficients 0.1 0.1: a cell of the grid would be run twice"),
+        (["suite", "surgical"], "classic"),
         (["train", "needle-poke"], "unknown task 'needle-poke'; known are needle-reach"),
         (["train", "--coefficient", "-1"], "--coefficient -1.0: pass a finite number >= 0"),
         (["train", "--preset", "worst"], "choose best or paper"),
