@@ -120,6 +120,7 @@ class TrainingConfig:
         positive |= {"ddpg.neighbours": ddpg.neighbours, "ddpg.hidden": min(ddpg.hidden, default=1), "ddpg.buffer-size": ddpg.buffer_size}
         positive |= {"ddpg.actor-learning-rate": ddpg.actor_learning_rate, "ddpg.critic-learning-rate": ddpg.critic_learning_rate}
         positive |= {"sparsity.temperature": sparsity.temperature, "sparsity.gate-learning-rate": sparsity.gate_learning_rate}
+        positive |= {"steps": self.steps, **_positive("dqn", self.dqn, _DQN_POSITIVE), **_positive("ppo", self.ppo, _PPO_POSITIVE)}
         positive |= {"ddpg.observation-scale-floor": ddpg.observation_scale_floor, "ddpg.observation-clip": ddpg.observation_clip}
         for name, value in positive.items():
             _require(math.isfinite(value) and value > 0, name, value, "pass a number > 0")
@@ -130,6 +131,8 @@ class TrainingConfig:
         not_negative |= {"sparsity.penalty-ramp": sparsity.penalty_ramp}
         for name, value in not_negative.items():
             _require(math.isfinite(value) and value >= 0, name, value, "pass a number >= 0")
+        _require(0 <= self.keep_best_after <= 1, "keep-best-after", self.keep_best_after, "pass a number in [0, 1]")
+        self._validate_discrete()
         _require(0 <= ddpg.discount < 1, "ddpg.discount", ddpg.discount, "pass a number in [0, 1)")
         _require(0 < ddpg.target_rate <= 1, "ddpg.target-rate", ddpg.target_rate, "pass a number in (0, 1]")
         _require(0 <= ddpg.relabel_fraction <= 1, "ddpg.relabel-fraction", ddpg.relabel_fraction, "pass a number in [0, 1]")
@@ -138,6 +141,34 @@ class TrainingConfig:
         )
         _require(sparsity.stretch_low < 0, "sparsity.stretch-low", sparsity.stretch_low, "pass a number < 0")
         _require(sparsity.stretch_high > 1, "sparsity.stretch-high", sparsity.stretch_high, "pass a number > 1")
+
+    def _validate_discrete(self) -> None:
+        dqn, ppo = self.dqn, self.ppo
+        fractions = {"dqn.discount": dqn.discount, "dqn.exploration-fraction": dqn.exploration_fraction, "ppo.discount": ppo.discount}
+        fractions |= {"dqn.final-epsilon": dqn.final_epsilon, "ppo.gae-lambda": ppo.gae_lambda}
+        fractions |= {"dqn.target-rate": dqn.target_rate, "dqn.importance-exponent": dqn.importance_exponent}
+        fractions |= {f"{name}.final-learning-rate-factor": part.final_learning_rate_factor for name, part in (("dqn", dqn), ("ppo", ppo))}
+        for name, value in fractions.items():
+            _require(0 <= value <= 1, name, value, "pass a number in [0, 1]")
+        for name, value in {"dqn.priority-exponent": dqn.priority_exponent, "ppo.entropy-coefficient": ppo.entropy_coefficient}.items():
+            _require(math.isfinite(value) and value >= 0, name, value, "pass a number >= 0")
+        _require(
+            0 < dqn.learning_starts <= dqn.buffer_size,
+            "dqn.learning-starts",
+            dqn.learning_starts,
+            f"pass at least 1 and at most the buffer's size, {dqn.buffer_size}",
+        )
+        samples = ppo.environments * ppo.horizon
+        _require(ppo.minibatch_size <= samples, "ppo.minibatch-size", ppo.minibatch_size, f"pass at most a roll-out's {samples} samples")
+
+
+_DQN_POSITIVE = ("environments", "steps_per_cycle", "updates_per_cycle", "cycles_per_round", "batch_size", "buffer_size", "learning_rate")
+_DQN_POSITIVE += ("target_period", "huber_delta", "reward_scale")
+_PPO_POSITIVE = ("environments", "horizon", "epochs", "minibatch_size", "learning_rate", "clip", "max_gradient_norm", "reward_scale")
+
+
+def _positive(section: str, settings: Any, names: tuple[str, ...]) -> dict[str, float]:
+    return {f"{section}.{name.replace('_', '-')}": getattr(settings, name) for name in names}
 
 
 def _require(holds: bool, name: str, value: Any, remedy: str) -> None:

@@ -25,6 +25,7 @@ class ParameterGroup:
     parameters: Sequence[Tensor]
     learning_rate: float
     moments: list[tuple[Tensor, Tensor]] = field(init=False)
+    steps: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in self.parameters]
@@ -43,7 +44,6 @@ class MemberAdam:
 
     def __init__(self, groups: Sequence[ParameterGroup], betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8) -> None:
         self.groups, self.betas, self.epsilon = list(groups), betas, epsilon
-        self.steps = 0
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -57,14 +57,19 @@ class MemberAdam:
 
     @torch.no_grad()
     def step(self, frozen: Collection[int] = ()) -> None:
-        """One update from the gradients; `frozen` members stay as they are, even if their gradient is not finite."""
-        self.steps += 1
+        """One update from the gradients; `frozen` members stay as they are, even if their gradient is not finite.
+
+        A group without gradients is left alone and its steps are not counted.
+        """
         first, second = self.betas
-        root = float(np.sqrt(1 - second**self.steps))
         active = np.ones(self.groups[0].parameters[0].shape[0], np.bool_)
         active[list(frozen)] = False
         for group in self.groups:
-            rate = group.learning_rate * root / (1 - first**self.steps)
+            if any(parameter.grad is None for parameter in group.parameters):
+                continue
+            group.steps += 1
+            root = float(np.sqrt(1 - second**group.steps))
+            rate = group.learning_rate * root / (1 - first**group.steps)
             for parameter, moments, rows in zip(group.parameters, group.moments, group.rows, strict=True):
                 if rows is not None:
                     _step(_rows(parameter.grad.contiguous()), *rows, active, rate, first, second, self.epsilon * root)
@@ -72,13 +77,14 @@ class MemberAdam:
                     _step_tensors(parameter, parameter.grad, *moments, frozen, rate, first, second, self.epsilon * root)
 
     def state_dict(self) -> dict:
-        """Moments and step count, for a checkpoint (learning rates are the caller's)."""
-        return {"steps": self.steps, "moments": [list(pair) for group in self.groups for pair in group.moments]}
+        """Moments and step counts, for a checkpoint (learning rates are the caller's)."""
+        return {"steps": [group.steps for group in self.groups], "moments": [list(pair) for group in self.groups for pair in group.moments]}
 
     def load_state_dict(self, state: dict) -> None:
         """Restores what `state_dict` gave."""
-        self.steps, saved = state["steps"], iter(state["moments"])
-        for group in self.groups:
+        saved = iter(state["moments"])
+        for group, steps in zip(self.groups, state["steps"], strict=True):
+            group.steps = steps
             for pair in group.moments:
                 for tensor, value in zip(pair, next(saved), strict=True):
                     tensor.copy_(value)

@@ -17,7 +17,7 @@ CLASSIC_COEFFICIENTS = (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e
 DQN_BEST: dict[str, tuple[int, dict[str, Any]]] = {
     "cartpole": (500_000, {"batch_size": 128, "updates_per_cycle": 16, "buffer_size": 200_000, "exploration_fraction": 0.5}),
     "acrobot": (200_000, {}),
-    "lunar-lander": (250_000, {"environments": 32, "buffer_size": 50_000, "prioritized": "proportional", "huber_delta": 10.0}),
+    "lunar-lander": (250_000, {"environments": 32, "buffer_size": 50_000, "prioritized": "proportional", "huber_delta": 1.0}),
 }
 PPO_BEST: dict[str, tuple[int, dict[str, Any]]] = {
     "cartpole": (160_000, {"environments": 16, "horizon": 128, "minibatch_size": 512, "entropy_coefficient": 0.0}),
@@ -50,13 +50,16 @@ def _discrete(task: str, algorithm: Algorithm) -> TrainingConfig:
         coefficient=(1e-2,),
         steps=steps,
         evaluation_episodes=20,
-        keep_best_after=0.7,
+        keep_best_after=0.75,
         dqn=DQNConfig(**(changes if algorithm == "dqn" else {})),
         ppo=PPOConfig(**(changes if algorithm == "ppo" else {})),
     )
     rounds = config.rounds
-    sparsity = SparsityConfig(apply_to="actor", penalty_start=round(0.3 * rounds))
-    return dataclasses.replace(config, evaluate_every=max(1, rounds // 20), checkpoint_every=max(1, rounds // 4), sparsity=sparsity)
+    start, rate = {"dqn": (0.6, 1e-2), "ppo": (0.4, 2e-2)}[algorithm]
+    sparsity = SparsityConfig(
+        apply_to="actor", initial_log_alpha=5.0, gate_learning_rate=rate, gates_wait=True, penalty_start=round(start * rounds)
+    )
+    return dataclasses.replace(config, evaluate_every=max(1, rounds // 40), checkpoint_every=max(1, rounds // 4), sparsity=sparsity)
 
 
 def _as_printed(config: TrainingConfig) -> TrainingConfig:

@@ -82,6 +82,7 @@ def make_sparsifier(config: TrainingConfig, members: Sequence[MemberSpec], netwo
             sparsity.initial_log_alpha,
             sparsity.gate_learning_rate,
             sparsity.evaluation,
+            sparsity.gates_wait,
         )
         seeds, stream = [member.seed for member in members], {"actor": 0, "critic": 1}[network]
         return HardConcrete(coefficients, seeds, settings, stream, GATE_SEED, schedule)

@@ -1,7 +1,8 @@
 """What DQN and PPO share: vector environments for all members at once, validation, and the policy that is kept.
 
 The environments are opened anew after every `checkpoint_every` rounds, with seeds that depend on the member and the round alone. So
-nothing of them has to be saved, and a resumed run sees what the uninterrupted one saw.
+nothing of them has to be saved, and a run that is resumed from such a round (after a kill, say) sees what the uninterrupted one saw.
+One that was stopped between two of them loses nothing, but goes on with other episodes.
 """
 
 from collections.abc import Sequence
@@ -113,8 +114,8 @@ class DiscreteCohort:
         if self._environment is not None and number % self.config.checkpoint_every:
             return
         self._close()
-        each, segment = self._environments_each, number // self.config.checkpoint_every
-        seeds = [seed for m in self.members for seed in episode_seeds("train", m.seed, (segment + 1) * each)[-each:]]
+        each = self._environments_each
+        seeds = [seed for m in self.members for seed in episode_seeds("train", m.seed, (number + 1) * each)[-each:]]
         self._environment = open_vector(self.problem.task.name, seeds, self.problem.engine)
         self._observations = self._by_member(self._environment.reset())
         self._begins = np.zeros(self._observations.shape[:2], np.bool_)

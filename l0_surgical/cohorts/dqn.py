@@ -88,6 +88,7 @@ class DQNCohort(DiscreteCohort):
             greedy = self._acting.columns(self._tensor(states)).argmax(1).cpu().numpy()
             actions = np.where(by_chance, whim, greedy)
             observations, rewards, terminated, _, valid = self._step(actions)
+            rewards = rewards * np.float32(self.config.dqn.reward_scale)
             slots = self.replay.add(states, actions, rewards, self.problem.normalizer(observations), terminated, valid)
             if self.priorities is not None:
                 self.priorities.add(slots)

@@ -38,7 +38,7 @@ class Sparsifier(Protocol):
         """Prepares update number `update`: advances schedules and draws this update's gate noise."""
 
     def parameter_groups(self) -> list[dict]:
-        """Optimiser groups for the sparsifier's own parameters (with their own learning rate); empty if it has none."""
+        """Optimiser groups for the sparsifier's own parameters, with their own learning rate; empty if it has none."""
 
     def finalize(self) -> list[Tensor]:
         """The plain dense weights with zeros, one `(members, out, in)` per layer, as evaluated and deployed."""

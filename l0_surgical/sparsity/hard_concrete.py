@@ -31,6 +31,7 @@ class GateSettings:
         learning_rate: of log alpha alone; with Adam it bounds how far a gate can move per update.
         evaluation: `sampled` draws one z per weight with the gate seed and freezes it (the paper's differentiator);
             `deterministic` uses z_hat of (4.3).
+        wait: all gates are 1 and log alpha stays where it started until the penalty's factor is above 0: the network learns dense first.
     """
 
     temperature: float
@@ -39,6 +40,7 @@ class GateSettings:
     initial_log_alpha: float
     learning_rate: float
     evaluation: Literal["sampled", "deterministic"]
+    wait: bool = False
 
 
 class Gates(nn.Module):
@@ -63,6 +65,11 @@ class Gates(nn.Module):
         """Gates `weights` with the noise that starts at `offsets` (members,) of the noise table."""
         self.expected_open, *current = GatedWeights.apply(self.log_alpha, offsets, self.distribution, *weights)
         self.current = tuple(current)
+
+    def hold_open(self, weights: Sequence[Tensor]) -> None:
+        """Every gate is 1, and log alpha gets no gradient."""
+        self.current = tuple(weights)
+        self.expected_open = torch.full_like(self.log_alpha[:, 0], self.log_alpha.shape[1], requires_grad=False)
 
     def deterministic(self) -> list[Tensor]:
         """z_hat = clip(sigmoid(log_alpha) (zeta - gamma) + gamma, 0, 1) (4.3), one `(members, out, in)` per layer."""
@@ -141,6 +148,9 @@ class HardConcrete:
         Until the next call every access to a layer's weight gives these same gated weights.
         """
         self._factor = self._schedule(update)
+        if self.settings.wait and self._factor == 0:
+            self._gates.hold_open(self._originals)
+            return
         offsets = _hash(self._keys, update) % np.uint64(NOISE_TABLE_SIZE - self._gates.log_alpha.shape[1])
         self._gates.draw(self._originals, offsets.astype(np.int64))
 

@@ -1,0 +1,165 @@
+"""Training runs of DQN and PPO: what they leave, the policy that is kept, resumption, and the paper's stop at the target."""
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from l0_surgical import training
+from l0_surgical.config import Algorithm, TrainingConfig, as_dict, from_dict
+from l0_surgical.errors import BadInputError
+from l0_surgical.evaluation import Evaluator, episode_seeds
+from l0_surgical.policy_file import load_policy
+from l0_surgical.presets import preset
+
+
+def small(algorithm: Algorithm, **changes: object) -> TrainingConfig:
+    """A run of seconds on CartPole: six rounds of two members."""
+    config = preset("best", "cartpole", algorithm)
+    dqn = dataclasses.replace(
+        config.dqn, hidden=(32, 16), environments=4, cycles_per_round=10, updates_per_cycle=4, learning_starts=50, buffer_size=500
+    )
+    ppo = dataclasses.replace(config.ppo, hidden=(32, 16), environments=4, horizon=40, minibatch_size=40)
+    settings = {"steps": 960, "regularizer": ("none", "l0"), "evaluate_every": 2, "evaluation_episodes": 3, "checkpoint_every": 2}
+    settings |= {"final_evaluation_episodes": 5, "threads": 1, "dqn": dqn, "ppo": ppo, "keep_best_after": 0.5}
+    settings |= {"sparsity": dataclasses.replace(config.sparsity, penalty_start=2)}
+    return dataclasses.replace(config, **{**settings, **changes})
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
+def test_a_run_leaves_everything(algorithm: Algorithm, tmp_path: Path) -> None:
+    config = small(algorithm)
+    summary = training.train(config, tmp_path / "run")
+    assert config.rounds == 6
+    assert [m["regularizer"] for m in summary["members"]] == ["none", "l0"]
+    for row in summary["members"]:
+        assert row["env_steps"] == 960
+        assert row["parameters"] == 4 * 32 + 32 + 32 * 16 + 16 + 16 * 2 + 2
+        policy = load_policy(row["policy"])
+        assert policy.task == "cartpole"
+        assert [field.name for field in policy.outputs] == ["push_left", "push_right"]
+        assert policy.provenance["algorithm"] == algorithm
+        assert row["sparsity_at_init"] == 0
+        zeros = sum(int((layer.weight.to_dense() == 0).sum()) for layer in policy.layers)
+        assert row["sparsity"] == pytest.approx(zeros / (4 * 32 + 32 * 16 + 16 * 2))
+        with Evaluator("cartpole") as evaluator:
+            again = evaluator.run(policy, episode_seeds("test", 0, 5))
+        assert np.mean([episode.total_reward for episode in again]) == row["return_mean"]
+    with (tmp_path / "run" / "metrics.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(int(r["round"]), int(r["member"])) for r in rows] == [(n, m) for n in range(6) for m in range(2)]
+    validated = [r for r in rows if r["validation_return"]]
+    assert sorted({int(r["round"]) for r in validated}) == [1, 3, 5]
+    for member, row in enumerate(summary["members"]):
+        late = [(float(r["validation_return"]), int(r["round"])) for r in validated if int(r["member"]) == member and int(r["round"]) >= 2]
+        assert row["kept_round"] == max(late)[1]
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
+def test_a_killed_run_resumes_to_the_same_policies(algorithm: Algorithm, tmp_path: Path) -> None:
+    config = small(algorithm)
+    whole = training.train(config, tmp_path / "whole")
+    script = f"""
+import json, sys, time
+from pathlib import Path
+from l0_surgical import training
+from l0_surgical.config import from_dict
+def slowly(text, done, total):
+    print(text, done, flush=True)
+    if text == "training" and done >= 3:
+        time.sleep(60)
+training.train(from_dict(json.loads(sys.argv[1])), Path({str(tmp_path / "killed")!r}), progress=slowly)
+"""
+    with subprocess.Popen([sys.executable, "-c", script, json.dumps(as_dict(config))], stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("training 3"):
+                break
+        os.kill(process.pid, signal.SIGKILL)
+    told = []
+    resumed = training.resume(tmp_path / "killed", progress=lambda text, done, total: told.append((text, done)))
+    assert ("training", 1) not in told
+    assert ("training", 3) in told  # the third round came after the last checkpoint
+    for ours, theirs in zip(whole["members"], resumed["members"], strict=True):
+        assert Path(ours["policy"]).read_bytes() == Path(theirs["policy"]).read_bytes()
+
+
+def test_prioritised_replay_resumes_as_well(tmp_path: Path) -> None:
+    config = small("dqn")
+    config = dataclasses.replace(config, dqn=dataclasses.replace(config.dqn, prioritized="proportional"))
+    whole = training.train(config, tmp_path / "whole")
+
+    def fail(text: str, done: int, total: int) -> None:
+        if done == 3:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        training.train(config, tmp_path / "part", progress=fail)
+    resumed = training.resume(tmp_path / "part")
+    for ours, theirs in zip(whole["members"], resumed["members"], strict=True):
+        assert Path(ours["policy"]).read_bytes() == Path(theirs["policy"]).read_bytes()
+
+
+def test_the_paper_stops_a_member_at_the_target(tmp_path: Path) -> None:
+    """With a task whose target every policy reaches, training ends at the first validation."""
+    config = small("ppo", task="acrobot", stop_at_target=True, evaluate_every=1, steps=960)
+    from l0_surgical.cohorts import discrete
+
+    original = discrete.CLASSIC["acrobot"]
+    discrete.CLASSIC["acrobot"] = dataclasses.replace(original, target=-1000.0)
+    try:
+        summary = training.train(config, tmp_path / "run")
+    finally:
+        discrete.CLASSIC["acrobot"] = original
+    for row in summary["members"]:
+        assert (row["kept_round"], row["env_steps"], row["steps_to_target"]) == (0, 160, 160)
+
+
+def test_presets_are_valid_and_survive_json() -> None:
+    for name in ("best", "paper"):
+        for task in ("cartpole", "acrobot", "lunar-lander"):
+            for algorithm in ("dqn", "ppo"):
+                config = preset(name, task, algorithm)
+                config.validate()
+                assert from_dict(as_dict(config)) == config
+    paper = preset("paper", "cartpole", "dqn")
+    assert paper.coefficient == (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e-1)
+    assert (paper.stop_at_target, paper.sparsity.evaluation, paper.dqn.final_epsilon) == (True, "sampled", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"dqn": {"batch_size": 0}}, "--dqn.batch-size 0"),
+        ({"dqn": {"learning_starts": 600_000}}, "--dqn.learning-starts"),
+        ({"ppo": {"minibatch_size": 100_000}}, "--ppo.minibatch-size"),
+        ({"ppo": {"clip": 0.0}}, "--ppo.clip"),
+        ({"keep_best_after": 1.5}, "--keep-best-after 1.5"),
+        ({"steps": 0}, "--steps 0"),
+    ],
+)
+def test_bad_settings_are_refused_before_compute(changes: dict, says: str) -> None:
+    config = preset("best", "cartpole", "ppo" if "ppo" in changes else "dqn")
+    nested = {k: dataclasses.replace(getattr(config, k), **v) for k, v in changes.items() if isinstance(v, dict)}
+    with pytest.raises(BadInputError, match=says):
+        dataclasses.replace(config, **{**changes, **nested}).validate()
+
+
+def test_an_interrupted_process_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "l0_surgical", "train", "cartpole", "--out", str(tmp_path / "run"), "--steps", "100000000"]
+    command += ["--dqn.hidden", "16", "--threads", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "run" / "metrics.csv").exists():
+            time.sleep(0.1)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert f"go on with: l0-surgical train --resume {tmp_path / 'run'}" in said
