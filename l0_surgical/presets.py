@@ -13,17 +13,32 @@ PAPER_COEFFICIENTS = (5e-5, 5e-4, 5e-3, 5e-2, 5e-1, 1.0, 2.0, 5.0)
 CLASSIC_COEFFICIENTS = (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e-1)
 """Of the classic suite."""
 
-# task: environment steps, then what differs from the defaults of the algorithm's settings
-DQN_BEST: dict[str, tuple[int, dict[str, Any]]] = {
-    "cartpole": (500_000, {"batch_size": 128, "updates_per_cycle": 16, "buffer_size": 200_000, "exploration_fraction": 0.5}),
-    "acrobot": (200_000, {}),
-    "lunar-lander": (250_000, {"environments": 32, "buffer_size": 50_000, "prioritized": "proportional", "huber_delta": 1.0}),
+# task: environment steps, the part of them without penalty, and what differs from the defaults of the algorithm's settings
+DQN_BEST: dict[str, tuple[int, float, dict[str, Any]]] = {
+    "cartpole": (
+        500_000,
+        0.6,
+        {"batch_size": 128, "updates_per_cycle": 16, "buffer_size": 200_000, "exploration_fraction": 0.5},
+    ),
+    "acrobot": (200_000, 0.6, {}),
+    "lunar-lander": (
+        250_000,
+        0.6,
+        {
+            "environments": 32,
+            "buffer_size": 50_000,
+            "prioritized": "proportional",
+            "huber_delta": 10.0,
+            "final_learning_rate_factor": 0.1,
+        },
+    ),
 }
-PPO_BEST: dict[str, tuple[int, dict[str, Any]]] = {
-    "cartpole": (160_000, {"environments": 16, "horizon": 128, "minibatch_size": 512, "entropy_coefficient": 0.0}),
-    "acrobot": (400_000, {"horizon": 500, "minibatch_size": 1000, "gae_lambda": 0.99}),
-    "lunar-lander": (600_000, {"discount": 0.995, "reward_scale": 0.1}),
+PPO_BEST: dict[str, tuple[int, float, dict[str, Any]]] = {
+    "cartpole": (200_000, 0.5, {"environments": 16, "horizon": 128, "minibatch_size": 512, "entropy_coefficient": 0.0}),
+    "acrobot": (600_000, 0.55, {"horizon": 500, "minibatch_size": 1000, "gae_lambda": 0.99}),
+    "lunar-lander": (800_000, 0.55, {"discount": 0.995, "reward_scale": 0.1}),
 }
+GATE_LEARNING_RATE = {"dqn": 1e-2, "ppo": 2e-2}
 
 
 def preset(name: str, task: str = "needle-reach", algorithm: Algorithm | None = None) -> TrainingConfig:
@@ -43,7 +58,7 @@ def preset(name: str, task: str = "needle-reach", algorithm: Algorithm | None = 
 
 
 def _discrete(task: str, algorithm: Algorithm) -> TrainingConfig:
-    steps, changes = {"dqn": DQN_BEST, "ppo": PPO_BEST}[algorithm].get(task, (100_000, {}))
+    steps, start, changes = {"dqn": DQN_BEST, "ppo": PPO_BEST}[algorithm].get(task, (100_000, 0.5, {}))
     config = TrainingConfig(
         task=task,
         algorithm=algorithm,
@@ -55,9 +70,12 @@ def _discrete(task: str, algorithm: Algorithm) -> TrainingConfig:
         ppo=PPOConfig(**(changes if algorithm == "ppo" else {})),
     )
     rounds = config.rounds
-    start, rate = {"dqn": (0.6, 1e-2), "ppo": (0.4, 2e-2)}[algorithm]
     sparsity = SparsityConfig(
-        apply_to="actor", initial_log_alpha=5.0, gate_learning_rate=rate, gates_wait=True, penalty_start=round(start * rounds)
+        apply_to="actor",
+        initial_log_alpha=5.0,
+        gate_learning_rate=GATE_LEARNING_RATE[algorithm],
+        gates_wait=True,
+        penalty_start=round(start * rounds),
     )
     return dataclasses.replace(config, evaluate_every=max(1, rounds // 40), checkpoint_every=max(1, rounds // 4), sparsity=sparsity)
 

@@ -102,13 +102,13 @@ class DQNConfig:
     """The learning rate falls linearly to this fraction over the training."""
     discount: float = 0.99
     """gamma."""
-    reward_scale: float = 0.1
+    reward_scale: float = 1.0
     """Rewards are multiplied by this before they are learned; with it goes the weight of the loss against a sparsity penalty."""
     target_period: int = 1
     """Updates between two of the target network."""
     target_rate: float = 0.01
     """How far the target network goes towards the network then; 1 copies it."""
-    huber_delta: float = 10.0
+    huber_delta: float = 100.0
     """TD errors beyond it count linearly."""
     exploration_fraction: float = 0.3
     """Part of the training over which epsilon falls from 1 to its final value (cosine annealing)."""
