@@ -13,17 +13,20 @@ PAPER_COEFFICIENTS = (5e-5, 5e-4, 5e-3, 5e-2, 5e-1, 1.0, 2.0, 5.0)
 CLASSIC_COEFFICIENTS = (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e-1)
 """Of the classic suite."""
 
-# task: environment steps, the part of them without penalty, and what differs from the defaults of the algorithm's settings
-DQN_BEST: dict[str, tuple[int, float, dict[str, Any]]] = {
+# task: environment steps, the part of them without penalty, the learning rate of log alpha, and what differs from the defaults of the
+# algorithm's settings
+DQN_BEST: dict[str, tuple[int, float, float, dict[str, Any]]] = {
     "cartpole": (
         500_000,
         0.6,
+        1e-2,
         {"batch_size": 128, "updates_per_cycle": 16, "buffer_size": 200_000, "exploration_fraction": 0.5},
     ),
-    "acrobot": (200_000, 0.6, {}),
+    "acrobot": (220_000, 0.6, 5e-2, {}),
     "lunar-lander": (
-        250_000,
-        0.6,
+        280_000,
+        0.65,
+        5e-2,
         {
             "environments": 32,
             "buffer_size": 50_000,
@@ -33,12 +36,11 @@ DQN_BEST: dict[str, tuple[int, float, dict[str, Any]]] = {
         },
     ),
 }
-PPO_BEST: dict[str, tuple[int, float, dict[str, Any]]] = {
-    "cartpole": (200_000, 0.5, {"environments": 16, "horizon": 128, "minibatch_size": 512, "entropy_coefficient": 0.0}),
-    "acrobot": (600_000, 0.55, {"horizon": 500, "minibatch_size": 1000, "gae_lambda": 0.99}),
-    "lunar-lander": (800_000, 0.55, {"discount": 0.995, "reward_scale": 0.1}),
+PPO_BEST: dict[str, tuple[int, float, float, dict[str, Any]]] = {
+    "cartpole": (200_000, 0.5, 2e-2, {"environments": 16, "horizon": 128, "minibatch_size": 512, "entropy_coefficient": 0.0}),
+    "acrobot": (600_000, 0.55, 2e-2, {"horizon": 500, "minibatch_size": 1000, "gae_lambda": 0.99}),
+    "lunar-lander": (800_000, 0.55, 2e-2, {"discount": 0.995, "reward_scale": 0.1}),
 }
-GATE_LEARNING_RATE = {"dqn": 1e-2, "ppo": 2e-2}
 
 
 def preset(name: str, task: str = "needle-reach", algorithm: Algorithm | None = None) -> TrainingConfig:
@@ -58,7 +60,7 @@ def preset(name: str, task: str = "needle-reach", algorithm: Algorithm | None = 
 
 
 def _discrete(task: str, algorithm: Algorithm) -> TrainingConfig:
-    steps, start, changes = {"dqn": DQN_BEST, "ppo": PPO_BEST}[algorithm].get(task, (100_000, 0.5, {}))
+    steps, start, rate, changes = {"dqn": DQN_BEST, "ppo": PPO_BEST}[algorithm].get(task, (100_000, 0.5, 1e-2, {}))
     config = TrainingConfig(
         task=task,
         algorithm=algorithm,
