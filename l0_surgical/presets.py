@@ -75,7 +75,7 @@ def _discrete(task: str, algorithm: Algorithm) -> TrainingConfig:
     sparsity = SparsityConfig(
         apply_to="actor",
         initial_log_alpha=5.0,
-        gate_learning_rate=GATE_LEARNING_RATE[algorithm],
+        gate_learning_rate=rate,
         gates_wait=True,
         penalty_start=round(start * rounds),
     )
