@@ -9,7 +9,7 @@ PACKAGE = "l0_surgical"
 SOURCE = Path(__file__).resolve().parent
 TRAIN = [
     "torch",
-    "gymnasium",
+    "gymnasium[box2d]",
     "gymnasium-robotics",
     "mujoco<3.12",
     "pybullet",
@@ -60,9 +60,10 @@ setup(
         "dds": ["cyclonedds", "mcap", "pyyaml", "tyro", "rich"],
         "export": ["onnx", "onnxruntime"],
         "report": REPORT,
-        "sweep": ["ray", *REPORT],
+        "fast": ["envpool"],  # half a gigabyte: it brings the assets of all its environments
+        "sweep": ["ray", "envpool", *REPORT],
         "test": ["pytest"],  # by this `colcon test` knows that pytest runs the tests
-        "dev": ["pytest", "pytest-xdist", "ruff", "setuptools>=77", "stable-baselines3", "mcap-ros2-support", "ray"],
+        "dev": ["pytest", "pytest-xdist", "ruff", "setuptools>=77", "stable-baselines3", "mcap-ros2-support", "ray", "envpool"],
     },
     entry_points={"console_scripts": [f"l0-surgical = {PACKAGE}.cli:main"]},
     zip_safe=False,

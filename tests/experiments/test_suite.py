@@ -1,0 +1,139 @@
+"""The classic suite, small: every stage for real, its tables, going on, and what the report makes of it."""
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from l0_surgical.cli import main
+from l0_surgical.errors import BadInputError
+from l0_surgical.experiments.suite import SuiteConfig, choose, reduction_cells, run_classic, training_cells
+from l0_surgical.experiments.suite_tables import COLUMNS
+from l0_surgical.policy_file import load_policy
+
+SMALL = SuiteConfig(
+    environments=("cartpole",),
+    algorithms=("ppo",),
+    regularizers=("none", "l0", "l1"),
+    coefficients=(1e-3, 0.1),
+    seeds=1,
+    temperatures=(0.25,),
+    temperature_seeds=1,
+    quick=True,
+)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("suite")
+    return out, run_classic(SMALL, out, jobs=2, command="l0-surgical suite classic")
+
+
+def test_every_table_is_complete(suite: tuple[Path, dict[str, Any]]) -> None:
+    out, result = suite
+    assert (result["failed"], result["run_again"], result["policies"]) == ({}, [], 7)
+    tables = {name: read(out / f"{name}.csv") for name in COLUMNS}
+    for name, rows in tables.items():
+        assert tuple(rows[0]) == COLUMNS[name]
+    labels = [(row["regularizer"], float(row["coefficient"])) for row in tables["members"]]
+    assert labels == [("none", 0.0), ("l0", 1e-3), ("l0", 0.1), ("l1", 1e-3), ("l1", 0.1)]
+    assert {(row["temperature"], row["coefficient"]) for row in tables["temperatures"]} == {
+        (temperature, c) for temperature in ("0.25", "0.666667") for c in ("0.001", "0.1")
+    }
+    chosen = result["chosen"]["cartpole/ppo"]
+    reduced = {("none", 0.0), *(("l0", c) for c in chosen)}
+    assert {(row["regularizer"], float(row["coefficient"])) for row in tables["ranks"]} == reduced
+    assert {int(row["rank"]) for row in tables["ranks"]} == {5, 17, 29}
+    assert len(tables["compressed"]) == 3 * len(reduced)
+    assert {row["method"] for row in tables["compressed"]} == {"one rank", "automatic ranks", "best"}
+    assert len(tables["curves"]) == 2 * 5  # two validations of each policy
+    run = json.loads((out / "run.json").read_text())
+    assert (run["suite"], run["format"], run["command"]) == ("classic", 1, "l0-surgical suite classic")
+
+
+def test_the_tables_tell_what_the_policy_files_hold(suite: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = suite
+    for row in read(out / "members.csv"):
+        name = "dense" if row["regularizer"] == "none" else f"{row['regularizer']}-{float(row['coefficient']):g}"
+        policy = load_policy(out / "policies" / "cartpole" / "ppo" / f"{name}-seed0.safetensors")
+        nonzero = sum(int((layer.weight.to_dense() != 0).sum()) for layer in policy.layers)
+        assert int(row["nonzero"]) == nonzero
+        assert float(row["sparsity"]) == pytest.approx(1 - nonzero / (4 * 128 + 128 * 64 + 64 * 32 + 32 * 2), abs=1e-5)
+        assert int(row["parameters"]) == 11_042
+        assert float(row["return_mean"]) == pytest.approx(policy.evaluation["return_mean"], rel=1e-5)
+
+
+def test_it_goes_on_and_runs_again_only_what_is_corrupted(suite: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = suite
+    before = read(out / "members.csv")
+    results = {path: path.read_bytes() for path in out.glob("*/cells/*/result.json")}
+    spoiled = out / "training" / "cells" / "cartpole-ppo-l1-seed0" / "result.json"
+    spoiled.write_bytes(spoiled.read_bytes()[:-100])
+    result = run_classic(SMALL, out, command="again")
+    assert len(result["run_again"]) == 1
+    assert "cartpole-ppo-l1-seed0" in result["run_again"][0]
+    assert {path for path, data in results.items() if path.read_bytes() != data} <= {spoiled}
+    assert read(out / "members.csv")[-1]["return_mean"] == before[-1]["return_mean"]  # the training itself was finished
+
+
+def test_the_report_reads_it_and_says_what_is_missing(suite: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture) -> None:
+    out, _ = suite
+    assert main(["report", str(out), "--out", str(out / "report"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert Path(report["page"]).is_file()
+    assert report["missing"]
+
+
+def test_another_grid_in_the_same_folder_is_refused(suite: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = suite
+    with pytest.raises(BadInputError):
+        run_classic(dataclasses.replace(SMALL, coefficients=(0.5,)), out)
+
+
+def test_the_whole_grid_has_every_cell_once() -> None:
+    cells = training_cells(SuiteConfig())
+    assert len({cell.name for cell in cells}) == len(cells)
+    policies = sum(
+        max(1, len(c.specification["coefficients"])) * c.specification["seeds"] for c in cells if c.specification["temperature"] is None
+    )
+    assert policies == 6 * 5 * (1 + 3 * 10)
+    first = next(i for i, cell in enumerate(cells) if cell.specification["regularizer"] in ("l1", "l2"))
+    assert sum(c.specification["seeds"] * max(1, len(c.specification["coefficients"])) for c in cells[:first]) == 330
+
+
+def row(regularizer: str, coefficient: float, seed: int, reward: float, sparsity: float) -> dict[str, Any]:
+    label = {"environment": "cartpole", "algorithm": "dqn", "regularizer": regularizer, "coefficient": coefficient, "seed": seed}
+    return {**label, "return_mean": reward, "sparsity": sparsity, "failed": "", "policy": f"{regularizer}-{seed}", "sha256": "0"}
+
+
+def test_both_rules_choose_what_is_reduced() -> None:
+    members = [row("none", 0.0, seed, 500.0, 0.0) for seed in range(5)]
+    members += [row("l0", 0.01, seed, 500.0, 0.6) for seed in range(5)]
+    members += [row("l0", 0.1, seed, 470.0 + seed, 0.95) for seed in range(5)]  # sparser, but the reward is lost
+    members += [row("l0", 0.5, seed, 20.0, 0.99) for seed in range(5)]
+    chosen = choose(members)
+    assert chosen == {("cartpole", "dqn"): [0.1, 0.01]}  # the paper's rule takes reward + percent, ours keeps the reward
+    cells = reduction_cells(SMALL, members, chosen)
+    assert len(cells) == 15
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"coefficients": (0.1, 0.1)}, "a cell of the grid would be run twice"),
+        ({"environments": ()}, "--environments: give at least one"),
+        ({"coefficients": ()}, "--coefficients: give at least one"),
+        ({"seeds": 0}, "--seeds 0"),
+    ],
+)
+def test_a_bad_grid_is_refused(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInputError, match=says):
+        SuiteConfig(**changes).validate()
