@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from l0_surgical import __version__
-from l0_surgical.cohorts.common import commit
 from l0_surgical.experiments.cells import CellResult
 from l0_surgical.files import atomic_write
 
@@ -61,7 +60,7 @@ def write_tables(tables: Tables, out: Path, *, config: dict[str, Any], command: 
         "suite": "classic",
         "format": FORMAT,
         "l0_surgical": __version__,
-        "commit": commit(),
+        "commit": ", ".join(sorted({row["commit"] for row in members if row.get("commit")})),
         "versions": {"python": platform.python_version(), **versions},
         "command": command,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",

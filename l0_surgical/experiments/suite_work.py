@@ -116,7 +116,8 @@ def save_policies(cell: CellResult, folder: Path) -> list[dict[str, Any]]:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_write(path) as file:
                     file.write(data)
-            row |= {"sha256": hashlib.sha256(data).hexdigest(), "nonzero": _nonzero(load_policy(path))}
+            policy = load_policy(path)
+            row |= {"sha256": hashlib.sha256(data).hexdigest(), "nonzero": _nonzero(policy), "commit": policy.provenance.get("commit")}
         rows.append(row)
     return rows
 
