@@ -67,7 +67,7 @@ class TrainingConfig:
     final_evaluation_episodes: int = 100
     """Unseen test episodes after the training."""
     keep_best_after: float = 1.0
-    """dqn, ppo: the best policy on validation episodes after this part of the training is kept; 1: the last one."""
+    """dqn, ppo: under a penalty the best policy on validation episodes after this part of the training is kept; dense, of all of it."""
     stop_at_target: bool = False
     """dqn, ppo: a member stops learning once its validation return reaches the task's target, as in the paper."""
     checkpoint_every: int = 20

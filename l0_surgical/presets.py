@@ -79,7 +79,9 @@ def _discrete(task: str, algorithm: Algorithm) -> TrainingConfig:
         gates_wait=True,
         penalty_start=round(start * rounds),
     )
-    return dataclasses.replace(config, evaluate_every=max(1, rounds // 40), checkpoint_every=max(1, rounds // 4), sparsity=sparsity)
+    return dataclasses.replace(
+        config, evaluate_every=max(1, rounds // (80 if algorithm == "dqn" else 40)), checkpoint_every=max(1, rounds // 4), sparsity=sparsity
+    )
 
 
 def _as_printed(config: TrainingConfig) -> TrainingConfig:

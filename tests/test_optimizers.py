@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from l0_surgical.optimizers import MemberAdam, ParameterGroup, _step_tensors
+from l0_surgical.optimizers import MemberAdam, ParameterGroup, _step_tensors, clip_gradients
 
 
 def parameters(members: int, seed: int = 0) -> list[torch.Tensor]:
@@ -78,3 +78,28 @@ def test_the_state_goes_on_where_it_was():
         set_gradients(tensors, 1)
         optimizer.step()
     assert all(torch.equal(x, y) for x, y in zip(first, second, strict=True))
+
+
+def test_a_group_without_gradients_rests_and_then_starts_like_a_new_one():
+    mine, late, fresh = parameters(2)[:1], parameters(2, seed=1)[:1], parameters(2, seed=1)[:1]
+    optimizer, other = MemberAdam([ParameterGroup(mine, 1e-2), ParameterGroup(late, 1e-2)]), MemberAdam([ParameterGroup(fresh, 1e-2)])
+    before = late[0].detach().clone()
+    for step in range(5):
+        set_gradients(mine, step)
+        optimizer.step()
+    assert torch.equal(late[0], before)
+    for step in range(5):
+        for tensors in (mine, late, fresh):
+            set_gradients(tensors, step)
+        optimizer.step()
+        other.step()
+    assert torch.equal(late[0], fresh[0])
+
+
+def test_gradients_are_clipped_per_member():
+    tensors = [torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.zeros(2, 1))]
+    tensors[0].grad = torch.tensor([[3.0, 0.0, 0.0], [0.3, 0.0, 0.0]])
+    tensors[1].grad = torch.tensor([[4.0], [0.4]])
+    clip_gradients(tensors, 1.0)
+    torch.testing.assert_close(tensors[0].grad, torch.tensor([[0.6, 0.0, 0.0], [0.3, 0.0, 0.0]]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(tensors[1].grad, torch.tensor([[0.8], [0.4]]), atol=1e-5, rtol=0)

@@ -154,7 +154,7 @@ class DiscreteCohort:
                 self.failures.setdefault(index, f"round {number}, {cause}")
 
     def validate(self, number: int) -> list[dict[str, float]]:
-        """See `Cohort`; late in the training the policy with the best validation return so far is kept."""
+        """See `Cohort`; the policy with the best validation return is kept (the later of equals)."""
         weights = self.policy_sparsifier.finalize()
         returns = self._validation_returns(weights)
         zeros = sum((w == 0).sum((1, 2)) for w in weights).cpu().numpy() / sum(w[0].numel() for w in weights)
@@ -167,7 +167,7 @@ class DiscreteCohort:
             if index in self.finished:
                 continue
             before = self._kept.get(index)
-            if before is None or self._is_early(before.number) or value >= before.validation_return:
+            if before is None or self._is_early(index, before.number) or value >= before.validation_return:
                 self._kept[index] = self._copy(index, number, float(value), float(sparsity), weights)
             if self.problem.target is not None and value >= self.problem.target:
                 self.steps_to_target.setdefault(index, self.env_steps)
@@ -175,8 +175,9 @@ class DiscreteCohort:
                     self.finished[index] = number
         return rows
 
-    def _is_early(self, number: int) -> bool:
-        return number + 1 < self.config.keep_best_after * self.config.rounds
+    def _is_early(self, index: int, number: int) -> bool:
+        """Whether a policy is replaced by any later one: with a penalty a good return counts only once the penalty has acted."""
+        return self.members[index].regularizer != "none" and number + 1 < self.config.keep_best_after * self.config.rounds
 
     def _copy(self, index: int, number: int, value: float, sparsity: float, weights: Sequence[Tensor]) -> Kept:
         biases = [layer.bias[index].detach().cpu().clone() for layer in self.policy_network.layers]

@@ -147,3 +147,25 @@ def test_the_sampled_map_is_frozen_by_the_gate_seed():
     first.step(7)
     assert all(torch.equal(a == 0, b == 0) for a, b in zip(first.finalize(), gated_network()[1].finalize(), strict=True))
     assert network.layers[0].weight.requires_grad
+
+
+def test_gates_that_wait_are_open_until_the_penalty_starts():
+    network = MemberMLP((10, 64, 5), [0], "tanh")
+    plain = [layer.weight.detach().clone() for layer in network.layers]
+    settings = dataclasses.replace(SETTINGS, wait=True, initial_log_alpha=1.0)
+    sparsifier = HardConcrete([1e-2], [0], settings, schedule=lambda update: float(update >= 3))
+    sparsifier.attach(network)
+    log_alpha = sparsifier.parameter_groups()[0]["params"][0]
+    x = torch.randn(1, 8, 10, generator=torch.Generator().manual_seed(0))
+    for update in range(3):
+        sparsifier.step(update)
+        for layer, weight in zip(network.layers, plain, strict=True):
+            assert torch.equal(layer.weight, weight)
+        assert float(sparsifier.penalty()) == 0
+        (network(x).square().mean() + sparsifier.penalty().sum()).backward()
+        assert log_alpha.grad is None
+    sparsifier.step(3)
+    assert not torch.equal(network.layers[0].weight, plain[0])
+    assert float(sparsifier.penalty()) > 0
+    (network(x).square().mean() + sparsifier.penalty().sum()).backward()
+    assert log_alpha.grad is not None
