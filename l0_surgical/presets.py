@@ -43,6 +43,10 @@ PPO_BEST: dict[str, tuple[int, float, float, dict[str, Any]]] = {
 }
 
 
+VALIDATIONS = {("cartpole", "dqn"): 80, ("lunar-lander", "dqn"): 25}
+"""About how many there are in a training, where not 40: DQN forgets CartPole often, and episodes of LunarLander are long."""
+
+
 def preset(name: str, task: str = "needle-reach", algorithm: Algorithm | None = None) -> TrainingConfig:
     """The named preset for a task and an algorithm (by default DQN for the classic tasks, else DDPG).
 
@@ -80,7 +84,10 @@ def _discrete(task: str, algorithm: Algorithm) -> TrainingConfig:
         penalty_start=round(start * rounds),
     )
     return dataclasses.replace(
-        config, evaluate_every=max(1, rounds // (80 if algorithm == "dqn" else 40)), checkpoint_every=max(1, rounds // 4), sparsity=sparsity
+        config,
+        evaluate_every=max(1, rounds // VALIDATIONS.get((task, algorithm), 40)),
+        checkpoint_every=max(1, rounds // 4),
+        sparsity=sparsity,
     )
 
 
