@@ -70,7 +70,7 @@ def _discrete(task: str, algorithm: Algorithm) -> TrainingConfig:
         algorithm=algorithm,
         coefficient=(1e-2,),
         steps=steps,
-        evaluation_episodes=20,
+        evaluation_episodes=60 if (task, algorithm) == ("cartpole", "dqn") else 20,
         keep_best_after=0.75,
         dqn=DQNConfig(**(changes if algorithm == "dqn" else {})),
         ppo=PPOConfig(**(changes if algorithm == "ppo" else {})),
