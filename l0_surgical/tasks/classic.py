@@ -141,9 +141,9 @@ class _EnvPool:
 
             folded = [int(seed) & 0x7FFFFFFF for seed in seeds]
             self._pool = envpool.make(gymnasium_id, env_type="gymnasium", num_envs=len(folded), num_threads=1, seed=folded)
-        self.count = len(folded)
-        self.observation_size = self._pool.observation_space.shape[0]
-        self.actions = int(self._pool.action_space.n)
+            self.count = len(folded)
+            self.observation_size = self._pool.observation_space.shape[0]
+            self.actions = int(self._pool.action_space.n)
 
     def reset(self) -> np.ndarray:
         return self._pool.reset()[0].astype(np.float32, copy=False)
