@@ -35,7 +35,7 @@ def cluster() -> Iterator[Any]:
 
 
 def test_a_killed_node_loses_nothing_and_repeats_nothing(tmp_path: Path, cluster: Any) -> None:
-    cells = make_cells(tmp_path, *["refuse", "", "", "", "", "die once"], steps=16)
+    cells = make_cells(tmp_path, *["refuse", "", "", "", "", "die once"], steps=80)
 
     def kill_a_node() -> None:
         wait_for(lambda: (tmp_path / "log").exists() and log_counts(tmp_path)["start 3"] + log_counts(tmp_path)["start 4"] == 2)
