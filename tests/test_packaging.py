@@ -60,7 +60,7 @@ def test_ros_finds_the_package(wheel: zipfile.ZipFile) -> None:
 def test_the_core_install_needs_three_packages(wheel: zipfile.ZipFile) -> None:
     core = [line for line in _requirements(wheel) if "extra ==" not in line]
     assert {_name(line) for line in core} == {"numpy", "numba", "safetensors"}
-    assert set(_metadata(wheel).get_all("Provides-Extra")) == {"train", "mario", "dds", "export", "report", "sweep", "test", "dev"}
+    assert set(_metadata(wheel).get_all("Provides-Extra")) == {"train", "mario", "dds", "export", "report", "fast", "sweep", "test", "dev"}
     assert "l0-surgical = l0_surgical.cli:main" in wheel.read(f"{INFO}/entry_points.txt").decode()
     assert f"{INFO}/licenses/LICENSE" in wheel.namelist()
 
@@ -115,7 +115,7 @@ def _requirements(wheel: zipfile.ZipFile) -> list[str]:
 
 
 def _name(requirement: str) -> str:
-    return re.split(r"[<>=! ;]", requirement)[0]
+    return re.split(r"[<>=! ;\[]", requirement)[0]
 
 
 def _normal(name: str) -> str:

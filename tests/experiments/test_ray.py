@@ -76,12 +76,12 @@ def test_a_node_that_does_not_see_the_folder_sends_its_result(tmp_path: Path, cl
 
 
 def test_an_interrupted_suite_on_its_own_cluster_saves_and_goes_on(tmp_path: Path) -> None:
-    with start_driver(tmp_path, "ray", steps=40) as driver:
+    with start_driver(tmp_path, "ray", steps=160) as driver:
         driver.send_signal(signal.SIGINT)
         output = driver.communicate(timeout=30)[0]
     assert driver.returncode == 130
     assert output == f"stopped with 0 of 3 cells finished; run the same command again to go on in {tmp_path / 'out'}\n"
-    outcome = run_cells(make_cells(tmp_path, 3, steps=40), WORK, tmp_path / "out", jobs=3)
+    outcome = run_cells(make_cells(tmp_path, 3, steps=160), WORK, tmp_path / "out", jobs=3)
     assert squares(outcome) == [0, 1, 4] and outcome.rerun == []
     assert [len(result.result["steps"]) for result in outcome.finished] == [2, 2, 1]
     assert [log_counts(tmp_path)[f"end {n}"] for n in range(3)] == [1, 1, 1]
