@@ -42,15 +42,25 @@ def policy_act(policy: Policy, environment: gymnasium.Env, task: str) -> Act:
         actions, start = space.shape[0], None
     else:
         raise BadInputError(f"the actions of {task} ({space}) are neither numbers nor a choice; policies cannot give them")
+    check_fit(policy, task, observed, actions)
+    engine = ReferenceEngine(policy)
+    if start is None:
+        return engine.act
+    return lambda observation: start + int(np.argmax(engine.act(observation)))
+
+
+def check_fit(policy: Policy, task: str, observed: int, actions: int) -> None:
+    """Raises `BadInputError` if the policy does not fit a task that observes `observed` numbers and takes (one of) `actions`."""
     if (policy.observation_size, policy.action_size) != (observed, actions):
         raise BadInputError(
             f"the policy for {policy.task} reads {policy.observation_size} numbers and gives {policy.action_size}, but {task} "
             f"observes {observed} and takes {actions}; choose a policy that was trained on {task}"
         )
-    engine = ReferenceEngine(policy)
-    if start is None:
-        return engine.act
-    return lambda observation: start + int(np.argmax(engine.act(observation)))
+
+
+def chance_generator(seed: int) -> np.random.Generator:
+    """The generator of an episode's random actions, apart from that of its environment."""
+    return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(1,)))
 
 
 def rollouts(
@@ -102,7 +112,7 @@ def _episode(act: Act, environment: gymnasium.Env, seed: int, number: int, keep_
 
 def with_random_actions(act: Act, environment: gymnasium.Env, share: float, seed: int) -> Act:
     """`act`, but each action is with the probability `share` a uniformly random one (1: always) within the box or among the choices."""
-    generator = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(1,)))
+    generator = chance_generator(seed)
     space = environment.action_space
 
     def disturbed(observation: np.ndarray) -> Any:

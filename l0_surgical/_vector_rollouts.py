@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from l0_surgical._rollouts import Episode
-from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical._rollouts import Episode, chance_generator, check_fit
+from l0_surgical.errors import L0SurgicalError
 from l0_surgical.policy_file import Policy
 from l0_surgical.runtime import ReferenceEngine
 from l0_surgical.tasks import Task
@@ -55,11 +55,7 @@ def vector_episodes(
     """
     environment = open_vector(task.name, seeds, engine)
     try:
-        if (policy.observation_size, policy.action_size) != (environment.observation_size, environment.actions):
-            raise BadInputError(
-                f"the policy for {policy.task} reads {policy.observation_size} numbers and gives {policy.action_size}, but {task.name} "
-                f"observes {environment.observation_size} and takes {environment.actions}; choose a policy that was trained on {task.name}"
-            )
+        check_fit(policy, task.name, environment.observation_size, environment.actions)
         network, seen = ReferenceEngine(policy), [[] for _ in seeds]
         chance = _Chance(seeds, environment.actions, random_share) if random_share else None
 
@@ -81,7 +77,7 @@ class _Chance:
     """Random actions with a given probability, drawn from each episode's own seed."""
 
     def __init__(self, seeds: Sequence[int], actions: int, share: float) -> None:
-        self._generators = [np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(1,))) for seed in seeds]
+        self._generators = [chance_generator(seed) for seed in seeds]
         self._actions, self._share = actions, share
 
     def disturb(self, actions: np.ndarray, live: np.ndarray) -> np.ndarray:

@@ -147,7 +147,7 @@ class _Run:
         done = 0
         with Evaluator(self.config.task, jobs=min(self.threads, len(self.members))) as evaluator:
             for cohort in self.cohorts:
-                for index, member in enumerate(cohort.members):
+                for index, (member, figures) in enumerate(zip(cohort.members, cohort.figures(), strict=True)):
                     row: dict[str, Any] = dataclasses.asdict(member)
                     if index in cohort.failures:
                         rows.append({**row, "policy": None, "failed": cohort.failures[index]})
@@ -156,7 +156,7 @@ class _Run:
                     base = done
                     episodes = evaluator.run(policy, seeds, lambda n, base=base: self.progress("evaluating", base + n, total))
                     done += len(seeds)
-                    result, figures = Evaluation.of(policy.task, 0, episodes), cohort.figures(index)
+                    result = Evaluation.of(policy.task, 0, episodes)
                     path = self.folder.policy_path(member.name)
                     evaluation = {**result.as_dict(), "stream": "test", "seed": 0}
                     record = {**provenance(self.config, member), **figures}

@@ -54,7 +54,8 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "sparsity": (set(), frozenset({"torch", "numpy", "numba"})),
     "optimizers": ({"sparsity"}, frozenset({"torch", "numpy", "numba"})),
     "replay": ({"files", "errors"}, frozenset({"torch", "numpy", "numba", "gymnasium"})),
-    "algorithms": ({"networks", "optimizers", "sparsity", "settings"}, frozenset({"torch", "numpy"})),
+    "learner": ({"optimizers"}, frozenset({"torch"})),
+    "algorithms": ({"learner", "networks", "optimizers", "sparsity", "settings"}, frozenset({"torch", "numpy"})),
     "cohorts": (
         {"__init__", "algorithms", "networks", "sparsity", "replay", "tasks", "evaluation", "policy_file", "config", "settings", "errors"},
         frozenset({"torch", "numpy", "gymnasium"}),

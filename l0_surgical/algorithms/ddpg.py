@@ -4,15 +4,16 @@ Every tensor has a leading member axis. Per-member losses are means over the bat
 and a member learns the same whatever runs beside it. Deviations from the paper are numbered in docs/deviations.md.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
+from l0_surgical.learner import Learner
 from l0_surgical.networks import MemberMLP, network_seeds
-from l0_surgical.optimizers import MemberAdam, make_optimizer
+from l0_surgical.optimizers import make_optimizer
 from l0_surgical.settings import DDPGConfig
 from l0_surgical.sparsity import Sparsifier
 
@@ -33,7 +34,7 @@ class UpdateBatch:
     next_expert_actions: Tensor | None
 
 
-class DDPG:
+class DDPG(Learner):
     """The networks, targets and optimisers of a cohort of members that share one kind of sparsifier.
 
     Args:
@@ -44,6 +45,8 @@ class DDPG:
         device: where everything lives.
     """
 
+    stateful = ("actor", "critic", "actor_target", "critic_target", "actor_optimizer", "critic_optimizer")
+
     def __init__(
         self,
         config: DDPGConfig,
@@ -52,6 +55,7 @@ class DDPG:
         sparsifiers: tuple[Sparsifier, Sparsifier],
         device: str = "cpu",
     ) -> None:
+        super().__init__()
         state, action = dimensions
         self.config = config
         self.actor_sparsifier, self.critic_sparsifier = sparsifiers
@@ -63,8 +67,6 @@ class DDPG:
         self.critic_target = self.critic.plain_copy(self.critic_sparsifier.finalize())
         self.actor_optimizer = make_optimizer(self.actor, self.actor_sparsifier, config.actor_learning_rate)
         self.critic_optimizer = make_optimizer(self.critic, self.critic_sparsifier, config.critic_learning_rate)
-        self.updates = 0
-        self.diverged: dict[int, str] = {}
 
     def update(self, batch: UpdateBatch, dex_coefficient: float) -> dict[str, Tensor]:
         """One gradient step of actor and critic, both from the networks as they were before it (Algorithm 3, steps 5 to 12).
@@ -97,7 +99,7 @@ class DDPG:
 
         critic_total = critic_loss + critic_penalty / size
         actor_total = actor_loss + actor_penalty / size
-        self._check(critic_total.detach(), actor_total.detach())
+        self._stop_diverged({"critic loss": critic_total, "actor loss": actor_total})
         self._minimize(critic_total, self.critic_optimizer)
         self._minimize(actor_total, self.actor_optimizer)
         self.actor_target.average_towards(self.actor, [layer.weight for layer in self.actor.layers], self.config.target_rate)
@@ -122,45 +124,7 @@ class DDPG:
             target = batch.rewards + self.config.discount * q * ~batch.terminated
         return target.clamp(max=0) if self.config.clip_target else target
 
-    def _check(self, critic_loss: Tensor, actor_loss: Tensor) -> None:
-        """A member whose loss is not finite stops here with its last finite weights; the others go on."""
-        finite = torch.isfinite(critic_loss + actor_loss)
-        if bool(finite.all()):
-            return
-        for member in torch.nonzero(~finite).flatten().tolist():
-            if member not in self.diverged:
-                losses = f"critic loss {critic_loss[member].item()}, actor loss {actor_loss[member].item()}"
-                self.stop(member, f"update {self.updates}: {losses}")
-
-    def stop(self, member: int, cause: str) -> None:
-        """Freezes one member's weights from now on."""
-        self.diverged[member] = cause
-
-    def _minimize(self, losses: Tensor, optimizer: MemberAdam) -> None:
-        optimizer.zero_grad()
-        losses.sum().backward(inputs=optimizer.parameters)
-        optimizer.step(frozen=self.diverged)
-
     def set_learning_rates(self, factor: float) -> None:
         """Scales the networks' learning rates (not the gates') to `factor` times their configured values."""
         self.actor_optimizer.groups[0].learning_rate = self.config.actor_learning_rate * factor
         self.critic_optimizer.groups[0].learning_rate = self.config.critic_learning_rate * factor
-
-    def state_dict(self) -> dict:
-        """Everything needed to go on exactly where this left off."""
-        parts = {name: getattr(self, name).state_dict() for name in _STATEFUL}
-        return {**parts, "updates": self.updates, "diverged": dict(self.diverged)}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Restores what `state_dict` gave."""
-        for name in _STATEFUL:
-            getattr(self, name).load_state_dict(state[name])
-        self.updates, self.diverged = state["updates"], dict(state["diverged"])
-
-
-_STATEFUL = ("actor", "critic", "actor_target", "critic_target", "actor_optimizer", "critic_optimizer")
-
-
-def linear_schedule(start: float, end: float, steps: int) -> Callable[[int], float]:
-    """A value that goes linearly from `start` to `end` over `steps` and stays there; constant `start` if `steps` is 0."""
-    return lambda step: start if steps == 0 else start + (end - start) * min(step / steps, 1.0)

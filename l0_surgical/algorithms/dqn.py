@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
+from l0_surgical.learner import Learner
 from l0_surgical.networks import MemberMLP, network_seeds
 from l0_surgical.optimizers import make_optimizer
 from l0_surgical.settings import DQNConfig
@@ -31,7 +32,7 @@ class Batch:
     weights: Tensor | None = None
 
 
-class DQN:
+class DQN(Learner):
     """The network, target and optimiser of a cohort of members that share one kind of sparsifier.
 
     Args:
@@ -42,17 +43,18 @@ class DQN:
         device: where everything lives.
     """
 
+    stateful = ("network", "target", "optimizer")
+
     def __init__(
         self, config: DQNConfig, dimensions: tuple[int, int], seeds: Sequence[int], sparsifier: Sparsifier, device: str = "cpu"
     ) -> None:
+        super().__init__()
         observation, actions = dimensions
         self.config, self.sparsifier = config, sparsifier
         self.network = MemberMLP((observation, *config.hidden, actions), network_seeds(seeds, 0), "linear").to(device)
         self.sparsifier.attach(self.network)
         self.target = self.network.plain_copy(self.sparsifier.finalize())
         self.optimizer = make_optimizer(self.network, self.sparsifier, config.learning_rate)
-        self.updates = 0
-        self.diverged: dict[int, str] = {}
 
     def update(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """One gradient step (Algorithm 1, steps 7 to 10).
@@ -74,10 +76,8 @@ class DQN:
         loss = (losses if batch.weights is None else losses * batch.weights).mean(1)
         penalty = self.sparsifier.penalty()
         total = loss + penalty / batch.states.shape[1]
-        self._check(total.detach())
-        self.optimizer.zero_grad()
-        total.sum().backward(inputs=self.optimizer.parameters)
-        self.optimizer.step(frozen=self.diverged)
+        self._stop_diverged({"loss": total})
+        self._minimize(total, self.optimizer)
         if (self.updates + 1) % self.config.target_period == 0:
             self.target.average_towards(self.network, [layer.weight for layer in self.network.layers], self.config.target_rate)
         return {"loss": loss.detach(), "q": q.detach().mean(1), "penalty": penalty.detach()}, errors.detach()
@@ -93,25 +93,6 @@ class DQN:
             value = next_q.amax(1)
         return batch.rewards + self.config.discount * value * ~batch.terminated
 
-    def _check(self, loss: Tensor) -> None:
-        """A member whose loss is not finite stops here with its last finite weights; the others go on."""
-        for member in torch.nonzero(~torch.isfinite(loss)).flatten().tolist():
-            self.diverged.setdefault(member, f"update {self.updates}: loss {loss[member].item()}")
-
     def set_learning_rate(self, factor: float) -> None:
         """Scales the network's learning rate (not the gates') to `factor` times its configured value."""
         self.optimizer.groups[0].learning_rate = self.config.learning_rate * factor
-
-    def state_dict(self) -> dict:
-        """Everything needed to go on exactly where this left off."""
-        parts = {name: getattr(self, name).state_dict() for name in _STATEFUL}
-        return {**parts, "updates": self.updates, "diverged": dict(self.diverged)}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Restores what `state_dict` gave."""
-        for name in _STATEFUL:
-            getattr(self, name).load_state_dict(state[name])
-        self.updates, self.diverged = state["updates"], dict(state["diverged"])
-
-
-_STATEFUL = ("network", "target", "optimizer")

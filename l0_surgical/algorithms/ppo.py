@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
+from l0_surgical.learner import Learner
 from l0_surgical.networks import MemberMLP, network_seeds
 from l0_surgical.optimizers import MemberAdam, clip_gradients, make_optimizer
 from l0_surgical.settings import PPOConfig
@@ -53,7 +54,7 @@ def advantages(
     return result
 
 
-class PPO:
+class PPO(Learner):
     """Policy and value networks of a cohort of members that share one kind of sparsifier.
 
     Args:
@@ -64,6 +65,9 @@ class PPO:
         device: where everything lives.
     """
 
+    stateful = ("actor", "critic", "actor_optimizer", "critic_optimizer")
+    counters = ("iterations", "updates")
+
     def __init__(
         self,
         config: PPOConfig,
@@ -72,6 +76,7 @@ class PPO:
         sparsifiers: tuple[Sparsifier, Sparsifier],
         device: str = "cpu",
     ) -> None:
+        super().__init__()
         observation, actions = dimensions
         self.config = config
         self.actor_sparsifier, self.critic_sparsifier = sparsifiers
@@ -85,8 +90,7 @@ class PPO:
         self.critic_sparsifier.attach(self.critic)
         self.actor_optimizer = make_optimizer(self.actor, self.actor_sparsifier, config.learning_rate)
         self.critic_optimizer = make_optimizer(self.critic, self.critic_sparsifier, config.learning_rate)
-        self.iterations = self.updates = 0
-        self.diverged: dict[int, str] = {}
+        self.iterations = 0
 
     def draw_gates(self) -> None:
         """Gates both networks with this iteration's noise and their weights as they are now."""
@@ -147,7 +151,7 @@ class PPO:
 
         size = batch.states.shape[1]
         actor_total, critic_total = actor_loss + actor_penalty / size, critic_loss + critic_penalty / size
-        self._check(actor_total.detach(), critic_total.detach())
+        self._stop_diverged({"actor loss": actor_total, "critic loss": critic_total})
         self._minimize(actor_total, self.actor_optimizer)
         self._minimize(critic_total, self.critic_optimizer)
         self.updates += 1
@@ -160,36 +164,13 @@ class PPO:
             "critic_penalty": critic_penalty.detach(),
         }
 
-    def _check(self, actor_loss: Tensor, critic_loss: Tensor) -> None:
-        """A member whose loss is not finite stops here with its last finite weights; the others go on."""
-        for member in torch.nonzero(~torch.isfinite(actor_loss + critic_loss)).flatten().tolist():
-            losses = f"actor loss {actor_loss[member].item()}, critic loss {critic_loss[member].item()}"
-            self.diverged.setdefault(member, f"update {self.updates}: {losses}")
-
-    def _minimize(self, losses: Tensor, optimizer: MemberAdam) -> None:
-        optimizer.zero_grad()
-        losses.sum().backward(inputs=optimizer.parameters)
+    def _before_step(self, optimizer: MemberAdam) -> None:
         clip_gradients(optimizer.groups[0].parameters, self.config.max_gradient_norm)
-        optimizer.step(frozen=self.diverged)
 
     def set_learning_rate(self, factor: float) -> None:
         """Scales the networks' learning rates (not the gates') to `factor` times their configured value."""
         for optimizer in (self.actor_optimizer, self.critic_optimizer):
             optimizer.groups[0].learning_rate = self.config.learning_rate * factor
-
-    def state_dict(self) -> dict:
-        """Everything needed to go on exactly where this left off."""
-        parts = {name: getattr(self, name).state_dict() for name in _STATEFUL}
-        return {**parts, "iterations": self.iterations, "updates": self.updates, "diverged": dict(self.diverged)}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Restores what `state_dict` gave."""
-        for name in _STATEFUL:
-            getattr(self, name).load_state_dict(state[name])
-        self.iterations, self.updates, self.diverged = state["iterations"], state["updates"], dict(state["diverged"])
-
-
-_STATEFUL = ("actor", "critic", "actor_optimizer", "critic_optimizer")
 
 
 def _select(rollout: Rollout, chosen: Tensor) -> Rollout:

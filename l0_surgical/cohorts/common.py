@@ -4,7 +4,7 @@ import functools
 import importlib.metadata
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,8 +51,8 @@ class Cohort(Protocol):
     def policy(self, index: int) -> Policy:
         """The policy that one member's training results in, without provenance."""
 
-    def figures(self, index: int) -> dict[str, Any]:
-        """One member's sparsity, size and cost, for the summary."""
+    def figures(self) -> list[dict[str, Any]]:
+        """Every member's sparsity, size and cost, for the summary; empty for one that failed."""
 
     def state_dict(self) -> dict:
         """Everything needed to go on exactly where this left off."""
@@ -117,3 +117,8 @@ def commit() -> str | None:
 def random_numbers(seed: int, stream: int, number: int) -> np.random.Generator:
     """The generator of one member for one purpose in one round."""
     return np.random.default_rng(np.random.SeedSequence([seed, stream, number]))
+
+
+def linear_schedule(start: float, end: float, steps: int) -> Callable[[int], float]:
+    """A value that goes linearly from `start` to `end` over `steps` and stays there; constant `start` if `steps` is 0."""
+    return lambda step: start if steps == 0 else start + (end - start) * min(step / steps, 1.0)

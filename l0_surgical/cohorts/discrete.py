@@ -5,6 +5,7 @@ nothing of them has to be saved, and a run that is resumed from such a round (af
 One that was stopped between two of them loses nothing, but goes on with other episodes.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from l0_surgical.errors import BadInputError
 from l0_surgical.evaluation import episode_seeds, vector_rollouts
 from l0_surgical.networks import MemberMLP
 from l0_surgical.policy_file import Dense, Layer, Normalizer, Policy
-from l0_surgical.sparsity import Sparsifier
+from l0_surgical.sparsity import Sparsifier, network_sparsity_at_init
 from l0_surgical.tasks import Task
 from l0_surgical.tasks.classic import CLASSIC, Engine, VectorEnvironment, open_vector
 
@@ -71,7 +72,7 @@ class Kept:
     biases: list[Tensor]
 
 
-class DiscreteCohort:
+class DiscreteCohort(ABC):
     """Members of one regulariser on a `DiscreteProblem`; DQN and PPO say how they learn."""
 
     policy_network: MemberMLP
@@ -89,18 +90,18 @@ class DiscreteCohort:
     # what DQN and PPO add
 
     @property
+    @abstractmethod
     def env_steps(self) -> int:
         """See `Cohort`."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def updates(self) -> int:
         """See `Cohort`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def train_round(self, number: int) -> list[dict[str, float]]:
         """See `Cohort`."""
-        raise NotImplementedError
 
     # what they share
 
@@ -224,20 +225,23 @@ class DiscreteCohort:
             gate_seed=GATE_SEED if sampled else None,
         )
 
-    def figures(self, index: int) -> dict[str, Any]:
+    def figures(self) -> list[dict[str, Any]]:
         """See `Cohort`; sparsities are those of the policy that is kept."""
-        reports = self.policy_sparsifier.report()
-        weights = sum(report.weights for report in reports)
-        initial = sum(report.sparsity_at_init[index] * report.weights for report in reports) / weights
-        return {
-            "actor_sparsity": self._kept[index].sparsity,
-            "actor_sparsity_at_init": float(initial),
-            "kept_round": self._kept[index].number,
-            "steps_to_target": self.steps_to_target.get(index),
-            "parameters": self.policy_network.parameters_per_member,
-            "env_steps": self.env_steps,
-            "updates": self.updates,
-        }
+        initial = network_sparsity_at_init(self.policy_sparsifier.report())
+        return [
+            {}
+            if index in self.failures
+            else {
+                "actor_sparsity": self._kept[index].sparsity,
+                "actor_sparsity_at_init": float(initial[index]),
+                "kept_round": self._kept[index].number,
+                "steps_to_target": self.steps_to_target.get(index),
+                "parameters": self.policy_network.parameters_per_member,
+                "env_steps": self.env_steps,
+                "updates": self.updates,
+            }
+            for index in range(len(self.members))
+        ]
 
     def state_dict(self) -> dict:
         """See `Cohort`."""

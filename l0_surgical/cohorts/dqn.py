@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from l0_surgical.algorithms.dqn import DQN, Batch
-from l0_surgical.cohorts.common import make_sparsifier, random_numbers
+from l0_surgical.cohorts.common import linear_schedule, make_sparsifier, random_numbers
 from l0_surgical.cohorts.discrete import DiscreteCohort, DiscreteProblem
 from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.replay import Priorities, SoftmaxPriorities, SumTree, TransitionReplay, importance_weights
@@ -31,6 +31,7 @@ class DQNCohort(DiscreteCohort):
         if dqn.prioritized != "none":
             kind = {"proportional": SumTree, "softmax": SoftmaxPriorities}[dqn.prioritized]
             self.priorities = kind(len(members), dqn.buffer_size, dqn.priority_exponent)
+        self._rate = linear_schedule(1.0, dqn.final_learning_rate_factor, config.rounds)
         self._rounds_done = 0
 
     @property
@@ -47,7 +48,7 @@ class DQNCohort(DiscreteCohort):
         """See `Cohort`."""
         dqn = self.config.dqn
         self._open(number)
-        self.learner.set_learning_rate(1 + (dqn.final_learning_rate_factor - 1) * number / self.config.rounds)
+        self.learner.set_learning_rate(self._rate(number))
         steps = (dqn.cycles_per_round, dqn.steps_per_cycle)
         exploring = [random_numbers(m.seed, _EXPLORATION, number) for m in self.members]
         chances = np.stack([g.random((*steps, dqn.environments)) for g in exploring], axis=2)

@@ -9,8 +9,8 @@ import gymnasium
 import numpy as np
 import torch
 
-from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch, linear_schedule
-from l0_surgical.cohorts.common import GATE_SEED, make_sparsifier, random_numbers
+from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch
+from l0_surgical.cohorts.common import GATE_SEED, linear_schedule, make_sparsifier, random_numbers
 from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import Evaluation, episode_seeds, policy_act, rollouts
@@ -224,11 +224,14 @@ class GoalCohort:
             rows.append(row | {"validation_return": result.return_mean, "validation_success": result.success_rate})
         return rows
 
-    def figures(self, index: int) -> dict[str, Any]:
+    def figures(self) -> list[dict[str, Any]]:
         """See `Cohort`."""
-        parameters = self.learner.actor.parameters_per_member
-        sparsity = {name: float(values[index]) for name, values in self.sparsity().items()}
-        return {**sparsity, "parameters": parameters, "env_steps": self.env_steps, "updates": self.updates}
+        cost = {"parameters": self.learner.actor.parameters_per_member, "env_steps": self.env_steps, "updates": self.updates}
+        sparsity = self.sparsity()
+        return [
+            {} if index in self.failures else {**{name: float(values[index]) for name, values in sparsity.items()}, **cost}
+            for index in range(len(self.members))
+        ]
 
     def _final_weights(self) -> list[torch.Tensor]:
         """The actor's finalized weights, made once per update and not once per member."""

@@ -54,4 +54,4 @@ class _Discrete:
         return kind(self._config, members, self._problem)
 
     def close(self) -> None:
-        """Nothing is kept open between rounds that would outlive the process."""
+        """The cohorts' environments end with the cohorts."""

@@ -7,7 +7,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from l0_surgical.algorithms.ppo import PPO, Rollout, advantages
-from l0_surgical.cohorts.common import make_sparsifier, random_numbers
+from l0_surgical.cohorts.common import linear_schedule, make_sparsifier, random_numbers
 from l0_surgical.cohorts.discrete import DiscreteCohort, DiscreteProblem
 from l0_surgical.config import MemberSpec, TrainingConfig
 
@@ -23,6 +23,7 @@ class PPOCohort(DiscreteCohort):
         actor, critic = (make_sparsifier(config, members, name, 1) for name in ("actor", "critic"))
         self.learner = PPO(ppo, problem.dimensions, [m.seed for m in members], (actor, critic), config.device)
         self.policy_network, self.policy_sparsifier = self.learner.actor, actor
+        self._rate = linear_schedule(1.0, ppo.final_learning_rate_factor, config.rounds)
 
     @property
     def env_steps(self) -> int:
@@ -37,7 +38,7 @@ class PPOCohort(DiscreteCohort):
     def train_round(self, number: int) -> list[dict[str, float]]:
         """See `Cohort`."""
         self._open(number)
-        self.learner.set_learning_rate(1 + (self.config.ppo.final_learning_rate_factor - 1) * number / self.config.rounds)
+        self.learner.set_learning_rate(self._rate(number))
         figures = self.learner.learn(self._roll_out(number), self._permutations(number))
         self._note_failures(self.learner.diverged, number)
         values = {name: value.cpu().numpy() for name, value in figures.items()}

@@ -1,0 +1,63 @@
+"""What the algorithms share: the step of an optimiser, members that stop, and what is saved."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from l0_surgical.optimizers import MemberAdam
+
+
+class Learner:
+    """The networks and optimisers of a cohort of members.
+
+    Attributes:
+        updates: gradient updates so far.
+        diverged: causes by index of the members whose weights are frozen.
+    """
+
+    stateful: ClassVar[tuple[str, ...]] = ()
+    """Names of the networks and optimisers that are saved."""
+    counters: ClassVar[tuple[str, ...]] = ("updates",)
+    """Names of the counts that are saved."""
+
+    def __init__(self) -> None:
+        self.updates = 0
+        self.diverged: dict[int, str] = {}
+
+    def stop(self, member: int, cause: str) -> None:
+        """Freezes one member's weights from now on."""
+        self.diverged.setdefault(member, cause)
+
+    def _stop_diverged(self, losses: Mapping[str, Tensor]) -> None:
+        """A member with a loss `(members,)` that is not finite stops here with its last finite weights; the others go on."""
+        finite = torch.isfinite(sum(loss.detach() for loss in losses.values()))
+        if bool(finite.all()):
+            return
+        for member in torch.nonzero(~finite).flatten().tolist():
+            values = ", ".join(f"{name} {loss[member].item()}" for name, loss in losses.items())
+            self.stop(member, f"update {self.updates}: {values}")
+
+    def _minimize(self, losses: Tensor, optimizer: MemberAdam) -> None:
+        """One step down the gradient of every member's own loss `(members,)`."""
+        optimizer.zero_grad()
+        losses.sum().backward(inputs=optimizer.parameters)
+        self._before_step(optimizer)
+        optimizer.step(frozen=self.diverged)
+
+    def _before_step(self, optimizer: MemberAdam) -> None:
+        """May change the gradients."""
+
+    def state_dict(self) -> dict:
+        """Everything needed to go on exactly where this left off."""
+        parts = {name: getattr(self, name).state_dict() for name in self.stateful}
+        return {**parts, **{name: getattr(self, name) for name in self.counters}, "diverged": dict(self.diverged)}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restores what `state_dict` gave."""
+        for name in self.stateful:
+            getattr(self, name).load_state_dict(state[name])
+        for name in self.counters:
+            setattr(self, name, state[name])
+        self.diverged = dict(state["diverged"])
