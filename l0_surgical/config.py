@@ -152,6 +152,7 @@ class TrainingConfig:
             _require(0 <= value <= 1, name, value, "pass a number in [0, 1]")
         for name, value in {"dqn.priority-exponent": dqn.priority_exponent, "ppo.entropy-coefficient": ppo.entropy_coefficient}.items():
             _require(math.isfinite(value) and value >= 0, name, value, "pass a number >= 0")
+        _require(math.isfinite(dqn.initial_value), "dqn.initial-value", dqn.initial_value, "pass a finite number")
         _require(
             0 < dqn.learning_starts <= dqn.buffer_size,
             "dqn.learning-starts",

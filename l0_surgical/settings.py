@@ -104,6 +104,8 @@ class DQNConfig:
     """gamma."""
     reward_scale: float = 1.0
     """Rewards are multiplied by this before they are learned; with it goes the weight of the loss against a sparsity penalty."""
+    initial_value: float = 0.0
+    """Added to the biases of the outputs at the start: about the (scaled) return that is to be learned, which else has to grow first."""
     target_period: int = 1
     """Updates between two of the target network."""
     target_rate: float = 0.01

@@ -52,6 +52,8 @@ class DQN(Learner):
         observation, actions = dimensions
         self.config, self.sparsifier = config, sparsifier
         self.network = MemberMLP((observation, *config.hidden, actions), network_seeds(seeds, 0), "linear").to(device)
+        with torch.no_grad():
+            self.network.layers[-1].bias.add_(config.initial_value)
         self.sparsifier.attach(self.network)
         self.target = self.network.plain_copy(self.sparsifier.finalize())
         self.optimizer = make_optimizer(self.network, self.sparsifier, config.learning_rate)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from l0_surgical.experiments.intervals import Estimate, differences
+from l0_surgical.tasks.classic import CLASSIC
 
 Row = Mapping[str, Any]
 Key = TypeVar("Key")
 
-TARGET_RETURN = {"cartpole": 500.0, "acrobot": -100.0, "lunar-lander": 200.0}
+TARGET_RETURN = {name: task.target for name, task in CLASSIC.items()}
 
 # Means over 1000 episodes of uniformly random actions, Gymnasium 1.4 (CartPole-v1, Acrobot-v1, LunarLander-v3), reset(seed=0 ... 999),
 # action_space.seed(0); standard errors 0.4, 0.3 and 3.5.

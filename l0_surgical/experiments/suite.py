@@ -15,6 +15,7 @@ from l0_surgical.config import Regularizer
 from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.cells import Cell, run_cells
 from l0_surgical.experiments.selection import RANDOM_RETURN, by_doubt, by_evidence, by_paper, compare
+from l0_surgical.experiments.suite_format import RANKS
 from l0_surgical.experiments.suite_tables import Tables, write_tables
 from l0_surgical.experiments.suite_work import policy_folder, save_policies
 from l0_surgical.presets import CLASSIC_COEFFICIENTS
@@ -26,7 +27,6 @@ Progress = Callable[[str, int, int], None]
 ENVIRONMENTS = ("lunar-lander", "acrobot", "cartpole")
 TEMPERATURES = (0.1, 0.25, 1.0, 2.0)
 TEMPERATURE_GRID = (("cartpole", "ppo"), ("acrobot", "ppo"))
-RANKS = tuple(range(5, 30))
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def reduction_cells(config: SuiteConfig, members: Sequence[dict[str, Any]], chos
         if not row["failed"]
         and (row["regularizer"] == "none" or (row["regularizer"] == "l0" and row["coefficient"] in chosen[_cell_of(row)]))
     ]
-    ranks = list(RANKS if not config.quick else RANKS[::12])
+    ranks = list(RANKS[::12] if config.quick else RANKS)
     return [
         Cell(
             f"{row['environment']}-{row['algorithm']}-{row['policy']}",

@@ -13,21 +13,9 @@ from typing import Any
 
 from l0_surgical import __version__
 from l0_surgical.experiments.cells import CellResult
+from l0_surgical.experiments.suite_format import FORMAT, SUITE, TABLES
 from l0_surgical.files import atomic_write
 
-FORMAT = 1
-_POLICY = ("environment", "algorithm", "regularizer", "coefficient", "seed")
-_RETURN = ("return_mean", "return_low", "return_high")
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "members": (
-        *(*_POLICY, "temperature", *_RETURN, "sparsity", "sparsity_at_init", "critic_sparsity", "parameters", "nonzero"),
-        *("env_steps", "updates", "steps_to_target", "wall_seconds", "cpu_seconds", "failed"),
-    ),
-    "curves": (*_POLICY, "env_steps", "return_mean", "sparsity"),
-    "ranks": (*_POLICY, "rank", "parameters_paper", "parameters", "size_decrease_percent", *_RETURN),
-    "compressed": (*_POLICY, "method", "parameters", "bytes", "size_decrease_percent", *_RETURN, "kept"),
-}
-COLUMNS["temperatures"] = COLUMNS["members"]
 VERSIONS = ("torch", "numpy", "gymnasium", "numba")
 
 
@@ -53,11 +41,11 @@ def write_tables(tables: Tables, out: Path, *, config: dict[str, Any], command: 
         "compressed": [row for cell in tables.reduced for row in cell.result["compressed"]],
     }
     for name, table in rows.items():
-        _write_csv(out / f"{name}.csv", COLUMNS[name], table)
+        _write_csv(out / f"{name}.csv", tuple(TABLES[name]), table)
     versions = {name: importlib.metadata.version(name) for name in VERSIONS}
     versions |= {name: importlib.metadata.version(name) for name in ("envpool",) if _is_installed(name)}
     run = {
-        "suite": "classic",
+        "suite": SUITE,
         "format": FORMAT,
         "l0_surgical": __version__,
         "commit": ", ".join(sorted({row["commit"] for row in members if row.get("commit")})),

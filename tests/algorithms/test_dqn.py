@@ -52,6 +52,14 @@ def test_values_of_a_corridor_are_the_closed_form(double: bool) -> None:
     np.testing.assert_allclose(learned_values(corridor(), double=double), VALUES, atol=0.02)
 
 
+def test_initial_value_shifts_the_outputs_of_network_and_target_and_not_what_is_learned() -> None:
+    plain, shifted = (DQN(DQNConfig(hidden=(8,), initial_value=value), (STATES, 2), [3], Dense(1)) for value in (0.0, 100.0))
+    states = torch.eye(STATES)[None]
+    for name in ("network", "target"):
+        torch.testing.assert_close(getattr(shifted, name)(states), getattr(plain, name)(states) + 100)
+    np.testing.assert_allclose(learned_values(corridor(), initial_value=2.0), VALUES, atol=0.02)
+
+
 def test_wrong_settings_miss_the_closed_form() -> None:
     """Without the end of the episode the last state is worth the discounted stay as well, and with another discount all is off."""
     endless = learned_values(corridor(terminal_is_terminal=False))

@@ -11,7 +11,7 @@ import pytest
 from l0_surgical.cli import main
 from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.suite import SuiteConfig, choose, reduction_cells, run_classic, training_cells
-from l0_surgical.experiments.suite_tables import COLUMNS
+from l0_surgical.experiments.suite_format import TABLES
 from l0_surgical.policy_file import load_policy
 
 SMALL = SuiteConfig(
@@ -40,9 +40,9 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
 def test_every_table_is_complete(suite: tuple[Path, dict[str, Any]]) -> None:
     out, result = suite
     assert (result["failed"], result["run_again"], result["policies"]) == ({}, [], 7)
-    tables = {name: read(out / f"{name}.csv") for name in COLUMNS}
+    tables = {name: read(out / f"{name}.csv") for name in TABLES}
     for name, rows in tables.items():
-        assert tuple(rows[0]) == COLUMNS[name]
+        assert tuple(rows[0]) == tuple(TABLES[name])
     labels = [(row["regularizer"], float(row["coefficient"])) for row in tables["members"]]
     assert labels == [("none", 0.0), ("l0", 1e-3), ("l0", 0.1), ("l1", 1e-3), ("l1", 0.1)]
     assert {(row["temperature"], row["coefficient"]) for row in tables["temperatures"]} == {

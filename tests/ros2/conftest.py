@@ -1,16 +1,13 @@
 """These tests need rclpy and an installed, sourced l0_surgical: `colcon test` has both."""
 
 import os
-import re
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 
 import pytest
 from ros_observer import Observer
 
-# a machine that runs other tests beside this one is no robot's computer
-SHARED_MACHINE = {"max_loop_gap_s": 0.5, "max_age_s": 0.4, "max_stamp_age_s": 0.5, "max_tracking_error_m": 0.02, "max_jump_m": 0.015}
+from tests.hil.shared_machine import write_limits
 
 
 @pytest.fixture
@@ -36,9 +33,4 @@ def simulator() -> None:
 @pytest.fixture
 def limits_file(tmp_path: Path) -> Path:
     """The package's limits with those of the computer widened."""
-    text = resources.files("l0_surgical.control").joinpath("limits.yaml").read_text(encoding="utf-8")
-    for name, value in SHARED_MACHINE.items():
-        text = re.sub(f"(?m)^{name}: .*$", f"{name}: {value}", text)
-    path = tmp_path / "limits.yaml"
-    path.write_text(text, encoding="utf-8")
-    return path
+    return write_limits(tmp_path)

@@ -8,38 +8,11 @@ from typing import Any
 
 from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.intervals import Estimate, Estimates
-from l0_surgical.experiments.report.rows import Rows, boolean, fraction, number, one_of, read_json, read_table, required, whole
-
-SUITE, FORMAT = "classic", 1
-ENVIRONMENTS = {"cartpole": "CartPole", "acrobot": "Acrobot", "lunar-lander": "LunarLander"}
-ALGORITHMS = {"dqn": "DQN", "ppo": "PPO"}
-REGULARIZERS = ("none", "l0", "l1", "l2")
-RANKS = range(5, 30)
+from l0_surgical.experiments.report.rows import Rows, read_json, read_table
+from l0_surgical.experiments.suite_format import ALGORITHMS, ENVIRONMENTS, FORMAT, RANKS, REGULARIZERS, SUITE, TABLES
 
 # observation, hidden units, actions: with one network of these widths every printed size is met (Table 3, Fig. 32)
 WIDTHS = {"cartpole": (4, 128, 64, 32, 2), "acrobot": (6, 128, 64, 32, 3), "lunar-lander": (8, 128, 64, 32, 4)}
-
-_POLICY = {
-    "environment": one_of(*ENVIRONMENTS),
-    "algorithm": one_of(*ALGORITHMS),
-    "regularizer": one_of(*REGULARIZERS),
-    "coefficient": required(number),
-    "seed": required(whole),
-}
-_RETURN = dict.fromkeys(("return_mean", "return_low", "return_high"), number)
-_MEMBERS = {
-    **_POLICY,
-    "temperature": number,
-    **_RETURN,
-    **dict.fromkeys(("sparsity", "sparsity_at_init", "critic_sparsity"), fraction),
-    **dict.fromkeys(("parameters", "nonzero", "env_steps", "updates", "steps_to_target"), whole),
-    **dict.fromkeys(("wall_seconds", "cpu_seconds"), number),
-    "failed": str,
-}
-_CURVES = {**_POLICY, "env_steps": required(whole), "return_mean": required(number), "sparsity": fraction}
-_SIZE = {"parameters": required(whole), "size_decrease_percent": required(number)}
-_RANKS = {**_POLICY, "rank": required(whole), "parameters_paper": required(whole), **_SIZE, **_RETURN}
-_COMPRESSED = {**_POLICY, "method": required(str), "bytes": required(whole), **_SIZE, **_RETURN, "kept": boolean}
 
 _ESTIMATED = ("return_mean", "sparsity", "sparsity_at_init", "critic_sparsity", "steps_to_target")
 _COMPRESSED_ESTIMATED = ("return_mean", "parameters", "bytes", "size_decrease_percent")
@@ -184,18 +157,11 @@ def read_classic(folder: Path) -> ClassicResults:
         raise BadInputError(
             f"{folder} has no members.csv, so no policy was trained; run: l0-surgical suite classic --out {folder} --resume"
         )
-    members = read_table(folder / "members.csv", _MEMBERS)
+    members = read_table(folder / "members.csv", TABLES["members"])
     if not members:
         raise BadInputError(f"{folder / 'members.csv'} has no row; run: l0-surgical suite classic --out {folder} --resume")
-    results = ClassicResults(
-        folder,
-        run,
-        members,
-        curves=_optional(folder / "curves.csv", _CURVES),
-        ranks=_optional(folder / "ranks.csv", _RANKS),
-        compressed=_optional(folder / "compressed.csv", _COMPRESSED),
-        temperatures=_optional(folder / "temperatures.csv", {**_MEMBERS, "temperature": required(number)}),
-    )
+    rest = {name: _optional(folder / f"{name}.csv", columns) for name, columns in TABLES.items() if name != "members"}
+    results = ClassicResults(folder, run, members, **rest)
     _check(results)
     return results
 

@@ -6,11 +6,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from l0_surgical.experiments.report.analysis import MEASURES, RULES, CellAnalysis
-from l0_surgical.experiments.report.classic import ENVIRONMENTS, RANKS, name_of
+from l0_surgical.experiments.report.classic import name_of
 from l0_surgical.experiments.report.classic_tables import paper_size_decrease
 from l0_surgical.experiments.report.content import Figure
 from l0_surgical.experiments.report.drawing import SIZE, band, colour, draw, heatmap, legend, reference, step_colour
 from l0_surgical.experiments.report.printed import printed
+from l0_surgical.experiments.suite_format import ENVIRONMENTS, RANKS
 
 _BAND = "Line: interquartile mean over seeds; band: its 95 % interval. A seed that stopped at the target keeps its last value."
 

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 from l0_surgical.experiments.intervals import Estimate, interquartile_mean
 from l0_surgical.experiments.report.analysis import RULES, CellAnalysis, reaching
-from l0_surgical.experiments.report.classic import ENVIRONMENTS, RANKS, WIDTHS, ClassicResults, name_of, shapes_of
+from l0_surgical.experiments.report.classic import WIDTHS, ClassicResults, name_of, shapes_of
 from l0_surgical.experiments.report.content import Column, Table, Value
 from l0_surgical.experiments.report.printed import policy, printed
 from l0_surgical.experiments.report.verdicts import EXACT, POINTS, Verdict, judge, judge_all
 from l0_surgical.experiments.selection import RANDOM_RETURN, tolerance
+from l0_surgical.experiments.suite_format import ENVIRONMENTS, RANKS
 from l0_surgical.low_rank import dense_parameters, paper_parameters, size_decrease_percent
 
 PAPER_RULES = ("paper", "ours")
