@@ -24,14 +24,14 @@ DQN_BEST: dict[str, tuple[int, float, float, dict[str, Any]]] = {
     ),
     "acrobot": (220_000, 0.6, 5e-2, {}),
     "lunar-lander": (
-        280_000,
-        0.65,
+        450_000,
+        0.4,
         5e-2,
         {
             "environments": 32,
             "buffer_size": 50_000,
             "prioritized": "proportional",
-            "huber_delta": 10.0,
+            "huber_delta": 1.0,
             "final_learning_rate_factor": 0.1,
         },
     ),
