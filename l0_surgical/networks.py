@@ -74,7 +74,7 @@ class MemberMLP(nn.Module):
         """`(members, batch, in) -> (members, out, batch)`, as the layers compute it."""
         x = x.transpose(1, 2)
         for layer, activation in zip(self.layers, self.activations, strict=True):
-            x = ACTIVATIONS[activation](layer(x))
+            x = ACTIVATIONS[activation](layer.forward(x))  # without nn.Module's hooks, which cost as much as a small layer
         return x
 
     @property

@@ -177,8 +177,7 @@ class HardConcrete:
 
 def _hash(keys: np.ndarray, counter: int) -> np.ndarray:
     """splitmix64 of (key, counter): random offsets without a state to save or to share between members."""
-    with np.errstate(over="ignore"):
-        x = keys + np.uint64(counter + 1) * np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
+    x = keys + np.uint64((counter + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
