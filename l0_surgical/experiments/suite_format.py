@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from l0_surgical.experiments.report.rows import boolean, fraction, number, one_of, required, whole
+from l0_surgical.experiments.rows import boolean, fraction, number, one_of, required, whole
 
 SUITE, FORMAT = "classic", 1
 ENVIRONMENTS = {"cartpole": "CartPole", "acrobot": "Acrobot", "lunar-lander": "LunarLander"}

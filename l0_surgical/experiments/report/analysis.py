@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from l0_surgical.experiments import selection
 from l0_surgical.experiments.intervals import Estimate, across_tasks, interquartile_means
 from l0_surgical.experiments.report.classic import Cell, ClassicResults
-from l0_surgical.experiments.report.rows import Rows
+from l0_surgical.experiments.rows import Rows
 from l0_surgical.experiments.selection import RANDOM_RETURN, TARGET_RETURN, Comparison
 from l0_surgical.experiments.suite_format import RANKS, REGULARIZERS
 

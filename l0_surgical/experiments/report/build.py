@@ -12,8 +12,8 @@ from l0_surgical.experiments.report.classic_part import classic_part
 from l0_surgical.experiments.report.content import Figure, Part, Section, Table
 from l0_surgical.experiments.report.needle_reach import needle_reach_part
 from l0_surgical.experiments.report.page import page
-from l0_surgical.experiments.report.rows import read_json
 from l0_surgical.experiments.report.surgical import is_surgical, read_surgical
+from l0_surgical.experiments.rows import read_json
 from l0_surgical.files import atomic_write, make_folder
 
 PAGE = "index.html"

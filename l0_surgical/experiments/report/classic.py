@@ -8,7 +8,7 @@ from typing import Any
 
 from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.intervals import Estimate, Estimates
-from l0_surgical.experiments.report.rows import Rows, read_json, read_table
+from l0_surgical.experiments.rows import Rows, read_json, read_table
 from l0_surgical.experiments.suite_format import ALGORITHMS, ENVIRONMENTS, FORMAT, RANKS, REGULARIZERS, SUITE, TABLES
 
 # observation, hidden units, actions: with one network of these widths every printed size is met (Table 3, Fig. 32)

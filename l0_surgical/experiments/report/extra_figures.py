@@ -10,7 +10,7 @@ from l0_surgical.experiments.report.analysis import RULES, CellAnalysis, regular
 from l0_surgical.experiments.report.classic import ClassicResults, name_of
 from l0_surgical.experiments.report.content import Figure
 from l0_surgical.experiments.report.drawing import REGULARIZERS, band, colour, draw, heatmap, legend, reference
-from l0_surgical.experiments.report.rows import Rows
+from l0_surgical.experiments.rows import Rows
 from l0_surgical.experiments.suite_format import ENVIRONMENTS, RANKS
 
 _METHODS = {"one rank": ("dense", "s"), "automatic ranks": ("blue", "o"), "best": ("orange", "D")}

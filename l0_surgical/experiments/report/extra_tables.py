@@ -6,7 +6,7 @@ from l0_surgical.experiments.intervals import Estimate
 from l0_surgical.experiments.report.analysis import RULES, CellAnalysis, normalised, reaching, regularizers
 from l0_surgical.experiments.report.classic import ClassicResults, in_order, name_of
 from l0_surgical.experiments.report.content import Column, Table, Value
-from l0_surgical.experiments.report.rows import Rows
+from l0_surgical.experiments.rows import Rows
 from l0_surgical.experiments.selection import TARGET_RETURN, TOLERANCE
 
 _SIZE = (Column("Reward", 1), Column("Sparsity %", 1), Column("At initialisation %", 1))

@@ -10,9 +10,9 @@ from l0_surgical.experiments.intervals import Estimate, interquartile_mean
 from l0_surgical.experiments.report.content import Column, Figure, Part, Section, Table, Value
 from l0_surgical.experiments.report.drawing import colour, draw, legend
 from l0_surgical.experiments.report.printed import printed
-from l0_surgical.experiments.report.rows import Rows
 from l0_surgical.experiments.report.surgical import PRESETS, SurgicalResults
 from l0_surgical.experiments.report.verdicts import POINTS, Verdict, judge
+from l0_surgical.experiments.rows import Rows
 
 SOLVED = 0.99  # the success rate from which a policy counts as performing
 _LABELS = {"best": "preset best", "paper": "settings as printed"}

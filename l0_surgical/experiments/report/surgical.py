@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from l0_surgical.errors import BadInputError
-from l0_surgical.experiments.report.rows import Rows, fraction, number, one_of, read_json, read_table, required, whole
+from l0_surgical.experiments.rows import Rows, fraction, number, one_of, read_json, read_table, required, whole
 
 PRESETS = ("best", "paper")
 FILES = ("best.csv", "paper.csv", "rank_sweeps.json")
