@@ -22,7 +22,7 @@ DQN_BEST: dict[str, tuple[int, float, float, dict[str, Any]]] = {
         1e-2,
         {"batch_size": 128, "updates_per_cycle": 16, "buffer_size": 200_000, "exploration_fraction": 0.5},
     ),
-    "acrobot": (220_000, 0.6, 5e-2, {}),
+    "acrobot": (300_000, 0.4, 5e-2, {"reward_scale": 0.3, "initial_value": -15.0}),
     "lunar-lander": (
         450_000,
         0.4,
