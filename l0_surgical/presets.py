@@ -39,7 +39,7 @@ DQN_BEST: dict[str, tuple[int, float, float, dict[str, Any]]] = {
 PPO_BEST: dict[str, tuple[int, float, float, dict[str, Any]]] = {
     "cartpole": (200_000, 0.5, 2e-2, {"environments": 16, "horizon": 128, "minibatch_size": 512, "entropy_coefficient": 0.0}),
     "acrobot": (600_000, 0.55, 2e-2, {"horizon": 500, "minibatch_size": 1000, "gae_lambda": 0.99}),
-    "lunar-lander": (800_000, 0.55, 2e-2, {"discount": 0.995, "reward_scale": 0.1}),
+    "lunar-lander": (1_400_000, 0.4, 2e-2, {"discount": 0.995, "reward_scale": 0.1}),
 }
 
 
