@@ -18,9 +18,15 @@ CLASSIC_COEFFICIENTS = (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e
 DQN_BEST: dict[str, tuple[int, float, float, dict[str, Any]]] = {
     "cartpole": (
         500_000,
-        0.6,
-        1e-2,
-        {"batch_size": 128, "updates_per_cycle": 16, "buffer_size": 200_000, "exploration_fraction": 0.5},
+        0.3,
+        3e-2,
+        {
+            "updates_per_cycle": 16,
+            "buffer_size": 200_000,
+            "exploration_fraction": 0.5,
+            "reward_scale": 0.2,
+            "initial_value": 20.0,
+        },
     ),
     "acrobot": (300_000, 0.4, 5e-2, {"reward_scale": 0.3, "initial_value": -15.0}),
     "lunar-lander": (
