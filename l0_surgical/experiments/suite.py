@@ -17,7 +17,7 @@ from l0_surgical.experiments.cells import Cell, run_cells
 from l0_surgical.experiments.selection import RANDOM_RETURN, by_doubt, by_evidence, by_paper, compare
 from l0_surgical.experiments.suite_format import RANKS
 from l0_surgical.experiments.suite_tables import Tables, write_tables
-from l0_surgical.experiments.suite_work import policy_folder, save_policies
+from l0_surgical.experiments.suite_work import cell_config, policy_folder, save_policies, settings_digest
 from l0_surgical.presets import CLASSIC_COEFFICIENTS
 
 Algorithm = Literal["dqn", "ppo"]
@@ -109,6 +109,8 @@ def _training_cell(
         "preset": config.preset,
         "quick": config.quick,
     }
+    # results of another preset under the same name are refused
+    specification["settings"] = settings_digest(cell_config(specification))
     return Cell("-".join([*parts, "all-seeds" if dense else f"seed{seed}"]), specification)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from l0_surgical import training
 from l0_surgical.compression import compress, lowest_rank, rank_sweep
-from l0_surgical.config import TrainingConfig
+from l0_surgical.config import TrainingConfig, as_dict
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import evaluate
 from l0_surgical.experiments.cells import CellResult
@@ -61,6 +61,8 @@ def train_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
         members: the rows of the run's summary; curves: validation return and sparsity; policies: the files' bytes in base64 by name.
     """
     config, run, started = cell_config(specification), folder / "run", time.process_time()
+    if run.exists() and not _is_of(run, config):
+        shutil.rmtree(run)
     if (run / "summary.json").exists():
         summary = json.loads((run / "summary.json").read_text())
     elif (run / "config.json").exists():
@@ -80,6 +82,20 @@ def train_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
         "train_seconds": summary["wall_seconds"],
         "cpu_seconds": time.process_time() - started,
     }
+
+
+def settings_digest(config: TrainingConfig) -> str:
+    """Changes with every setting that the training depends on (those of other algorithms do not count)."""
+    settings = {name: value for name, value in as_dict(config).items() if name not in {"ddpg", "dqn", "ppo"} - {config.algorithm}}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_of(run: Path, config: TrainingConfig) -> bool:
+    """Whether a run that was begun has these settings; if a preset has changed since, it begins anew."""
+    try:
+        return json.loads((run / "config.json").read_text()) == as_dict(config)
+    except (OSError, ValueError):
+        return False
 
 
 def _curve(row: dict[str, str]) -> dict[str, Any]:

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from l0_surgical import training
 from l0_surgical.cli import main
+from l0_surgical.config import as_dict
 from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.suite import SuiteConfig, choose, reduction_cells, run_classic, training_cells
 from l0_surgical.experiments.suite_format import TABLES
+from l0_surgical.experiments.suite_work import cell_config, train_cell
 from l0_surgical.policy_file import load_policy
+from l0_surgical.presets import PPO_BEST
 
 SMALL = SuiteConfig(
     environments=("cartpole",),
@@ -96,6 +100,20 @@ def test_another_grid_in_the_same_folder_is_refused(suite: tuple[Path, dict[str,
     out, _ = suite
     with pytest.raises(BadInputError):
         run_classic(dataclasses.replace(SMALL, coefficients=(0.5,)), out)
+
+
+def test_results_of_a_preset_that_has_changed_are_refused_and_its_unfinished_training_begins_anew(
+    suite: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    out, _ = suite
+    steps, *rest = PPO_BEST["cartpole"]
+    monkeypatch.setitem(PPO_BEST, "cartpole", (steps, *rest[:2], {**rest[2], "entropy_coefficient": 0.5}))
+    with pytest.raises(BadInputError, match=r"in cell .* settings is .* there and .* here"):
+        run_classic(SMALL, out)
+    specification = training_cells(SMALL)[0].specification
+    training.train(dataclasses.replace(cell_config(specification), steps=1), tmp_path / "run")
+    train_cell(specification, tmp_path)
+    assert json.loads((tmp_path / "run" / "config.json").read_text()) == as_dict(cell_config(specification))
 
 
 def test_the_whole_grid_has_every_cell_once() -> None:
