@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import matplotlib.ticker
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from scipy.stats import trim_mean
 
 from l0_surgical.evaluation import episode_seeds, policy_act
 from l0_surgical.files import atomic_write
@@ -30,14 +31,6 @@ def read_metrics(path: Path) -> list[dict[str, str]]:
     """The rows of a run's metrics.csv."""
     with path.open(newline="") as stream:
         return list(csv.DictReader(stream))
-
-
-def interquartile_mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
-    """The mean of the middle half, as in Agarwal et al. 2021; the plain mean for fewer than four values."""
-    count = values.shape[axis]
-    cut = count // 4
-    middle = np.take(np.sort(values, axis=axis), range(cut, count - cut), axis=axis)
-    return middle.mean(axis=axis)
 
 
 def learning_curves(metrics: Sequence[dict[str, str]], path: Path, title: str) -> None:
@@ -59,7 +52,7 @@ def learning_curves(metrics: Sequence[dict[str, str]], path: Path, title: str) -
                 episodes = sorted({int(row["round"]) for row in rows})
                 values = [np.array([float(row[column]) for row in rows if int(row["round"]) == e]) for e in episodes]
                 x = np.array(episodes) + 1
-                axis.plot(x, [interquartile_mean(v) for v in values], color=colour, label=label, lw=1.8)
+                axis.plot(x, [trim_mean(v, 0.25) for v in values], color=colour, label=label, lw=1.8)
                 axis.fill_between(x, [v.min() for v in values], [v.max() for v in values], color=colour, alpha=0.15, lw=0)
         axes[0].axhline(EXPERT_RETURN, color="0.4", ls=":", lw=1)
         axes[0].text(
@@ -117,7 +110,7 @@ def by_coefficient(members: Sequence[dict[str, Any]], path: Path, title: str) ->
         for axis, (key, name) in zip(axes, panels, strict=True):
             for x, coefficient in enumerate(coefficients):
                 values = np.array([row[key] for row in members if row["coefficient"] == coefficient])
-                axis.bar(x, interquartile_mean(values), color=COLOURS[0] if coefficient else "0.6", alpha=0.55)
+                axis.bar(x, trim_mean(values, 0.25), color=COLOURS[0] if coefficient else "0.6", alpha=0.55)
                 axis.plot(np.full(len(values), x), values, "k.", ms=4)
                 if "sparsity" in key:
                     initial = np.mean([row[key + "_at_init"] for row in members if row["coefficient"] == coefficient])
