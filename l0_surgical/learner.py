@@ -30,7 +30,7 @@ class Learner:
         """Freezes one member's weights from now on."""
         self.diverged.setdefault(member, cause)
 
-    def _stop_diverged(self, losses: Mapping[str, Tensor]) -> None:
+    def stop_diverged(self, losses: Mapping[str, Tensor]) -> None:
         """A member with a loss `(members,)` that is not finite stops here with its last finite weights; the others go on."""
         finite = torch.isfinite(sum(loss.detach() for loss in losses.values()))
         if bool(finite.all()):
@@ -39,7 +39,7 @@ class Learner:
             values = ", ".join(f"{name} {loss[member].item()}" for name, loss in losses.items())
             self.stop(member, f"update {self.updates}: {values}")
 
-    def _minimize(self, losses: Tensor, optimizer: MemberAdam) -> None:
+    def minimize(self, losses: Tensor, optimizer: MemberAdam) -> None:
         """One step down the gradient of every member's own loss `(members,)`."""
         optimizer.zero_grad()
         losses.sum().backward(inputs=optimizer.parameters)

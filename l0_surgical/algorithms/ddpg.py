@@ -99,9 +99,9 @@ class DDPG(Learner):
 
         critic_total = critic_loss + critic_penalty / size
         actor_total = actor_loss + actor_penalty / size
-        self._stop_diverged({"critic loss": critic_total, "actor loss": actor_total})
-        self._minimize(critic_total, self.critic_optimizer)
-        self._minimize(actor_total, self.actor_optimizer)
+        self.stop_diverged({"critic loss": critic_total, "actor loss": actor_total})
+        self.minimize(critic_total, self.critic_optimizer)
+        self.minimize(actor_total, self.actor_optimizer)
         self.actor_target.average_towards(self.actor, [layer.weight for layer in self.actor.layers], self.config.target_rate)
         self.critic_target.average_towards(self.critic, [layer.weight for layer in self.critic.layers], self.config.target_rate)
         return {

@@ -78,8 +78,8 @@ class DQN(Learner):
         loss = (losses if batch.weights is None else losses * batch.weights).mean(1)
         penalty = self.sparsifier.penalty()
         total = loss + penalty / batch.states.shape[1]
-        self._stop_diverged({"loss": total})
-        self._minimize(total, self.optimizer)
+        self.stop_diverged({"loss": total})
+        self.minimize(total, self.optimizer)
         if (self.updates + 1) % self.config.target_period == 0:
             self.target.average_towards(self.network, [layer.weight for layer in self.network.layers], self.config.target_rate)
         return {"loss": loss.detach(), "q": q.detach().mean(1), "penalty": penalty.detach()}, errors.detach()
