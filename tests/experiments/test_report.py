@@ -16,6 +16,7 @@ from l0_surgical.cli import main
 from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.report.analysis import CellAnalysis
 from l0_surgical.experiments.report.build import read_parts
+from l0_surgical.experiments.report.claims import classic_claims
 from l0_surgical.experiments.report.classic import read_classic
 from l0_surgical.experiments.report.classic_tables import dense_and_sparse, lowest_ranks, paper_size_decrease
 from l0_surgical.experiments.report.page import page
@@ -106,6 +107,16 @@ def test_the_claims_are_judged_from_the_data(report: tuple[Path, dict]):
     assert verdicts["L0 gives more sparsity than L1 and L2 at the dense reward (the paper: in Mario)"] == "holds"
     assert verdicts["NeedleReach keeps the reward at 36 % sparsity (settings as printed)"] == "does not hold"
     assert verdicts["NeedleReach: only sparse policies perform after low rank (preset best)"] == "does not hold"
+
+
+def test_l0_is_not_said_to_beat_what_a_cell_has_no_policies_of(tmp_path: Path):
+    def thin(name: str, rows: list[dict]) -> list[dict]:
+        return [r for r in rows if r["regularizer"] != "l2" or (r["environment"], r["algorithm"]) == ("acrobot", "ppo")]
+
+    results = read_classic(write_results(tmp_path, thin))
+    claims = classic_claims(results, [CellAnalysis(results, cell) for cell in results.cells])
+    (found,) = [found for claim, found, _ in claims if claim.startswith("L0 gives more sparsity")]
+    assert found == "more in 1 of 1 (Acrobot PPO)"
 
 
 def test_the_other_tables_hold_the_numbers_of_the_folder(report: tuple[Path, dict]):

@@ -36,7 +36,8 @@ def classic_claims(results: ClassicResults, analyses: Sequence[CellAnalysis]) ->
     ]
     if {"l1", "l2"} & set(regularizers(results)):
         words = "L0 gives more sparsity than L1 and L2 at the dense reward (the paper: in Mario)"
-        rows.append(_claim(words, analyses, lambda a: _beats(a, regularizers(results)), ("more", "not more", "open")))
+        complete = [a for a in analyses if results.sparse(a.cell, "l1") and results.sparse(a.cell, "l2")]
+        rows.append(_claim(words, complete, _beats, ("more", "not more", "open")))
     return rows
 
 
@@ -51,7 +52,7 @@ def _claim(claim: str, analyses: Sequence[CellAnalysis], evidence: Evidence, wor
         if names:
             parts.append(
                 f"{word} in all {len(found)}"
-                if len(names) == len(found)
+                if len(names) == len(found) > 1
                 else f"{word} in {len(names)} of {len(found)} ({', '.join(names)})"
             )
     return [claim, "; ".join(parts) or "no cell to judge by", judge_claim([value for _, value in found])]
@@ -81,8 +82,8 @@ def _slower(a: CellAnalysis) -> bool | None:
     return _shown(sparse, dense, sign=1)
 
 
-def _beats(a: CellAnalysis, names: Sequence[str]) -> bool | None:
-    best = {name: a.estimate(a.policies(a.pick("doubt", name), name), "sparsity") for name in names}
+def _beats(a: CellAnalysis) -> bool | None:
+    best = {name: a.estimate(a.policies(a.pick("doubt", name), name), "sparsity") for name in ("l0", "l1", "l2")}
     if best.get("l0") is None or best["l0"].low is None:
         return None
     others = [found for name, found in best.items() if name != "l0" and found is not None and found.high is not None]
