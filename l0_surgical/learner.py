@@ -17,8 +17,10 @@ class Learner:
         diverged: causes by index of the members whose weights are frozen.
     """
 
-    stateful: ClassVar[tuple[str, ...]] = ()
-    """Names of the networks and optimisers that are saved."""
+    networks: ClassVar[tuple[str, ...]] = ()
+    """Names of the networks, targets too."""
+    optimizers: ClassVar[tuple[str, ...]] = ()
+    """Names of the optimisers, each made by `make_optimizer`."""
     counters: ClassVar[tuple[str, ...]] = ("updates",)
     """Names of the counts that are saved."""
 
@@ -49,14 +51,19 @@ class Learner:
     def _before_step(self, optimizer: MemberAdam) -> None:
         """May change the gradients."""
 
+    def set_learning_rate(self, factor: float) -> None:
+        """Scales the networks' learning rates (not the gates') to `factor` times their configured values."""
+        for name in self.optimizers:
+            getattr(self, name).scale_learning_rate(factor)
+
     def state_dict(self) -> dict:
         """Everything needed to go on exactly where this left off."""
-        parts = {name: getattr(self, name).state_dict() for name in self.stateful}
+        parts = {name: getattr(self, name).state_dict() for name in (*self.networks, *self.optimizers)}
         return {**parts, **{name: getattr(self, name) for name in self.counters}, "diverged": dict(self.diverged)}
 
     def load_state_dict(self, state: dict) -> None:
         """Restores what `state_dict` gave."""
-        for name in self.stateful:
+        for name in (*self.networks, *self.optimizers):
             getattr(self, name).load_state_dict(state[name])
         for name in self.counters:
             setattr(self, name, state[name])

@@ -24,10 +24,12 @@ class ParameterGroup:
 
     parameters: Sequence[Tensor]
     learning_rate: float
+    configured_rate: float = field(init=False)
     moments: list[tuple[Tensor, Tensor]] = field(init=False)
     steps: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
+        self.configured_rate = self.learning_rate
         self.moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in self.parameters]
         tensors = [(p.detach(), *m) for p, m in zip(self.parameters, self.moments, strict=True)]
         self.rows = [tuple(_rows(t) for t in triple) if triple[0].device.type == "cpu" else None for triple in tensors]
@@ -49,6 +51,10 @@ class MemberAdam:
     def parameters(self) -> list[Tensor]:
         """All parameters, group by group."""
         return [parameter for group in self.groups for parameter in group.parameters]
+
+    def scale_learning_rate(self, factor: float) -> None:
+        """Sets the first group's rate (a network's own parameters, not its gates) to `factor` times its configured one."""
+        self.groups[0].learning_rate = self.groups[0].configured_rate * factor
 
     def zero_grad(self) -> None:
         """Forgets the gradients."""

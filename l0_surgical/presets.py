@@ -49,8 +49,9 @@ PPO_BEST: dict[str, tuple[int, float, float, dict[str, Any]]] = {
 }
 
 
-VALIDATIONS = {("cartpole", "dqn"): 80, ("lunar-lander", "dqn"): 25}
-"""About how many there are in a training, where not 40: DQN forgets CartPole often, and episodes of LunarLander are long."""
+VALIDATIONS = {("cartpole", "dqn"): (80, 60), ("lunar-lander", "dqn"): (25, 20)}
+"""About how many there are in a training, and the episodes of each, where not 40 and 20: DQN forgets CartPole often, and episodes of
+LunarLander are long."""
 
 
 def preset(name: str, task: str = "needle-reach", algorithm: Algorithm | None = None) -> TrainingConfig:
@@ -71,12 +72,13 @@ def preset(name: str, task: str = "needle-reach", algorithm: Algorithm | None = 
 
 def _discrete(task: str, algorithm: Algorithm) -> TrainingConfig:
     steps, start, rate, changes = {"dqn": DQN_BEST, "ppo": PPO_BEST}[algorithm].get(task, (100_000, 0.5, 1e-2, {}))
+    validations, episodes = VALIDATIONS.get((task, algorithm), (40, 20))
     config = TrainingConfig(
         task=task,
         algorithm=algorithm,
         coefficient=(1e-2,),
         steps=steps,
-        evaluation_episodes=60 if (task, algorithm) == ("cartpole", "dqn") else 20,
+        evaluation_episodes=episodes,
         keep_best_after=0.75,
         dqn=DQNConfig(**(changes if algorithm == "dqn" else {})),
         ppo=PPOConfig(**(changes if algorithm == "ppo" else {})),
@@ -91,7 +93,7 @@ def _discrete(task: str, algorithm: Algorithm) -> TrainingConfig:
     )
     return dataclasses.replace(
         config,
-        evaluate_every=max(1, rounds // VALIDATIONS.get((task, algorithm), 40)),
+        evaluate_every=max(1, rounds // validations),
         checkpoint_every=max(1, rounds // 4),
         sparsity=sparsity,
     )

@@ -45,7 +45,8 @@ class DDPG(Learner):
         device: where everything lives.
     """
 
-    stateful = ("actor", "critic", "actor_target", "critic_target", "actor_optimizer", "critic_optimizer")
+    networks = ("actor", "critic", "actor_target", "critic_target")
+    optimizers = ("actor_optimizer", "critic_optimizer")
 
     def __init__(
         self,
@@ -123,8 +124,3 @@ class DDPG(Learner):
         else:
             target = batch.rewards + self.config.discount * q * ~batch.terminated
         return target.clamp(max=0) if self.config.clip_target else target
-
-    def set_learning_rates(self, factor: float) -> None:
-        """Scales the networks' learning rates (not the gates') to `factor` times their configured values."""
-        self.actor_optimizer.groups[0].learning_rate = self.config.actor_learning_rate * factor
-        self.critic_optimizer.groups[0].learning_rate = self.config.critic_learning_rate * factor

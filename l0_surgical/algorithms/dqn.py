@@ -43,7 +43,8 @@ class DQN(Learner):
         device: where everything lives.
     """
 
-    stateful = ("network", "target", "optimizer")
+    networks = ("network", "target")
+    optimizers = ("optimizer",)
 
     def __init__(
         self, config: DQNConfig, dimensions: tuple[int, int], seeds: Sequence[int], sparsifier: Sparsifier, device: str = "cpu"
@@ -94,7 +95,3 @@ class DQN(Learner):
         else:
             value = next_q.amax(1)
         return batch.rewards + self.config.discount * value * ~batch.terminated
-
-    def set_learning_rate(self, factor: float) -> None:
-        """Scales the network's learning rate (not the gates') to `factor` times its configured value."""
-        self.optimizer.groups[0].learning_rate = self.config.learning_rate * factor

@@ -65,7 +65,8 @@ class PPO(Learner):
         device: where everything lives.
     """
 
-    stateful = ("actor", "critic", "actor_optimizer", "critic_optimizer")
+    networks = ("actor", "critic")
+    optimizers = ("actor_optimizer", "critic_optimizer")
     counters = ("iterations", "updates")
 
     def __init__(
@@ -166,11 +167,6 @@ class PPO(Learner):
 
     def _before_step(self, optimizer: MemberAdam) -> None:
         clip_gradients(optimizer.groups[0].parameters, self.config.max_gradient_norm)
-
-    def set_learning_rate(self, factor: float) -> None:
-        """Scales the networks' learning rates (not the gates') to `factor` times their configured value."""
-        for optimizer in (self.actor_optimizer, self.critic_optimizer):
-            optimizer.groups[0].learning_rate = self.config.learning_rate * factor
 
 
 def _select(rollout: Rollout, chosen: Tensor) -> Rollout:

@@ -135,7 +135,7 @@ class GoalCohort:
         played = self.play(episode)
         if self.is_over:
             return [{} for _ in self.members]
-        self.learner.set_learning_rates(self._rate(episode))
+        self.learner.set_learning_rate(self._rate(episode))
         figures = self.learn(episode)
         for index, cause in self.learner.diverged.items():
             self.failures.setdefault(index, f"episode {episode}, {cause}")

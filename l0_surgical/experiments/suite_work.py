@@ -16,6 +16,7 @@ from l0_surgical.compression import compress, lowest_rank, rank_sweep
 from l0_surgical.config import TrainingConfig, as_dict
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import evaluate
+from l0_surgical.experiments._cell_store import canonical
 from l0_surgical.experiments.cells import CellResult
 from l0_surgical.files import atomic_write
 from l0_surgical.low_rank import fold, size_decrease_percent
@@ -87,7 +88,7 @@ def train_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
 def settings_digest(config: TrainingConfig) -> str:
     """Changes with every setting that the training depends on (those of other algorithms do not count)."""
     settings = {name: value for name, value in as_dict(config).items() if name not in {"ddpg", "dqn", "ppo"} - {config.algorithm}}
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(canonical(settings).encode()).hexdigest()[:16]
 
 
 def _is_of(run: Path, config: TrainingConfig) -> bool:

@@ -84,7 +84,7 @@ def _slower(a: CellAnalysis) -> bool | None:
 
 def _beats(a: CellAnalysis) -> bool | None:
     best = {name: a.estimate(a.policies(a.pick("doubt", name), name), "sparsity") for name in ("l0", "l1", "l2")}
-    if best.get("l0") is None or best["l0"].low is None:
+    if best["l0"] is None or best["l0"].low is None:
         return None
     others = [found for name, found in best.items() if name != "l0" and found is not None and found.high is not None]
     if all(best["l0"].low > found.high for found in others):
