@@ -230,9 +230,9 @@ def _join(domain: int, discovery: Discovery) -> "cyclonedds.domain.DomainPartici
 def _leave(domain: int) -> None:
     """Forgets one participant of `domain`; with the last one the domain ends, so that it may be configured anew."""
     with _lock:
-        opened = _open_domains[domain]
-        opened.users -= 1
-        if not opened.users:
+        _open_domains[domain].users -= 1
+        if not _open_domains[domain].users:
+            # no other name may hold it: DDS deletes the domain, with all in it, when the last one goes, and that must be under the lock
             del _open_domains[domain]
 
 
