@@ -29,7 +29,7 @@ def parts() -> dict[str, SuiteConfig]:
         for environment, algorithm in cells:
             chosen = {"environments": (environment,), "algorithms": (algorithm,), "regularizers": regularizers}
             found[f"{environment}-{algorithm}{group}"] = dataclasses.replace(base, **chosen)
-    mapped = SuiteConfig(regularizers=("l0",), seeds=2)
+    mapped = SuiteConfig(regularizers=())
     for environment, algorithm in TEMPERATURE_GRID:
         chosen = {"environments": (environment,), "algorithms": (algorithm,)}
         found[f"{environment}-{algorithm}-temperatures"] = dataclasses.replace(mapped, **chosen)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from l0_surgical.config import Regularizer
 from l0_surgical.errors import BadInputError
-from l0_surgical.experiments.cells import Cell, run_cells
+from l0_surgical.experiments.cells import Cell, Outcome, run_cells
 from l0_surgical.experiments.selection import RANDOM_RETURN, by_doubt, by_evidence, by_paper, compare
 from l0_surgical.experiments.suite_format import RANKS
 from l0_surgical.experiments.suite_tables import Tables, write_tables
@@ -38,7 +38,7 @@ class SuiteConfig:
     algorithms: tuple[Algorithm, ...] = ("dqn", "ppo")
     """Learning algorithms."""
     regularizers: tuple[Regularizer, ...] = ("none", "l0", "l1", "l2")
-    """Trained with every coefficient; none once per seed."""
+    """Trained with every coefficient; none once per seed. Empty: only the map of temperatures."""
     coefficients: tuple[float, ...] = CLASSIC_COEFFICIENTS
     """Sparsification coefficients lambda."""
     seeds: int = 5
@@ -62,8 +62,10 @@ class SuiteConfig:
             values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise BadInputError(f"--{name} {' '.join(map(str, values))}: a cell of the grid would be run twice; name each once")
-            if not values and name not in ("coefficients", "temperatures"):
+            if not values and name not in ("coefficients", "regularizers", "temperatures"):
                 raise BadInputError(f"--{name}: give at least one")
+        if not self.regularizers and not self.temperatures:
+            raise BadInputError("--regularizers: give at least one, or --temperatures for their map alone")
         if self.seeds < 1 or self.temperature_seeds < 1:
             raise BadInputError(f"--seeds {self.seeds} --temperature-seeds {self.temperature_seeds}: give at least 1")
         if set(self.regularizers) != {"none"} and not self.coefficients:
@@ -82,7 +84,7 @@ def training_cells(config: SuiteConfig) -> list[Cell]:
         for seed in range(1 if regularizer == "none" else config.seeds)
     ]
     mapped = [cell for cell in TEMPERATURE_GRID if cell[0] in config.environments and cell[1] in config.algorithms]
-    if "l0" in config.regularizers:
+    if "l0" in config.regularizers or not config.regularizers:
         cells += [
             _training_cell(config, environment, algorithm, "l0", seed, temperature)
             for environment, algorithm in mapped
@@ -177,13 +179,9 @@ def run_classic(
     main = [row for row in members if not row["mapped"]]
     chosen = choose(main)
     # the second stage reads the policies that the first has left on this machine
-    reduced = run_cells(
-        reduction_cells(config, main, chosen),
-        "l0_surgical.experiments.suite_work:reduce_cell",
-        out / "reduction",
-        jobs=jobs,
-        progress=progress,
-    )
+    cells = reduction_cells(config, main, chosen)
+    work = "l0_surgical.experiments.suite_work:reduce_cell"
+    reduced = run_cells(cells, work, out / "reduction", jobs=jobs, progress=progress) if cells else Outcome([], {}, [])
     spent = sum(cell.cpu_seconds for cell in (*trained.finished, *reduced.finished))
     tables = Tables(members, trained.finished, reduced.finished)
     files = write_tables(tables, out, config=dataclasses.asdict(config), command=command, cpu_seconds=spent)

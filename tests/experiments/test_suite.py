@@ -63,6 +63,16 @@ def test_every_table_is_complete(suite: tuple[Path, dict[str, Any]]) -> None:
     assert (run["suite"], run["format"], run["command"]) == ("classic", 1, "l0-surgical suite classic")
 
 
+@pytest.mark.parametrize(("regularizers", "policies"), [(("l2",), 2), ((), 2)])
+def test_a_part_without_anything_to_reduce(regularizers: tuple[str, ...], policies: int, tmp_path: Path) -> None:
+    part = dataclasses.replace(SMALL, regularizers=regularizers, temperatures=() if regularizers else (0.25,))
+    result = run_classic(part, tmp_path)
+    assert (result["failed"], result["policies"]) == ({}, policies)
+    assert [row["temperature"] for row in read(tmp_path / "temperatures.csv")] == ([] if regularizers else ["0.25"] * 2)
+    assert len(read(tmp_path / "members.csv")) == (policies if regularizers else 0)
+    assert read(tmp_path / "compressed.csv") == []
+
+
 def test_the_tables_tell_what_the_policy_files_hold(suite: tuple[Path, dict[str, Any]]) -> None:
     out, _ = suite
     for row in read(out / "members.csv"):
@@ -150,6 +160,7 @@ def test_both_rules_choose_what_is_reduced() -> None:
         ({"environments": ()}, "--environments: give at least one"),
         ({"coefficients": ()}, "--coefficients: give at least one"),
         ({"seeds": 0}, "--seeds 0"),
+        ({"regularizers": (), "temperatures": ()}, "--regularizers: give at least one"),
     ],
 )
 def test_a_bad_grid_is_refused(changes: dict[str, Any], says: str) -> None:
