@@ -1,6 +1,7 @@
 """What the algorithms share: the step of an optimiser, members that stop, and what is saved."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -34,12 +35,10 @@ class Learner:
 
     def stop_diverged(self, losses: Mapping[str, Tensor]) -> None:
         """A member with a loss `(members,)` that is not finite stops here with its last finite weights; the others go on."""
-        finite = torch.isfinite(sum(loss.detach() for loss in losses.values()))
-        if bool(finite.all()):
-            return
-        for member in torch.nonzero(~finite).flatten().tolist():
-            values = ", ".join(f"{name} {loss[member].item()}" for name, loss in losses.items())
-            self.stop(member, f"update {self.updates}: {values}")
+        for member, total in enumerate(sum(loss.detach() for loss in losses.values()).tolist()):
+            if not math.isfinite(total):
+                values = ", ".join(f"{name} {loss[member].item()}" for name, loss in losses.items())
+                self.stop(member, f"update {self.updates}: {values}")
 
     def minimize(self, losses: Tensor, optimizer: MemberAdam) -> None:
         """One step down the gradient of every member's own loss `(members,)`."""
@@ -68,3 +67,8 @@ class Learner:
         for name in self.counters:
             setattr(self, name, state[name])
         self.diverged = dict(state["diverged"])
+
+
+def mean_figures(updates: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Per-member diagnostics `(members,)` of some updates, averaged; empty if there were none."""
+    return {name: torch.stack([figures[name] for figures in updates]).mean(0) for name in (updates[0] if updates else ())}

@@ -57,7 +57,8 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "learner": ({"optimizers"}, frozenset({"torch"})),
     "algorithms": ({"learner", "networks", "optimizers", "sparsity", "settings"}, frozenset({"torch", "numpy"})),
     "cohorts": (
-        {"__init__", "algorithms", "networks", "sparsity", "replay", "tasks", "evaluation", "policy_file", "config", "settings", "errors"},
+        {"__init__", "algorithms", "learner", "networks", "sparsity", "replay", "tasks", "evaluation"}
+        | {"policy_file", "config", "settings", "errors"},
         frozenset({"torch", "numpy", "gymnasium"}),
     ),
     "run_folder": ({"config", "files", "errors"}, frozenset({"torch"})),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from l0_surgical.learner import Learner
+from l0_surgical.learner import Learner, mean_figures
 from l0_surgical.networks import MemberMLP, network_seeds
 from l0_surgical.optimizers import MemberAdam, clip_gradients, make_optimizer
 from l0_surgical.settings import PPOConfig
@@ -126,18 +126,15 @@ class PPO(Learner):
         Returns:
             Per-member diagnostics `(members,)`, means over the updates.
         """
-        sums: dict[str, Tensor] = {}
-        size, count = self.config.minibatch_size, 0
+        figures, size = [], self.config.minibatch_size
         for epoch in range(permutations.shape[1]):
             for start in range(0, permutations.shape[2] - size + 1, size):
                 chosen = permutations[:, epoch, start : start + size]
                 self.draw_gates()
                 with parametrize.cached():
-                    figures = self._update(_select(rollout, chosen))
-                sums = {name: sums.get(name, 0) + value for name, value in figures.items()}
-                count += 1
+                    figures.append(self._update(_select(rollout, chosen)))
         self.iterations += 1
-        return {name: value / count for name, value in sums.items()}
+        return mean_figures(figures)
 
     def _update(self, batch: Rollout) -> dict[str, Tensor]:
         clip, share = self.config.clip, batch.valid / batch.valid.sum(1, keepdim=True).clamp(min=1)

@@ -10,6 +10,7 @@ from l0_surgical.algorithms.dqn import DQN, Batch
 from l0_surgical.cohorts.common import linear_schedule, make_sparsifier, random_numbers
 from l0_surgical.cohorts.discrete import DiscreteCohort, DiscreteProblem
 from l0_surgical.config import MemberSpec, TrainingConfig
+from l0_surgical.learner import mean_figures
 from l0_surgical.replay import Priorities, SoftmaxPriorities, SumTree, TransitionReplay, importance_weights
 
 _EXPLORATION, _REPLAY = 1, 2
@@ -55,18 +56,15 @@ class DQNCohort(DiscreteCohort):
         whims = np.stack([g.integers(self.problem.dimensions[1], size=(*steps, dqn.environments)) for g in exploring], axis=2)
         replaying = [random_numbers(m.seed, _REPLAY, number) for m in self.members]
         draws = np.stack([g.random((dqn.cycles_per_round, dqn.updates_per_cycle, dqn.batch_size)) for g in replaying], axis=2)
-        sums: dict[str, torch.Tensor] = {}
-        before = self.learner.updates
+        learned: list[dict[str, torch.Tensor]] = []
         for cycle in range(dqn.cycles_per_round):
             epsilon = self.epsilon((number + cycle / dqn.cycles_per_round) / self.config.rounds)
             self._explore(chances[cycle] < epsilon, whims[cycle])
             if self.replay.sizes.min() >= dqn.learning_starts:
-                for uniforms in draws[cycle]:
-                    sums = {name: sums.get(name, 0) + value for name, value in self._learn(uniforms).items()}
+                learned += [self._learn(uniforms) for uniforms in draws[cycle]]
         self._rounds_done += 1
         self._note_failures(self.learner.diverged, number)
-        count = max(self.learner.updates - before, 1)
-        figures = {name: (value / count).cpu().numpy() for name, value in sums.items()}
+        figures = {name: values.cpu().numpy() for name, values in mean_figures(learned).items()}
         return [
             {**returns, "epsilon": epsilon, **{name: float(values[index]) for name, values in figures.items()}}
             if index not in self.failures

@@ -14,6 +14,7 @@ from l0_surgical.cohorts.common import GATE_SEED, linear_schedule, make_sparsifi
 from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import Evaluation, episode_seeds, policy_act, rollouts
+from l0_surgical.learner import mean_figures
 from l0_surgical.networks import to_policy_layers
 from l0_surgical.policy_file import Normalizer, Policy
 from l0_surgical.replay import Demonstrations, HindsightReplay, Recorder, expert_actions
@@ -178,13 +179,12 @@ class GoalCohort:
         states, next_states = self._tensor(self._normalize(batch.states)), self._tensor(self._normalize(batch.next_states))
         expert, next_expert = self._expert_actions(states, next_states, episode) if dex > 0 else (None, None)
         actions, rewards, terminated = self._tensor(batch.actions), self._tensor(batch.rewards), self._tensor(batch.terminated)
-        figures: dict[str, list[torch.Tensor]] = {}
+        figures = []
         for u in range(updates):
             guides = (None, None) if expert is None else (expert[u], next_expert[u])
             one = UpdateBatch(states[u], actions[u], rewards[u], next_states[u], terminated[u], *guides)
-            for name, values in self.learner.update(one, dex).items():
-                figures.setdefault(name, []).append(values)
-        return {name: torch.stack(values).mean(0).cpu().numpy() for name, values in figures.items()}
+            figures.append(self.learner.update(one, dex))
+        return {name: values.cpu().numpy() for name, values in mean_figures(figures).items()}
 
     def _expert_actions(self, states: torch.Tensor, next_states: torch.Tensor, episode: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The expert's actions estimated from a fresh batch of demonstrations per update (Algorithm 3, steps 2 and 3)."""

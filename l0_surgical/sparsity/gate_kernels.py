@@ -107,6 +107,19 @@ def noise_table(device: torch.device) -> Tensor:
     return torch.logit(uniform, eps=1e-6).to(device)
 
 
+@numba.njit(cache=True)
+def noise_offsets(keys: np.ndarray, counter: int, count: int) -> np.ndarray:
+    """Where `count` numbers of noise start in the table, one place per key (uint64): splitmix64 of key and counter, so that there is no
+    state to save or to share between members."""
+    places = np.empty(keys.shape[0], np.int64)
+    for i in range(keys.shape[0]):
+        x = keys[i] + np.uint64(counter + 1) * np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        places[i] = np.int64((x ^ (x >> np.uint64(31))) % np.uint64(NOISE_TABLE_SIZE - count))
+    return places
+
+
 def _rows(tensor: Tensor) -> np.ndarray:
     return tensor.detach().numpy().reshape(tensor.shape[0], -1)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from l0_surgical.sparsity.base import LayeredNetwork
-from l0_surgical.sparsity.gate_kernels import NOISE_TABLE_SIZE, Distribution, GatedWeights
+from l0_surgical.sparsity.gate_kernels import Distribution, GatedWeights, noise_offsets
 from l0_surgical.sparsity.report import LayerReport, layer_sparsity, report_layers
 
 
@@ -151,8 +151,7 @@ class HardConcrete:
         if self.settings.wait and self._factor == 0:
             self._gates.hold_open(self._originals)
             return
-        offsets = _hash(self._keys, update) % np.uint64(NOISE_TABLE_SIZE - self._gates.log_alpha.shape[1])
-        self._gates.draw(self._originals, offsets.astype(np.int64))
+        self._gates.draw(self._originals, noise_offsets(self._keys, update, self._gates.log_alpha.shape[1]))
 
     def parameter_groups(self) -> list[dict]:
         """log alpha with a learning rate of its own."""
@@ -173,11 +172,3 @@ class HardConcrete:
         count, device = self._gates.log_alpha.shape[1], self._gates.log_alpha.device
         uniform = [torch.rand(count, generator=torch.Generator().manual_seed(seed)) for seed in self._gate_seeds]
         return torch.logit(torch.stack(uniform), eps=1e-6).to(device)
-
-
-def _hash(keys: np.ndarray, counter: int) -> np.ndarray:
-    """splitmix64 of (key, counter): random offsets without a state to save or to share between members."""
-    x = keys + np.uint64((counter + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
