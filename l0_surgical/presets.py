@@ -30,8 +30,8 @@ DQN_BEST: dict[str, tuple[int, float, float, dict[str, Any]]] = {
     ),
     "acrobot": (300_000, 0.4, 5e-2, {"reward_scale": 0.3, "initial_value": -15.0}),
     "lunar-lander": (
-        450_000,
-        0.4,
+        600_000,
+        0.3,
         5e-2,
         {
             "environments": 32,
