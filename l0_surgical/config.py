@@ -139,6 +139,8 @@ class TrainingConfig:
         _require(
             0 <= ddpg.final_learning_rate_factor <= 1, "ddpg.final-learning-rate-factor", ddpg.final_learning_rate_factor, "use [0, 1]"
         )
+        late = sparsity.finetune_start is None or sparsity.finetune_start > sparsity.penalty_start
+        _require(late, "sparsity.finetune-start", sparsity.finetune_start, f"pass a round after the penalty's ({sparsity.penalty_start})")
         _require(sparsity.stretch_low < 0, "sparsity.stretch-low", sparsity.stretch_low, "pass a number < 0")
         _require(sparsity.stretch_high > 1, "sparsity.stretch-high", sparsity.stretch_high, "pass a number > 1")
 

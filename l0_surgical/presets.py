@@ -1,6 +1,7 @@
 """The presets `best` (ours, the default) and `paper` (as Goddla 2024 prints it) for every task and algorithm."""
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 from l0_surgical.config import Algorithm, TrainingConfig
@@ -13,10 +14,31 @@ PAPER_COEFFICIENTS = (5e-5, 5e-4, 5e-3, 5e-2, 5e-1, 1.0, 2.0, 5.0)
 CLASSIC_COEFFICIENTS = (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e-1)
 """Of the classic suite."""
 
-# task: environment steps, the part of them without penalty, the learning rate of log alpha, and what differs from the defaults of the
-# algorithm's settings
-DQN_BEST: dict[str, tuple[int, float, float, dict[str, Any]]] = {
-    "cartpole": (
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a discrete task is trained at its best."""
+
+    steps: int
+    """Of the environments."""
+    dense: float
+    """Part of the training without penalty."""
+    gate_learning_rate: float
+    """Of log alpha."""
+    settings: dict[str, Any]
+    """What differs from the defaults of the algorithm's settings."""
+    finetune: float | None = None
+    """Part of the training after which zeros stay, the penalty is off and the other weights learn on."""
+    keep_best_after: float = 0.75
+    """Part of the training after which a penalised policy may be kept."""
+    validations: int = 40
+    """About how many there are in the training."""
+    validation_episodes: int = 20
+    """Of each validation."""
+
+
+DQN_BEST = {
+    "cartpole": Recipe(
         500_000,
         0.3,
         3e-2,
@@ -27,9 +49,12 @@ DQN_BEST: dict[str, tuple[int, float, float, dict[str, Any]]] = {
             "reward_scale": 0.2,
             "initial_value": 20.0,
         },
+        keep_best_after=0.5,
+        validations=80,  # DQN often loses CartPole and finds it again
+        validation_episodes=60,
     ),
-    "acrobot": (300_000, 0.4, 5e-2, {"reward_scale": 0.3, "initial_value": -15.0}),
-    "lunar-lander": (
+    "acrobot": Recipe(300_000, 0.4, 5e-2, {"reward_scale": 0.3, "initial_value": -15.0}),
+    "lunar-lander": Recipe(
         600_000,
         0.3,
         5e-2,
@@ -40,18 +65,16 @@ DQN_BEST: dict[str, tuple[int, float, float, dict[str, Any]]] = {
             "huber_delta": 1.0,
             "final_learning_rate_factor": 0.1,
         },
+        finetune=0.65,
+        keep_best_after=0.65,
+        validations=25,  # episodes are long
     ),
 }
-PPO_BEST: dict[str, tuple[int, float, float, dict[str, Any]]] = {
-    "cartpole": (200_000, 0.5, 2e-2, {"environments": 16, "horizon": 128, "minibatch_size": 512, "entropy_coefficient": 0.0}),
-    "acrobot": (600_000, 0.55, 2e-2, {"horizon": 500, "minibatch_size": 1000, "gae_lambda": 0.99}),
-    "lunar-lander": (1_400_000, 0.4, 2e-2, {"discount": 0.995, "reward_scale": 0.1}),
+PPO_BEST = {
+    "cartpole": Recipe(200_000, 0.5, 2e-2, {"environments": 16, "horizon": 128, "minibatch_size": 512, "entropy_coefficient": 0.0}),
+    "acrobot": Recipe(600_000, 0.55, 2e-2, {"horizon": 500, "minibatch_size": 1000, "gae_lambda": 0.99}),
+    "lunar-lander": Recipe(1_400_000, 0.4, 2e-2, {"discount": 0.995, "reward_scale": 0.1}),
 }
-
-
-VALIDATIONS = {("cartpole", "dqn"): (80, 60, 0.5), ("lunar-lander", "dqn"): (25, 20, 0.75)}
-"""Where not 40, 20 and 0.75: about how many there are in a training, the episodes of each, and the part of the training after which a
-penalised policy may be kept. DQN forgets CartPole often, and episodes of LunarLander are long."""
 
 
 def preset(name: str, task: str = "needle-reach", algorithm: Algorithm | None = None) -> TrainingConfig:
@@ -71,29 +94,29 @@ def preset(name: str, task: str = "needle-reach", algorithm: Algorithm | None = 
 
 
 def _discrete(task: str, algorithm: Algorithm) -> TrainingConfig:
-    steps, start, rate, changes = {"dqn": DQN_BEST, "ppo": PPO_BEST}[algorithm].get(task, (100_000, 0.5, 1e-2, {}))
-    validations, episodes, keep_after = VALIDATIONS.get((task, algorithm), (40, 20, 0.75))
+    recipe = {"dqn": DQN_BEST, "ppo": PPO_BEST}[algorithm].get(task, Recipe(100_000, 0.5, 1e-2, {}))
     config = TrainingConfig(
         task=task,
         algorithm=algorithm,
         coefficient=(1e-2,),
-        steps=steps,
-        evaluation_episodes=episodes,
-        keep_best_after=keep_after,
-        dqn=DQNConfig(**(changes if algorithm == "dqn" else {})),
-        ppo=PPOConfig(**(changes if algorithm == "ppo" else {})),
+        steps=recipe.steps,
+        evaluation_episodes=recipe.validation_episodes,
+        keep_best_after=recipe.keep_best_after,
+        dqn=DQNConfig(**(recipe.settings if algorithm == "dqn" else {})),
+        ppo=PPOConfig(**(recipe.settings if algorithm == "ppo" else {})),
     )
     rounds = config.rounds
     sparsity = SparsityConfig(
         apply_to="actor",
         initial_log_alpha=5.0,
-        gate_learning_rate=rate,
+        gate_learning_rate=recipe.gate_learning_rate,
         gates_wait=True,
-        penalty_start=round(start * rounds),
+        penalty_start=round(recipe.dense * rounds),
+        finetune_start=None if recipe.finetune is None else round(recipe.finetune * rounds),
     )
     return dataclasses.replace(
         config,
-        evaluate_every=max(1, rounds // validations),
+        evaluate_every=max(1, rounds // recipe.validations),
         checkpoint_every=max(1, rounds // 4),
         sparsity=sparsity,
     )

@@ -72,6 +72,8 @@ class SparsityConfig:
     """No penalty before this round."""
     penalty_ramp: int = 0
     """Rounds over which the penalty grows linearly to its full weight."""
+    finetune_start: int | None = None
+    """From this round on there is no penalty, gates rest as they are evaluated, zeros stay, and the other weights learn on; None: never."""
     threshold: float = 1e-3
     """L1 and L2 only: weights below it count as zero when evaluated."""
 

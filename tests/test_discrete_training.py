@@ -110,6 +110,26 @@ def test_prioritised_replay_resumes_as_well(tmp_path: Path) -> None:
         assert Path(ours["policy"]).read_bytes() == Path(theirs["policy"]).read_bytes()
 
 
+@pytest.mark.parametrize("regularizer", ["l0", "l1"])
+def test_fine_tuning_resumes_as_well(regularizer: str, tmp_path: Path) -> None:
+    config = small("dqn", regularizer=(regularizer,))
+    changes = {"penalty_start": 1, "finetune_start": 3, "threshold": 0.1, "initial_log_alpha": 0.0, "gate_learning_rate": 0.2}
+    config = dataclasses.replace(config, sparsity=dataclasses.replace(config.sparsity, **changes))
+    whole = training.train(config, tmp_path / "whole")
+
+    def fail(text: str, done: int, total: int) -> None:
+        if done == 5:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        training.train(config, tmp_path / "part", progress=fail)
+    resumed = training.resume(tmp_path / "part")
+    assert Path(whole["members"][0]["policy"]).read_bytes() == Path(resumed["members"][0]["policy"]).read_bytes()
+    with (tmp_path / "whole" / "metrics.csv").open(newline="") as stream:
+        validated = [float(row["actor_sparsity"]) for row in csv.DictReader(stream) if row["validation_return"]]
+    assert validated[-1] >= validated[-2] > 0
+
+
 def test_the_paper_stops_a_member_at_the_target(tmp_path: Path) -> None:
     """With a task whose target every policy reaches, training ends at the first validation."""
     config = small("ppo", task="acrobot", stop_at_target=True, evaluate_every=1, steps=960)
@@ -146,6 +166,7 @@ def test_presets_are_valid_and_survive_json() -> None:
         ({"ppo": {"clip": 0.0}}, "--ppo.clip"),
         ({"keep_best_after": 1.5}, "--keep-best-after 1.5"),
         ({"steps": 0}, "--steps 0"),
+        ({"sparsity": {"penalty_start": 3, "finetune_start": 3}}, "--sparsity.finetune-start 3"),
     ],
 )
 def test_bad_settings_are_refused_before_compute(changes: dict, says: str) -> None:

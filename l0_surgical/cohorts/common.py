@@ -71,6 +71,8 @@ def make_sparsifier(config: TrainingConfig, members: Sequence[MemberSpec], netwo
     coefficients = [member.coefficient * ratio for member in members]
     start, ramp = sparsity.penalty_start * steps_per_round, sparsity.penalty_ramp * steps_per_round
 
+    finetune = None if sparsity.finetune_start is None else sparsity.finetune_start * steps_per_round
+
     def schedule(update: int) -> float:
         return float(update >= start) if ramp == 0 else min(max((update - start) / ramp, 0.0), 1.0)
 
@@ -85,8 +87,8 @@ def make_sparsifier(config: TrainingConfig, members: Sequence[MemberSpec], netwo
             sparsity.gates_wait,
         )
         seeds, stream = [member.seed for member in members], {"actor": 0, "critic": 1}[network]
-        return HardConcrete(coefficients, seeds, settings, stream, GATE_SEED, schedule)
-    return Shrinkage(coefficients, regularizer, sparsity.threshold, schedule)
+        return HardConcrete(coefficients, seeds, settings, stream, GATE_SEED, schedule, finetune)
+    return Shrinkage(coefficients, regularizer, sparsity.threshold, schedule, finetune)
 
 
 def provenance(config: TrainingConfig, member: MemberSpec) -> dict:

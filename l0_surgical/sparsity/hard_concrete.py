@@ -66,9 +66,9 @@ class Gates(nn.Module):
         self.expected_open, *current = GatedWeights.apply(self.log_alpha, offsets, self.distribution, *weights)
         self.current = tuple(current)
 
-    def hold_open(self, weights: Sequence[Tensor]) -> None:
-        """Every gate is 1, and log alpha gets no gradient."""
-        self.current = tuple(weights)
+    def hold(self, weights: Sequence[Tensor], gates: Sequence[Tensor] | None = None) -> None:
+        """Every gate rests, at 1 or as in `gates` (like the weights), and log alpha gets no gradient."""
+        self.current = tuple(weights if gates is None else (weight * gate for weight, gate in zip(weights, gates, strict=True)))
         self.expected_open = torch.full_like(self.log_alpha[:, 0], self.log_alpha.shape[1], requires_grad=False)
 
     def deterministic(self) -> list[Tensor]:
@@ -109,6 +109,7 @@ class HardConcrete:
         stream: tells networks of one member apart (actor 0, critic 1), so that they never share noise.
         gate_seed: seed of the one map that `sampled` evaluation freezes.
         schedule: factor on the penalty by update number, e.g. 0 during a warm-up.
+        finetune_start: update number from which all gates rest as they are evaluated, without noise or penalty.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class HardConcrete:
         stream: int = 0,
         gate_seed: int = 0,
         schedule: Callable[[int], float] | None = None,
+        finetune_start: int | None = None,
     ) -> None:
         self.settings = settings
         self._coefficients = torch.tensor(coefficients, dtype=torch.float32)
@@ -126,6 +128,7 @@ class HardConcrete:
         self._gate_seeds = [int(np.random.SeedSequence([gate_seed, seed, stream]).generate_state(1)[0]) for seed in seeds]
         self._schedule = schedule or (lambda update: 1.0)
         self._factor = self._schedule(0)
+        self._finetune_start, self._resting = finetune_start, None
 
     def attach(self, network: LayeredNetwork) -> None:
         """Registers the gates on the network and parametrises every layer's weight with them."""
@@ -148,10 +151,14 @@ class HardConcrete:
         Until the next call every access to a layer's weight gives these same gated weights.
         """
         self._factor = self._schedule(update)
-        if self.settings.wait and self._factor == 0:
-            self._gates.hold_open(self._originals)
-            return
-        self._gates.draw(self._originals, noise_offsets(self._keys, update, self._gates.log_alpha.shape[1]))
+        if self._finetune_start is not None and update >= self._finetune_start:
+            self._factor = 0.0
+            self._resting = self._resting or self._evaluated_gates()  # log alpha does not change any more
+            self._gates.hold(self._originals, self._resting)
+        elif self.settings.wait and self._factor == 0:
+            self._gates.hold(self._originals)
+        else:
+            self._gates.draw(self._originals, noise_offsets(self._keys, update, self._gates.log_alpha.shape[1]))
 
     def parameter_groups(self) -> list[dict]:
         """log alpha with a learning rate of its own."""
@@ -160,13 +167,16 @@ class HardConcrete:
     @torch.no_grad()
     def finalize(self) -> list[Tensor]:
         """z w with the one map that is evaluated and deployed: `deterministic` or, drawn with the gate seed, `sampled`."""
-        sampled = self.settings.evaluation == "sampled"
-        gates = self._gates.sampled(self._frozen_noise()) if sampled else self._gates.deterministic()
-        return [weight * gate for weight, gate in zip(self._originals, gates, strict=True)]
+        return [weight * gate for weight, gate in zip(self._originals, self._evaluated_gates(), strict=True)]
 
     def report(self) -> list[LayerReport]:
         """Zeros of the finalized weights, beside those at initialisation."""
         return report_layers(self.finalize(), self._initial)
+
+    @torch.no_grad()
+    def _evaluated_gates(self) -> list[Tensor]:
+        sampled = self.settings.evaluation == "sampled"
+        return self._gates.sampled(self._frozen_noise()) if sampled else self._gates.deterministic()
 
     def _frozen_noise(self) -> Tensor:
         count, device = self._gates.log_alpha.shape[1], self._gates.log_alpha.device

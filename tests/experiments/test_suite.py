@@ -116,8 +116,9 @@ def test_results_of_a_preset_that_has_changed_are_refused_and_its_unfinished_tra
     suite: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     out, _ = suite
-    steps, *rest = PPO_BEST["cartpole"]
-    monkeypatch.setitem(PPO_BEST, "cartpole", (steps, *rest[:2], {**rest[2], "entropy_coefficient": 0.5}))
+    recipe = PPO_BEST["cartpole"]
+    changed = dataclasses.replace(recipe, settings={**recipe.settings, "entropy_coefficient": 0.5})
+    monkeypatch.setitem(PPO_BEST, "cartpole", changed)
     with pytest.raises(BadInputError, match=r"in cell .* settings is .* there and .* here"):
         run_classic(SMALL, out)
     specification = training_cells(SMALL)[0].specification

@@ -169,3 +169,30 @@ def test_gates_that_wait_are_open_until_the_penalty_starts():
     assert float(sparsifier.penalty()) > 0
     (network(x).square().mean() + sparsifier.penalty().sum()).backward()
     assert log_alpha.grad is not None
+
+
+@pytest.mark.parametrize("evaluation", ["deterministic", "sampled"])
+def test_in_fine_tuning_gates_rest_as_they_are_evaluated(evaluation: str):
+    network = MemberMLP((10, 64, 5), [0, 1], "tanh")
+    sparsifier = HardConcrete([0.5, 0.5], [0, 1], dataclasses.replace(SETTINGS, evaluation=evaluation), finetune_start=2)
+    sparsifier.attach(network)
+    log_alpha = sparsifier.parameter_groups()[0]["params"][0]
+    with torch.no_grad():
+        log_alpha.uniform_(-4, 4, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(2, 8, 10, generator=torch.Generator().manual_seed(1))
+    sparsifier.step(1)
+    assert not torch.equal(network.layers[0].weight, sparsifier.finalize()[0])
+    assert sparsifier.penalty().min() > 0
+    for update in (2, 3):
+        sparsifier.step(update)
+        assert all(torch.equal(layer.weight, final) for layer, final in zip(network.layers, sparsifier.finalize(), strict=True))
+        assert sparsifier.penalty().tolist() == [0, 0]
+        (network(x).square().sum() + sparsifier.penalty().sum()).backward()
+        assert log_alpha.grad is None
+        original = network.layers[0].parametrizations.weight.original
+        removed = network.layers[0].weight == 0
+        assert bool(removed.any())
+        assert float(original.grad[removed].abs().max()) == 0 < float(original.grad.abs().max())
+        with torch.no_grad():
+            original.add_(0.1)
+        assert bool((sparsifier.finalize()[0][removed] == 0).all())

@@ -32,6 +32,26 @@ def test_only_the_threshold_makes_zeros():
     assert network_sparsity(none.report())[0] == 0
 
 
+def test_in_fine_tuning_what_was_below_the_threshold_stays_zero():
+    network, again = (MemberMLP((50, 40), [0], "tanh") for _ in range(2))
+    sparsifier, resumed = (Shrinkage([1.0], "l1", threshold=0.05, finetune_start=2) for _ in range(2))
+    sparsifier.attach(network)
+    resumed.attach(again)
+    weight = network.layers[0].weight
+    for update in range(4):
+        sparsifier.step(update)
+        assert (float(sparsifier.penalty()) == 0) == (update >= 2)
+        if update <= 2:
+            removed = sparsifier.finalize()[0] == 0
+            assert 0 < int(removed.sum()) < 2000
+        assert torch.equal(weight == 0, removed) == (update >= 2)
+        with torch.no_grad():
+            weight.add_(0.02)
+        assert bool((sparsifier.finalize()[0][removed] == 0).all()) == (update >= 2)
+    again.load_state_dict(network.state_dict())
+    assert torch.equal(resumed.finalize()[0], sparsifier.finalize()[0])
+
+
 def test_dense_adds_nothing():
     network = MemberMLP((3, 4, 2), [0, 1], "tanh")
     dense = Dense(2)
