@@ -41,7 +41,7 @@ DQN_BEST = {
     "cartpole": Recipe(
         500_000,
         0.3,
-        3e-2,
+        6e-2,
         {
             "updates_per_cycle": 16,
             "buffer_size": 200_000,
@@ -49,7 +49,8 @@ DQN_BEST = {
             "reward_scale": 0.2,
             "initial_value": 20.0,
         },
-        keep_best_after=0.5,
+        finetune=0.42,
+        keep_best_after=0.42,
         validations=80,  # DQN often loses CartPole and finds it again
         validation_episodes=60,
     ),
