@@ -139,7 +139,7 @@ def reduction_cells(config: SuiteConfig, members: Sequence[dict[str, Any]], chos
 
 
 def choose(members: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[float]]:
-    """For every environment and algorithm the L0 coefficients of the paper's rule and of ours, without duplicates."""
+    """For every environment and algorithm the L0 coefficients of the paper's rule and of both forms of ours, without duplicates."""
     chosen: dict[tuple[str, str], list[float]] = {}
     for cell in dict.fromkeys(_cell_of(row) for row in members):
         rows = [row for row in members if _cell_of(row) == cell and not row["failed"]]
@@ -147,8 +147,7 @@ def choose(members: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[floa
         dense = [row for row in rows if row["regularizer"] == "none"]
         groups = {c: [row for row in sparse if row["coefficient"] == c] for c in sorted({row["coefficient"] for row in sparse})}
         comparisons = compare(groups, dense, RANDOM_RETURN[cell[0]])
-        ours = by_evidence(sparse, comparisons)
-        picks = [by_paper(sparse), ours if ours is not None else by_doubt(sparse, comparisons)]
+        picks = [by_paper(sparse), by_evidence(sparse, comparisons), by_doubt(sparse, comparisons)]
         chosen[cell] = [pick for pick in dict.fromkeys(picks) if pick is not None]
     return chosen
 
