@@ -32,8 +32,8 @@ class MemberLinear(nn.Module):
         self.weight = nn.Parameter(torch.zeros(members, out_features, in_features))
         self.bias = nn.Parameter(torch.zeros(members, out_features))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias.unsqueeze(2), self.weight, x)
+    def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        return torch.baddbmm(self.bias.unsqueeze(2), self.weight if weight is None else weight, x)
 
 
 class MemberMLP(nn.Module):
@@ -70,12 +70,17 @@ class MemberMLP(nn.Module):
         """
         return self.columns(x)[:, 0]
 
-    def columns(self, x: Tensor) -> Tensor:
-        """`(members, batch, in) -> (members, out, batch)`, as the layers compute it."""
+    def columns(self, x: Tensor, weights: Sequence[Tensor] | None = None) -> Tensor:
+        """`(members, batch, in) -> (members, out, batch)`, as the layers compute it; `weights` are those of `effective_weights`."""
         x = x.transpose(1, 2)
-        for layer, activation in zip(self.layers, self.activations, strict=True):
-            x = ACTIVATIONS[activation](layer.forward(x))  # without nn.Module's hooks, which cost as much as a small layer
+        for layer, weight, activation in zip(self.layers, weights or self.effective_weights(), self.activations, strict=True):
+            x = ACTIVATIONS[activation](layer.forward(x, weight))  # without nn.Module's hooks, which cost as much as a small layer
         return x
+
+    def effective_weights(self) -> list[Tensor]:
+        """The layers' weights `(members, out, in)`, gated if they are: asked once for several passes, because that costs as much as a
+        small layer."""
+        return [layer.weight for layer in self.layers]
 
     @property
     def parameters_per_member(self) -> int:

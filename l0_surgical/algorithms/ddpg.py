@@ -103,8 +103,8 @@ class DDPG(Learner):
         self.stop_diverged({"critic loss": critic_total, "actor loss": actor_total})
         self.minimize(critic_total, self.critic_optimizer)
         self.minimize(actor_total, self.actor_optimizer)
-        self.actor_target.average_towards(self.actor, [layer.weight for layer in self.actor.layers], self.config.target_rate)
-        self.critic_target.average_towards(self.critic, [layer.weight for layer in self.critic.layers], self.config.target_rate)
+        self.actor_target.average_towards(self.actor, self.actor.effective_weights(), self.config.target_rate)
+        self.critic_target.average_towards(self.critic, self.critic.effective_weights(), self.config.target_rate)
         return {
             "actor_loss": actor_loss.detach(),
             "critic_loss": critic_loss.detach(),

@@ -72,8 +72,9 @@ class DQN(Learner):
         return figures, errors
 
     def _update(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        goal = self._target(batch)
-        q = self.network.columns(batch.states).gather(1, batch.actions.unsqueeze(1))[:, 0]
+        weights = self.network.effective_weights()
+        goal = self._target(batch, weights)
+        q = self.network.columns(batch.states, weights).gather(1, batch.actions.unsqueeze(1))[:, 0]
         errors = goal - q
         losses = functional.huber_loss(q, goal, reduction="none", delta=self.config.huber_delta)
         loss = (losses if batch.weights is None else losses * batch.weights).mean(1)
@@ -82,15 +83,15 @@ class DQN(Learner):
         self.stop_diverged({"loss": total})
         self.minimize(total, self.optimizer)
         if (self.updates + 1) % self.config.target_period == 0:
-            self.target.average_towards(self.network, [layer.weight for layer in self.network.layers], self.config.target_rate)
+            self.target.average_towards(self.network, weights, self.config.target_rate)
         return {"loss": loss.detach(), "q": q.detach().mean(1), "penalty": penalty.detach()}, errors.detach()
 
     @torch.no_grad()
-    def _target(self, batch: Batch) -> Tensor:
+    def _target(self, batch: Batch, weights: Sequence[Tensor]) -> Tensor:
         """r + gamma max_a Q'(s', a), or Q'(s', argmax_a Q(s', a)) if double, `(members, batch)`."""
         next_q = self.target.columns(batch.next_states)
         if self.config.double:
-            best = self.network.columns(batch.next_states).argmax(1, keepdim=True)
+            best = self.network.columns(batch.next_states, weights).argmax(1, keepdim=True)
             value = next_q.gather(1, best)[:, 0]
         else:
             value = next_q.amax(1)
