@@ -13,7 +13,7 @@ from pathlib import Path
 
 from l0_surgical.control.records import PoseStamped
 from l0_surgical.messaging.dds import DdsTransport
-from l0_surgical.messaging.transport import COMMAND, TELEMETRY
+from l0_surgical.messaging.transport import TELEMETRY
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,7 +69,8 @@ def answer(line: str) -> None:
 
 def main(domain: int, topic: str) -> None:
     with DdsTransport(domain) as transport:
-        commands = transport.publisher(topic, PoseStamped, COMMAND)
+        # the other side may find this writer only after its first samples; with a depth of 1 they would be gone by then
+        published = transport.publisher(topic, PoseStamped, TELEMETRY)
         echoes = transport.publisher(f"{topic}/echo", PoseStamped, TELEMETRY)
         poses = transport.subscription(topic, PoseStamped, TELEMETRY)
         answer("ready")
@@ -78,9 +79,9 @@ def main(domain: int, topic: str) -> None:
             if action == "exit":
                 break
             if action == "publish":
-                wait_until(lambda: commands.peers() > 1)  # its own subscription is one
+                wait_until(lambda: published.peers() > 1)  # its own subscription is one
                 for stamp_ns in range(1, int(count) + 1):
-                    commands.publish(pose(stamp_ns))
+                    published.publish(pose(stamp_ns))
                     time.sleep(0.002)
             if action == "echo":
                 echoed = 0
