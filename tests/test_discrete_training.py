@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,18 +95,23 @@ training.train(from_dict(json.loads(sys.argv[1])), Path({str(tmp_path / "killed"
         assert Path(ours["policy"]).read_bytes() == Path(theirs["policy"]).read_bytes()
 
 
+def interrupted_and_resumed(config: TrainingConfig, folder: Path, rounds: int) -> dict[str, Any]:
+    """The summary of a run that failed after so many rounds and went on from its last checkpoint."""
+
+    def fail(text: str, done: int, total: int) -> None:
+        if done == rounds:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        training.train(config, folder, progress=fail)
+    return training.resume(folder)
+
+
 def test_prioritised_replay_resumes_as_well(tmp_path: Path) -> None:
     config = small("dqn")
     config = dataclasses.replace(config, dqn=dataclasses.replace(config.dqn, prioritized="proportional"))
     whole = training.train(config, tmp_path / "whole")
-
-    def fail(text: str, done: int, total: int) -> None:
-        if done == 3:
-            raise MemoryError
-
-    with pytest.raises(MemoryError):
-        training.train(config, tmp_path / "part", progress=fail)
-    resumed = training.resume(tmp_path / "part")
+    resumed = interrupted_and_resumed(config, tmp_path / "part", 3)
     for ours, theirs in zip(whole["members"], resumed["members"], strict=True):
         assert Path(ours["policy"]).read_bytes() == Path(theirs["policy"]).read_bytes()
 
@@ -116,14 +122,7 @@ def test_fine_tuning_resumes_as_well(regularizer: str, tmp_path: Path) -> None:
     changes = {"penalty_start": 1, "finetune_start": 3, "threshold": 0.1, "initial_log_alpha": 0.0, "gate_learning_rate": 0.2}
     config = dataclasses.replace(config, sparsity=dataclasses.replace(config.sparsity, **changes))
     whole = training.train(config, tmp_path / "whole")
-
-    def fail(text: str, done: int, total: int) -> None:
-        if done == 5:
-            raise MemoryError
-
-    with pytest.raises(MemoryError):
-        training.train(config, tmp_path / "part", progress=fail)
-    resumed = training.resume(tmp_path / "part")
+    resumed = interrupted_and_resumed(config, tmp_path / "part", 5)
     assert Path(whole["members"][0]["policy"]).read_bytes() == Path(resumed["members"][0]["policy"]).read_bytes()
     with (tmp_path / "whole" / "metrics.csv").open(newline="") as stream:
         validated = [float(row["actor_sparsity"]) for row in csv.DictReader(stream) if row["validation_return"]]
