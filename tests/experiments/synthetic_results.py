@@ -11,7 +11,8 @@ from l0_surgical.low_rank import dense_parameters, folded_parameters, paper_para
 ENVIRONMENTS = {"cartpole": (4, 2, 500.0, 22.0), "acrobot": (6, 3, -100.0, -499.0), "lunar-lander": (8, 4, 200.0, -182.0)}
 COEFFICIENTS = (1e-4, 1e-2, 5e-1)
 SEEDS = range(5)
-RUN = {"suite": "classic", "format": 1, "l0_surgical": "0.1.0", "commit": "abc1234", "versions": {"torch": "2.13.0"}, "preset": "best"}
+RUN = {"suite": "classic", "format": 1, "l0_surgical": "0.1.0", "commit": "abc1234def, 567890abcd"}
+RUN |= {"versions": {"torch": "2.13.0"}, "preset": "best"}
 RUN |= {"command": "l0-surgical suite classic", "machine": "a test", "wall_seconds": 3600.0, "cpu_seconds": 7000.0}
 
 # coefficient: sparsity at the end, and the share of the way from random to the dense reward that is kept

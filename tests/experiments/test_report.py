@@ -186,6 +186,7 @@ def test_an_incomplete_folder_is_reported_with_what_is_there(tmp_path: Path):
     (part,) = read_parts([write_results(tmp_path, thin)])
     assert "CartPole DQN, dense: seed 0" in part.missing
     assert part.failed == ["Acrobot PPO, L2 0.5, seed 0: out of memory"]
+    assert "commit abc1234, 567890a ·" in part.source
     text = page([part.source], part.sections, part.missing, part.failed)
     assert "These results are incomplete." in text
     assert "<li>CartPole DQN, dense: seed 0</li>" in text

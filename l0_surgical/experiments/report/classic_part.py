@@ -26,9 +26,9 @@ def source_of(results: ClassicResults) -> str:
     run = results.run
     seeds = len({row["seed"] for row in results.members})
     parts = [f"Classic suite: {len(results.members)} policies, {seeds} seeds"]
-    parts += [
-        f"{name} {run[key]}" for key, name in (("preset", "preset"), ("l0_surgical", "l0_surgical"), ("commit", "commit")) if run.get(key)
-    ]
+    parts += [f"{key} {run[key]}" for key in ("preset", "l0_surgical") if run.get(key)]
+    if run.get("commit"):
+        parts.append("commit " + ", ".join(commit[:7] for commit in run["commit"].split(", ")))  # the parts of a run may differ
     parts += [f"{name} {version}" for name, version in (run.get("versions") or {}).items()]
     parts += [str(run[key]) for key in ("machine", "command") if run.get(key)]
     parts += [f"{run[key] / 3600:.1f} h {word}" for key, word in (("wall_seconds", "wall"), ("cpu_seconds", "CPU")) if run.get(key)]
