@@ -107,7 +107,8 @@ def members_table(summary: dict[str, Any]) -> Table:
         if row["policy"] is None:
             table.add_row(*head, f"stopped: {row['failed']}")
             continue
-        sparsity = (_percent(row[key]) for key in ("sparsity", "sparsity_at_init", "critic_sparsity"))
+        # DQN and PPO have no sparse critic
+        sparsity = (_percent(row.get(key)) for key in ("sparsity", "sparsity_at_init", "critic_sparsity"))
         table.add_row(*head, _percent(row["success_rate"]), _interval(row["return_mean"], row["return_ci95"]), *sparsity)
     return table
 
@@ -126,9 +127,8 @@ def compression_table(report: dict[str, Any]) -> Table:
     table = Table("candidate", "numbers", "bytes", "smaller", "return", "success", title="chosen: " + report["chosen"]["label"])
     for row in [*report["sweep"], {**report["chosen"], "rank": "chosen"}]:
         label = f"rank {row['rank']}" if isinstance(row["rank"], int) else str(row["rank"])
-        success = "-" if row["success_rate"] is None else _percent(row["success_rate"])
         numbers = (str(row["parameters"]), str(row["bytes"]), f"{row['size_decrease_percent']:.2f} %")
-        table.add_row(label, *numbers, _interval(row["return_mean"], row["return_ci95"]), success)
+        table.add_row(label, *numbers, _interval(row["return_mean"], row["return_ci95"]), _percent(row["success_rate"]))
     return table
 
 

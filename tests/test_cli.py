@@ -88,6 +88,18 @@ def test_tables_are_for_people(trained: dict, capsys: pytest.CaptureFixture):
         assert "needle-reach" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
+def test_tables_of_a_task_without_success_and_critic(algorithm: str, tmp_path: Path, capsys: pytest.CaptureFixture):
+    run_folder, few = tmp_path / "run", ["--steps", "10000", "--evaluation-episodes", "2", "--final-evaluation-episodes", "2"]
+    assert main(["train", "cartpole", "--algorithm", algorithm, "--regularizer", "l0", "--out", str(run_folder), *few]) == 0
+    assert re.search(r"0 +│ l0 +│ 0.01 +│ - +│", capsys.readouterr().out)
+    (policy,) = map(str, (run_folder / "policies").iterdir())
+    commands = (["inspect", policy], ["evaluate", policy, "--episodes", "2"])
+    for command in (*commands, ["compress", policy, "--out", str(tmp_path / "small.safetensors"), "--rank", "2", "--episodes", "2"]):
+        assert main(command) == 0
+        assert capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
