@@ -63,7 +63,7 @@ def _best_curve(number: str, a: CellAnalysis) -> Figure:
         for label, key, shade, style in lines:
             steps, found = a.curves.get(key, ([], []))
             band(axes, steps, found, colour(shade), label, ls=style)
-        legend(axes, loc="lower right")
+        legend(axes)
 
     title = f"Fig. {int(number)}: {name_of(a.cell)}, dense and best sparse"
     alt = (

@@ -105,9 +105,9 @@ def reference(axes: plt.Axes, level: float, words: str) -> None:
 
 
 def legend(axes: plt.Axes, **where: object) -> None:
-    """A legend, if there is anything to name."""
+    """A legend, if there is anything to name: above the plot, where it hides nothing, or at the place given to matplotlib."""
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(**where)
+        axes.legend(**(where or {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}))
 
 
 def heatmap(

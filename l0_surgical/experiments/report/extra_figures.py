@@ -89,7 +89,7 @@ def _trade_off(a: CellAnalysis, names: Sequence[str]) -> Figure:
                 x, y, _bars([p[1] for p in points]), _bars([p[0] for p in points]), marker, color=colour(shade), label=label, ms=4.5, lw=0.9
             )
         axes.set(xlabel="sparsity, %", ylabel="reward")
-        legend(axes, loc="lower left")
+        legend(axes)
 
     caption = "A point is one coefficient: interquartile means over seeds with 95 % intervals. Up and to the right is better."
     words = ", ".join(name.upper() for name in names) or "no regularizer"
@@ -105,10 +105,10 @@ def _sparsity(a: CellAnalysis, names: Sequence[str]) -> Figure:
             rows = {c: a.policies(c, name) for c in a.results.coefficients(a.cell, name)}
             final, initial = ([a.estimate(r, column, 100) for r in rows.values()] for column in ("sparsity", "sparsity_at_init"))
             band(axes, list(rows), final, colour(shade), label, marker=marker, ms=4)
-            band(axes, list(rows), initial, colour(shade), f"{label}, at initialisation", ls=":", lw=1.2)
+            band(axes, list(rows), initial, colour(shade), "", ls=":", lw=1.2)  # named in the caption
         axes.set_xscale("log")
         axes.set(xlabel="coefficient λ", ylabel="sparsity, %", ylim=(-3, 103))
-        legend(axes, loc="upper left")
+        legend(axes)
 
     caption = "Solid: after training; dotted: at initialisation, which no training made. Interquartile means with 95 % bands."
     alt = f"Sparsity by coefficient in {name_of(a.cell)}, after training and at initialisation, for {', '.join(n.upper() for n in names)}."
@@ -131,7 +131,7 @@ def _rank_sweep(a: CellAnalysis) -> Figure:
             found = [a.estimate([rows[rank] for rows in sweeps.values() if rank in rows], "return_mean") for rank in RANKS]
             band(axes, RANKS, found, colour(shade), label, marker=marker, ms=3)
         axes.set(xlabel="rank of every layer", ylabel="reward")
-        legend(axes, loc="lower right")
+        legend(axes)
 
     caption = "One rank for all layers, as in the paper. Interquartile means over seeds with 95 % bands."
     alt = f"Reward by rank in {name_of(a.cell)} for {', '.join(label for label, *_ in lines)}; target {a.target:g}."
