@@ -125,8 +125,8 @@ def evaluation_table(result: dict[str, Any]) -> Table:
 def compression_table(report: dict[str, Any]) -> Table:
     """The result of `compress`."""
     table = Table("candidate", "numbers", "bytes", "smaller", "return", "success", title="chosen: " + report["chosen"]["label"])
-    for row in [*report["sweep"], {**report["chosen"], "rank": "chosen"}]:
-        label = f"rank {row['rank']}" if isinstance(row["rank"], int) else str(row["rank"])
+    labels = [row["method"] if row["rank"] is None else f"rank {row['rank']}" for row in report["sweep"]]
+    for label, row in zip([*labels, "chosen"], [*report["sweep"], report["chosen"]], strict=True):
         numbers = (str(row["parameters"]), str(row["bytes"]), f"{row['size_decrease_percent']:.2f} %")
         table.add_row(label, *numbers, _interval(row["return_mean"], row["return_ci95"]), _percent(row["success_rate"]))
     return table

@@ -100,6 +100,15 @@ def test_tables_of_a_task_without_success_and_critic(algorithm: str, tmp_path: P
         assert capsys.readouterr().out
 
 
+def test_the_table_of_a_search_names_its_methods(tmp_path: Path, capsys: pytest.CaptureFixture):
+    command = ["compress", "needle-reach-l0-compressed", "--keep", "0.5", "--episodes", "10", "--out", str(tmp_path / "small.safetensors")]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "│ sparse " in shown
+    assert "│ chosen " in shown
+    assert "None" not in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
