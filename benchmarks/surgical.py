@@ -1,6 +1,6 @@
 """The NeedleReach results: everything in results/surgical but the speeds, from training to tables and figures.
 
-    python benchmarks/surgical.py --out runs/surgical --results results/surgical [--jobs 2]
+    python benchmarks/surgical.py --out runs/surgical --results results/surgical [--jobs 2] [--threads 2]
 
 1. preset `best`, dense and L0, 10 seeds in one process     4. return by rank of dense and sparse policies (Figs. 16 to 18)
 2. preset `paper`, dense and 8 coefficients, 5 seeds         5. tables (CSV), summary.json, figures
@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="working folder (large)")
     parser.add_argument("--results", type=Path, required=True, help="folder of the small tables and figures")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=0, help="of a training; 0: all cores")
     parser.add_argument("--stages", nargs="+", default=["best", "paper", "compress", "ranks", "report"])
     arguments = parser.parse_args()
     with ProgressBar() as bar:
@@ -59,12 +60,13 @@ def main() -> None:
 
 def train_best(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     """Stage 1."""
-    _train(dataclasses.replace(preset("best"), regularizer=("none", "l0"), seeds=10), arguments.out / "best", bar)
+    config = dataclasses.replace(preset("best"), regularizer=("none", "l0"), seeds=10, threads=arguments.threads)
+    _train(config, arguments.out / "best", bar)
 
 
 def train_paper(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     """Stage 2."""
-    _train(dataclasses.replace(preset("paper"), seeds=5), arguments.out / "paper", bar)
+    _train(dataclasses.replace(preset("paper"), seeds=5, threads=arguments.threads), arguments.out / "paper", bar)
 
 
 def compress_best(arguments: argparse.Namespace, bar: ProgressBar) -> None:

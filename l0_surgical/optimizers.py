@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 
 from l0_surgical.sparsity import Sparsifier
 
@@ -79,6 +80,8 @@ class MemberAdam:
             for parameter, moments, rows in zip(group.parameters, group.moments, group.rows, strict=True):
                 if rows is not None:
                     _step(_rows(parameter.grad.contiguous()), *rows, active, rate, first, second, self.epsilon * root)
+                    # autograd does not see numba write: told of it, it refuses to pass back through what held the former weights
+                    increment_version(parameter)
                 else:
                     _step_tensors(parameter, parameter.grad, *moments, frozen, rate, first, second, self.epsilon * root)
 

@@ -42,6 +42,18 @@ def test_the_tensor_path_gives_the_same():
     torch.testing.assert_close(mine.detach(), a[0], atol=1e-6, rtol=1e-5)
 
 
+def test_a_graph_that_holds_the_former_weights_is_refused_after_a_step():
+    """numba writes unseen by autograd, so a step that came between forward and backward would go unnoticed."""
+    (weight,) = parameters(2)[:1]
+    optimizer = MemberAdam([ParameterGroup([weight], 1e-2)])
+    entry = torch.ones(2, 70, 3, requires_grad=True)
+    output = torch.bmm(weight, entry).sum()
+    set_gradients([weight], 0)
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.backward(inputs=[entry])
+
+
 @pytest.mark.parametrize("member", [0, 2])
 def test_a_member_moves_the_same_to_the_last_bit_alone_and_beside_others(member: int):
     grid = parameters(3)

@@ -101,8 +101,7 @@ class DDPG(Learner):
         critic_total = critic_loss + critic_penalty / size
         actor_total = actor_loss + actor_penalty / size
         self.stop_diverged({"critic loss": critic_total, "actor loss": actor_total})
-        self.minimize(critic_total, self.critic_optimizer)
-        self.minimize(actor_total, self.actor_optimizer)
+        self.minimize((critic_total, self.critic_optimizer), (actor_total, self.actor_optimizer))
         self.actor_target.average_towards(self.actor, self.actor.effective_weights(), self.config.target_rate)
         self.critic_target.average_towards(self.critic, self.critic.effective_weights(), self.config.target_rate)
         return {

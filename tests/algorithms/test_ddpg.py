@@ -9,7 +9,7 @@ from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch
 from l0_surgical.cohorts.common import linear_schedule
 from l0_surgical.cohorts.goal import GoalCohort
 from l0_surgical.config import DDPGConfig, MemberSpec
-from l0_surgical.sparsity import Dense
+from l0_surgical.sparsity import Dense, GateSettings, HardConcrete, Shrinkage, Sparsifier
 from tests.small import small_config, small_problem
 
 CONFIG = DDPGConfig(hidden=(16, 16), discount=0.8, target_rate=0.05, clip_target=False)
@@ -57,6 +57,44 @@ def test_the_losses_are_equations_3_14_and_3_15():
     figures = agent.update(data, alpha)
     torch.testing.assert_close(figures["critic_loss"], critic_loss)
     torch.testing.assert_close(figures["actor_loss"], actor_loss)
+
+
+def sparsifier_of(kind: str) -> Sparsifier:
+    if kind == "dense":
+        return Dense(2)
+    if kind == "l1":
+        return Shrinkage([0.01, 0.1], "l1", 1e-3)
+    gates = GateSettings(2 / 3, -0.1, 1.1, 2.0, 1e-2, "deterministic", wait=kind == "waiting gates")
+    return HardConcrete([0.01, 0.1], [0, 1], gates, stream=1, schedule=lambda update: float(kind == "gates"))
+
+
+@pytest.mark.parametrize("critic", ["dense", "l1", "gates", "waiting gates"])
+def test_the_actor_learns_from_the_critic_as_it_was_before_the_update(critic: str):
+    """Both gradients are plain autograd's on a twin that made the same updates before and has not stepped since (Algorithm 3)."""
+    config = dataclasses.replace(CONFIG, critic_learning_rate=0.03)
+    agent, twin = (DDPG(config, (3, 2), (0, 1), (Dense(2), sparsifier_of(critic))) for _ in range(2))
+    for number in range(5):
+        for one in (agent, twin):
+            one.update(batch(members=2, seed=number), 1.0)
+    data = batch(members=2, seed=99)
+    agent.update(data, 1.0)
+
+    twin.critic_sparsifier.step(twin.updates)
+    actions = twin.actor(data.states)
+    q = twin.critic.value(torch.cat([data.states, actions], dim=2))
+    actor_total = -(q - (actions - data.expert_actions).norm(dim=2)).mean(1)
+    error = twin.critic.value(torch.cat([data.states, data.actions], dim=2)) - twin._target(data, 1.0)
+    critic_total = error.square().mean(1) + twin.critic_sparsifier.penalty() / 32
+    for before, after, total in (
+        (twin.actor_optimizer, agent.actor_optimizer, actor_total),
+        (twin.critic_optimizer, agent.critic_optimizer, critic_total),
+    ):
+        expected = torch.autograd.grad(total.sum(), before.parameters, retain_graph=True, allow_unused=True)
+        for parameter, gradient in zip(after.parameters, expected, strict=True):
+            if gradient is None:  # gates that wait
+                assert parameter.grad is None
+            else:
+                torch.testing.assert_close(parameter.grad, gradient, atol=1e-5 * gradient.abs().max().item(), rtol=1e-5)
 
 
 def test_dex_pulls_the_actor_to_the_expert_and_dies_with_its_weight():
