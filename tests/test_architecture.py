@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
         frozenset({"numpy", "gymnasium", "scipy"}),
     ),
     "compression": ({"_reduction", "evaluation", "low_rank", "simplify", "policy_file", "errors"}, frozenset({"numpy", "scipy"})),
-    "compress_file": ({"compression", "evaluation", "low_rank", "policy_file", "errors"}, frozenset()),
+    "compress_file": ({"compression", "evaluation", "low_rank", "policy_file", "files", "errors"}, frozenset()),
     # learning
     "settings": (set(), frozenset()),
     "config": ({"settings", "errors"}, frozenset({"tyro"})),
