@@ -40,7 +40,6 @@ COMMANDS: dict[str, tuple[tuple[str, str, tuple[str, ...]], str, str]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
-    _open_standard_streams()
     arguments = [_with_home(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     if arguments in (["--version"], ["-V"]):
         sys.stdout.write(f"l0-surgical {__version__}\n")
@@ -91,17 +90,6 @@ def _function(command: str, arguments: list[str]) -> Callable[..., Any]:
 
     function = getattr(_training_commands, command)
     return function(arguments) if command in ("train", "suite") else function
-
-
-def _open_standard_streams() -> None:
-    """Where the caller has closed one (`>&-`), opens it on nothing: the next file would get its number, and all that is printed."""
-    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it takes the lowest free number
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 (open until the end)
 
 
 def _with_home(argument: str) -> str:
