@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 bad input (one line that says what is wrong and 
 
 import contextlib
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ COMMANDS: dict[str, tuple[tuple[str, str, tuple[str, ...]], str, str]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = [_with_home(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     if arguments in (["--version"], ["-V"]):
         sys.stdout.write(f"l0-surgical {__version__}\n")
         return 0
@@ -89,6 +90,12 @@ def _function(command: str, arguments: list[str]) -> Callable[..., Any]:
 
     function = getattr(_training_commands, command)
     return function(arguments) if command in ("train", "suite") else function
+
+
+def _with_home(argument: str) -> str:
+    """`~` as a shell expands it, which leaves it as it is in --out=~/run."""
+    flag, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return f"{flag}{equals}{os.path.expanduser(value)}"  # noqa: PTH111 (it need not be a path)
 
 
 def _one_line(box: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from l0_surgical.compression import compress, lowest_rank, rank_sweep
 from l0_surgical.errors import BadInputError
 from l0_surgical.evaluation import evaluate
+from l0_surgical.files import file_to_write
 from l0_surgical.low_rank import fold, size_decrease_percent
 from l0_surgical.policy_file import Policy, find_policy, load_policy, save_policy
 
@@ -41,6 +42,8 @@ def compress_to(source: str, out: Path, request: Request, progress: Progress) ->
     if request.rank is not None and (request.ranks is not None or request.keep is not None):
         raise BadInputError("--rank excludes --ranks and --keep; give one of them")
     policy = load_policy(find_policy(source))
+    # absolute: an environment may change the working directory
+    target = file_to_write(out).absolute()
     if request.rank is not None or request.ranks is not None:
         compressed, report = _one_rank(policy, request, progress)
     else:
@@ -52,7 +55,7 @@ def compress_to(source: str, out: Path, request: Request, progress: Progress) ->
         jobs=request.jobs,
         progress=lambda n: progress("evaluating on unseen episodes", n, request.episodes),
     ).as_dict()
-    save_policy(dataclasses.replace(compressed, evaluation={**result, "stream": "test", "seed": request.seed}), out)
+    save_policy(dataclasses.replace(compressed, evaluation={**result, "stream": "test", "seed": request.seed}), target)
     test = {key: result[key] for key in ("return_mean", "return_ci95", "success_rate")}
     return {"sweep": report["sweep"], "chosen": {**report["chosen"], "file": str(out), "test": test}}
 

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -14,29 +15,44 @@ from l0_surgical.errors import BadInputError, L0SurgicalError
 def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     """Opens a temporary file beside `path` for writing and renames it over `path` once it is on the disk.
 
-    If the body or the disk fails, `path` keeps its former content and the temporary file is removed.
+    If the body or the disk fails, `path` keeps its former content and the temporary file is removed. The file's permissions are those
+    of any new file. A symbolic link is replaced by the file, as by git.
 
     Raises:
+        BadInputError: see `file_to_write`.
         L0SurgicalError: the data could not be written (a full disk, a quota); the former file is intact.
     """
-    path = Path(path)
-    make_folder(path.parent)
-    temporary = None
+    path = file_to_write(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
         kept = "; the version saved before is intact" if path.exists() else ""
         raise L0SurgicalError(f"could not write {path}: {error.strerror or error}{kept}. Free some space and run again.") from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def file_to_write(path: str | Path) -> Path:
+    """Creates the folder of `path` and checks that a file can be put there: a command's last step should not be its first refusal.
+
+    Raises:
+        BadInputError: a folder, a device or a pipe has that name, or the folder cannot be created or is not writable.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    with contextlib.suppress(OSError):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            # renaming a file over it would remove it, even /dev/null
+            raise BadInputError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'a device or a pipe'}; give the name of a file")
+    return path
 
 
 def make_folder(folder: str | Path) -> Path:

@@ -1,10 +1,13 @@
 """What a person sees in the terminal: progress on stderr, tables on stdout."""
 
+import contextlib
+import ctypes
 import json
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -18,9 +21,14 @@ _WIDTH_OF_A_FILE = 140
 
 
 class ProgressBar:
-    """`bar(text, done, total)` shows a bar with rate and remaining time; where stderr is no terminal, a line now and then."""
+    """`bar(text, done, total)` shows a bar with rate and remaining time; where stderr is no terminal, a line now and then.
+
+    While it is shown, what anything else prints, such as an environment, goes to stderr: stdout is for the result.
+    """
 
     def __enter__(self) -> "ProgressBar":
+        self._apart = contextlib.ExitStack()
+        self._apart.enter_context(_stdout_to_stderr())
         self._console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
         self._progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console)
@@ -34,6 +42,7 @@ class ProgressBar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._console.is_terminal:
             self._progress.stop()
+        self._apart.close()
 
     def __call__(self, text: str, done: int, total: int) -> None:
         """Shows `done` of `total` units of `text`; a total of 0 means that nobody knows it."""
@@ -95,6 +104,21 @@ def show(renderable: Any) -> None:
     """Prints a table on stdout."""
     console = Console()
     (console if console.is_terminal else Console(width=_WIDTH_OF_A_FILE)).print(renderable)
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """For Python, for C and for the processes that the body starts."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        ctypes.CDLL(None).fflush(None)  # C keeps what it prints to a pipe
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def members_table(summary: dict[str, Any]) -> Table:

@@ -18,6 +18,7 @@ from l0_surgical.config import TrainingConfig
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import Evaluation, Evaluator, episode_seeds
 from l0_surgical.policy_file import save_policy
+from l0_surgical.process import claim_threads
 from l0_surgical.run_folder import RunFolder
 from l0_surgical.tasks import get_task
 
@@ -187,7 +188,11 @@ def set_threads(threads: int) -> int:
     """Sets the threads of torch and of the gate kernels; returns how many there are.
 
     Small networks run several times slower with more threads than they have work for.
+
+    Raises:
+        BadInputError: see `claim_threads`.
     """
+    claim_threads()
     torch.set_num_threads(threads)
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     return threads

@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
         frozenset({"numpy", "gymnasium", "scipy"}),
     ),
     "compression": ({"_reduction", "evaluation", "low_rank", "simplify", "policy_file", "errors"}, frozenset({"numpy", "scipy"})),
-    "compress_file": ({"compression", "evaluation", "low_rank", "policy_file", "errors"}, frozenset()),
+    "compress_file": ({"compression", "evaluation", "low_rank", "policy_file", "files", "errors"}, frozenset()),
     # learning
     "settings": (set(), frozenset()),
     "config": ({"settings", "errors"}, frozenset({"tyro"})),
@@ -63,7 +63,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     ),
     "run_folder": ({"config", "files", "errors"}, frozenset({"torch"})),
     "training": (
-        {"cohorts", "run_folder", "tasks", "evaluation", "policy_file", "config", "errors"},
+        {"cohorts", "run_folder", "tasks", "evaluation", "policy_file", "process", "config", "errors"},
         frozenset({"torch", "numba"}),
     ),
     # what a person runs
@@ -74,7 +74,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     ),
     "terminal": (set(), frozenset({"rich"})),
     "stopping": (set(), frozenset()),
-    "process": (set(), frozenset()),
+    "process": ({"errors"}, frozenset()),
     # every engine behind one function: the one place of the robot's side that may load torch, to compare with it
     "engines": ({"runtime", "policy_file", "process", "errors"}, CORE | {"torch"}),
     "benchmarking": ({"engines", "runtime", "policy_file", "errors"}, CORE),

@@ -198,6 +198,30 @@ def test_nan_observations_name_episode_and_step() -> None:
         rollouts(stand_still, point_reach.PointReach(nan_at=3), [9, 10])
 
 
+class OneArray(gymnasium.Env):
+    """Counts its steps in the one array that it always gives."""
+
+    observation_space = gymnasium.spaces.Box(0, 10, (1,), np.float64)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def __init__(self, render_mode: None = None) -> None:
+        self._observation = np.zeros(1)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self._observation[:] = 0
+        return self._observation, {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self._observation += 1
+        return self._observation, 0.0, False, bool(self._observation == 3), {}
+
+
+def test_an_environment_may_give_the_same_array_at_every_step() -> None:
+    (episode,) = rollouts(lambda observation: np.zeros(1), OneArray(), [0], keep_observations=True)
+    np.testing.assert_array_equal(episode.observations, [[0], [1], [2]])
+
+
 def test_a_random_policy_stays_in_the_action_space() -> None:
     class Recorder(point_reach.PointReach):
         def step(self, action):

@@ -232,6 +232,30 @@ def test_threads_are_set():
     assert os.environ["NUMBA_NUM_THREADS"] == "1"
 
 
+def test_a_fork_of_a_process_that_has_trained_is_refused():
+    program = """if True:
+        import multiprocessing, os, sys
+        from l0_surgical.errors import BadInputError
+        from l0_surgical.training import set_threads
+        def train():
+            try:
+                set_threads(1)
+            except BadInputError as error:
+                sys.exit(str(error))
+        context = multiprocessing.get_context("fork")
+        for _ in range(2):
+            child = context.Process(target=train)
+            child.start()
+            child.join()
+            print(child.exitcode)
+            set_threads(1)
+    """
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["0", "1"]
+    assert result.stderr.startswith("this process is a fork of one that has trained")
+    assert "get_context('spawn')" in result.stderr
+
+
 def test_l1_and_l2_train_beside_dense_members_and_report_their_threshold_zeros(tmp_path: Path):
     config = small_config(regularizer=("none", "l1", "l2"), coefficient=(5.0,), episodes=4)
     sparsity = dataclasses.replace(config.sparsity, penalty_start=0, threshold=0.05)

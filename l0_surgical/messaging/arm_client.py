@@ -102,21 +102,23 @@ class CrtkArm:
 
     def peers(self) -> dict[str, int]:
         """How many others are on each topic that this client needs, by the topic's full name."""
-        publishers = [self._servo_cp, *self._state_commands.values()]
-        subscriptions = [self._measured_cp, *self._newest.values(), self._errors]
-        counts = {endpoint.topic: endpoint.peers() for endpoint in (*subscriptions, *publishers)}
+        counts = {endpoint.topic: endpoint.peers() for endpoint in self._endpoints()}
         # one of the matched subscriptions is this client's own
         counts[self._servo_cp.topic] = max(0, counts[self._servo_cp.topic] - 1)
         return counts
 
     def describe_peers(self) -> str:
-        """One line that says which of the topics have found their peer and which have not."""
+        """One line that says which of the topics have found their peer and which have not, and why where the two do not fit together."""
         counts = self.peers()
         found = [topic for topic, count in counts.items() if count]
-        missing = [topic for topic, count in counts.items() if not count]
+        refusals = {endpoint.topic: endpoint.refusal() for endpoint in self._endpoints() if not counts[endpoint.topic]}
+        refused = [f"{topic} ({reason})" for topic, reason in refusals.items() if reason]
+        missing = [topic for topic, reason in refusals.items() if not reason]
         parts = [f"{len(found)} of {len(counts)} topics have found their peer"]
         if found:
             parts.append(f"found: {' '.join(found)}")
+        if refused:
+            parts.append(f"met but not matched: {' '.join(refused)}")
         if missing:
             parts.append(f"nobody on: {' '.join(missing)}")
         return f"{self.name}: {'; '.join(parts)}"
@@ -129,6 +131,10 @@ class CrtkArm:
                 return False
             time.sleep(0.02)
         return True
+
+    def _endpoints(self) -> list[Publisher | Subscription]:
+        subscriptions = [self._measured_cp, *self._newest.values(), self._errors]
+        return [*subscriptions, self._servo_cp, *self._state_commands.values()]
 
     def _foreign_commands(self) -> list[str]:
         return [subscription.topic for name, subscription in self._commands.items() if self._is_foreign(name, subscription.take())]

@@ -1,5 +1,6 @@
 """Records the episodes of a goal environment as they are played."""
 
+import copy
 from typing import Any
 
 import gymnasium
@@ -11,6 +12,8 @@ from l0_surgical.replay.hindsight import Episode
 class Recorder(gymnasium.Wrapper):
     """Passes everything through and keeps the current episode for replay.
 
+    What it keeps are copies: an environment may overwrite the arrays that it has given, and the action that it was given.
+
     Attributes:
         last_observation: the observation dictionary most recently returned.
     """
@@ -18,16 +21,16 @@ class Recorder(gymnasium.Wrapper):
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
         """Starts a new episode and forgets the one before."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self.last_observation = observation
-        self._observations, self._actions, self._terminated = [observation], [], False
+        self.last_observation = copy.deepcopy(observation)
+        self._observations, self._actions, self._terminated = [self.last_observation], [], False
         return observation, info
 
     def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict[str, Any]]:
         """One step of the environment."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        self.last_observation = observation
-        self._observations.append(observation)
         self._actions.append(np.array(action))
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.last_observation = copy.deepcopy(observation)
+        self._observations.append(self.last_observation)
         self._terminated = bool(terminated)
         return observation, reward, terminated, truncated, info
 

@@ -1,6 +1,7 @@
 """The engine of the robot's computer: a policy laid out for the compiled kernels, each layer in the form that is fastest there."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,10 @@ class Engine:
         begin = places[kernels.ACTION]
         self._action = self._memory[begin : begin + policy.action_size]
         self._shape = self._observation.shape
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a copy, also one in another process, is laid out anew: its arrays would no longer be views of one memory, and act on nothing
+        return compile, (self.policy,)
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         """The action (actions,), float32, in the fields' units, for an observation (obs_dim,).

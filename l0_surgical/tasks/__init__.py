@@ -80,9 +80,12 @@ def known_tasks() -> list[str]:
 
 
 def flatten_observation(observation: dict[str, np.ndarray] | np.ndarray) -> np.ndarray:
-    """Returns the policy's input (..., inputs), float64: observation and desired_goal of a goal environment, joined; an array as it is."""
+    """Returns the policy's input (..., inputs), float64: observation and desired_goal of a goal environment, joined; or the array.
+
+    It is always a new array: an environment may give the same one at every step and overwrite it.
+    """
     if not isinstance(observation, dict):
-        return np.asarray(observation, dtype=np.float64)
+        return np.array(observation, dtype=np.float64)
     return np.concatenate((observation["observation"], observation["desired_goal"]), axis=-1, dtype=np.float64)
 
 

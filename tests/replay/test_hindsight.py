@@ -1,6 +1,8 @@
 import numpy as np
+import point_reach
 import pytest
 
+from l0_surgical.evaluation import rollouts
 from l0_surgical.replay import Episode, HindsightReplay, Recorder
 from l0_surgical.tasks import get_task
 
@@ -102,3 +104,31 @@ def test_relabelled_rewards_equal_the_environments_on_needle_reach():
         assert batch.rewards[0, 0, index] == compute(match, goal, {})
     assert {0.0, -1.0} == set(np.unique(batch.rewards))
     environment.close()
+
+
+class OneArray(point_reach.PointReach):
+    """Gives the same arrays at every step, and halves the action that it is given in its place."""
+
+    def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict]:
+        result = super().step(action)
+        action *= 0.5
+        return result
+
+    def _observe(self) -> dict[str, np.ndarray]:
+        if not hasattr(self, "_given"):
+            self._given = super()._observe()
+        for name, array in super()._observe().items():
+            self._given[name][:] = array
+        return self._given
+
+
+def test_an_episode_is_what_was_seen_and_done_when_it_was_played():
+    recorded = []
+    for environment in (point_reach.PointReach(), OneArray()):
+        recorder = Recorder(environment)
+        rollouts(lambda observation: np.full(2, 0.5), recorder, [0])
+        recorded.append(recorder.episode())
+    expected, episode = recorded
+    assert np.ptp(expected.observations[:, 0]) > 0.9
+    for name in ("observations", "achieved_goals", "actions", "desired_goal"):
+        np.testing.assert_array_equal(getattr(episode, name), getattr(expected, name))

@@ -1,13 +1,16 @@
 """The compiled engine against the reference: every form of a layer, what is refused, what is kept in the cache."""
 
+import copy
 import dataclasses
 import itertools
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +125,19 @@ def test_lists_and_other_types_of_numbers() -> None:
     expected = engine.act(observation).copy()
     for other in (list(range(10)), np.arange(10), np.arange(10, dtype=np.float32), np.arange(20.0)[::2] / 2):
         np.testing.assert_array_equal(engine.act(other), expected)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda engine: pickle.loads(pickle.dumps(engine))])
+def test_a_copy_acts_on_its_own(copied: Callable[[Engine], Engine]) -> None:
+    engine, (one, other) = compile(random_policy()), observations(random_policy(), 2)
+    first, second = (engine.act(observation).copy() for observation in (one, other))
+    assert not np.array_equal(first, second)
+    engine.act(one)
+    twin = copied(engine)
+    action = twin.act(other)
+    np.testing.assert_array_equal(action, second)
+    engine.act(one)
+    np.testing.assert_array_equal(action, second)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e39])
