@@ -48,8 +48,8 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "compression": ({"_reduction", "evaluation", "low_rank", "simplify", "policy_file", "errors"}, frozenset({"numpy", "scipy"})),
     "compress_file": ({"compression", "evaluation", "low_rank", "policy_file", "errors"}, frozenset()),
     # learning
-    "settings": (set(), frozenset()),
-    "config": ({"settings", "errors"}, frozenset({"tyro"})),
+    "settings": ({"bounds"}, frozenset()),
+    "config": ({"settings", "bounds", "files", "errors"}, frozenset({"tyro"})),
     "presets": ({"config", "settings", "tasks", "errors"}, frozenset()),
     "networks": ({"policy_file"}, frozenset({"torch", "numpy"})),
     "sparsity": (set(), frozenset({"torch", "numpy", "numba"})),

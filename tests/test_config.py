@@ -45,7 +45,7 @@ def test_a_configuration_of_another_version_is_refused():
         ({"coefficient": (float("nan"),)}, "--coefficient nan"),
         ({"coefficient": ()}, "--regularizer"),
         ({"coefficient": (0.1, 0.1)}, "name every member of the grid once"),
-        ({"episodes": 0}, "--episodes 0: pass a number > 0"),
+        ({"episodes": 0}, "--episodes 0: pass a whole number >= 1 and <= 1000000"),
         ({"seed": -1}, "--seed -1"),
         ({"ddpg": {"discount": 1.0}}, "--ddpg.discount 1.0"),
         ({"ddpg": {"target_rate": 0.0}}, "--ddpg.target-rate 0.0"),
