@@ -14,7 +14,7 @@ import numba
 import torch
 
 from l0_surgical.cohorts import Cohort, open_setting, provenance
-from l0_surgical.config import TrainingConfig
+from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import Evaluation, Evaluator, episode_seeds
 from l0_surgical.policy_file import save_policy
@@ -79,7 +79,7 @@ class _Run:
                 first, self.seconds = state["round"], state["seconds"]
                 for cohort, saved in zip(self.cohorts, state["cohorts"], strict=True):
                     cohort.load_state_dict(saved)
-            self.folder.open_metrics(first)
+            self.folder.open_metrics(first, self._columns())
             with _interruptible(self._stop):
                 self._train(first, budget_minutes)
             return self._finish()
@@ -117,6 +117,12 @@ class _Run:
     def _costs(self) -> list[tuple[int, int]]:
         """Environment steps and updates of each member so far."""
         return [(cohort.env_steps, cohort.updates) for cohort in self.cohorts for _ in cohort.members]
+
+    def _columns(self) -> tuple[str, ...]:
+        """Of the metrics, in their order: whose row it is, what it has cost, what the cohorts report, how fast it was."""
+        labels = ("round", "member", *(field.name for field in dataclasses.fields(MemberSpec)))
+        reported = dict.fromkeys(name for cohort in self.cohorts for name in cohort.reports)
+        return (*labels, "env_steps", "updates", *reported, "steps_per_second", "updates_per_second")
 
     def _log(self, number: int, rows: list[dict[str, Any]], before: list[tuple[int, int]], seconds: float) -> None:
         members, after = [m for cohort in self.cohorts for m in cohort.members], self._costs()

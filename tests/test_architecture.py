@@ -62,7 +62,8 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
         | {"policy_file", "config", "settings", "errors"},
         frozenset({"torch", "numpy", "gymnasium"}),
     ),
-    "run_folder": ({"config", "files", "errors"}, frozenset({"torch"})),
+    "metrics_file": ({"files"}, frozenset()),
+    "run_folder": ({"config", "metrics_file", "files", "errors"}, frozenset({"torch"})),
     "training": (
         {"cohorts", "run_folder", "tasks", "evaluation", "policy_file", "config", "errors"},
         frozenset({"torch", "numba"}),

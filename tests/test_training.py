@@ -75,6 +75,10 @@ def test_a_run_leaves_everything(finished: Path):
     with (finished / "metrics.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [(int(r["round"]), int(r["member"])) for r in rows] == [(e, m) for e in range(6) for m in range(3)]
+    reported = ("train_return", "train_success", "validation_return", "validation_success", "actor_loss", "critic_loss", "q")
+    reported += ("actor_penalty", "critic_penalty", "actor_sparsity", "critic_sparsity", "dex_coefficient")
+    assert tuple(rows[0])[5:] == ("env_steps", "updates", *reported, "steps_per_second", "updates_per_second")
+    assert [name for name in rows[0] if not any(row[name] for row in rows)] == []  # what a cohort says it reports, it reports
     assert all(np.isfinite(float(r[name])) for r in rows for name in ("critic_loss", "actor_loss", "train_return", "updates_per_second"))
     assert [bool(r["validation_return"]) for r in rows[::3]] == [False, True] * 3
     penalised = [float(r["actor_penalty"]) for r in rows if r["coefficient"] == "0.5"]
