@@ -47,7 +47,7 @@ Seed = Annotated[int, Bound(0, 2**53 - 1, beyond="a larger one would be rounded 
 """Of a member, of episodes, of goals; each is spread over all bits by NumPy's SeedSequence before anything else sees it."""
 Episodes = Annotated[int, Bound(1, 100_000, beyond="more would not fit into memory side by side; run several with other seeds")]
 """Of one evaluation."""
-Jobs = Annotated[int, Bound(1, 256, beyond="each is a process of its own with some 200 MB of memory")]
+Jobs = Annotated[int, Bound(1, 1024, beyond="each is a process of its own with some 200 MB of memory")]
 """Processes at a time."""
 
 

@@ -17,6 +17,7 @@ Repeats = Annotated[int, Bound(1, 10_000, beyond="the random numbers of a whole 
 Period = Annotated[int, Bound(1, 10**9)]
 Start = Annotated[int, Bound(0, 10**9)]
 Share = Annotated[float, Bound(0, 1)]
+Temperature = Annotated[float, Bound(1e-3, 1000)]
 LearningRate = Annotated[float, Bound(above=0, most=1)]
 Scale = Annotated[float, Bound(1e-6, 10**6)]
 """A factor or a limit; its square and its inverse are still good numbers in float32."""
@@ -73,7 +74,7 @@ class SparsityConfig:
     """Which networks carry the regulariser."""
     critic_coefficient_ratio: NotNegative = 1.0
     """The critic's coefficient is the actor's times this."""
-    temperature: Annotated[float, Bound(1e-3, 1000)] = 2 / 3
+    temperature: Temperature = 2 / 3
     """beta of the hard-concrete distribution (4.2)."""
     stretch_low: Annotated[float, Bound(least=-100, below=0)] = -0.1
     """gamma of (4.2)."""

@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numba
 import torch
 
+from l0_surgical.bounds import Bound, check_value
 from l0_surgical.cohorts import Cohort, open_setting, provenance
 from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.errors import BadInputError, L0SurgicalError
@@ -21,6 +22,8 @@ from l0_surgical.policy_file import save_policy
 from l0_surgical.run_folder import RunFolder
 from l0_surgical.tasks import get_task
 
+Budget = Annotated[float, Bound(0, 10**7)]
+"""Minutes; up to 19 years."""
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, units done so far, and units in all."""
 
@@ -45,6 +48,7 @@ def train(config: TrainingConfig, out: Path, *, budget_minutes: float | None = N
         InterruptedRun: stopped early, saved and resumable.
         L0SurgicalError: every member failed, or the disk is full.
     """
+    check_value("budget", budget_minutes, Budget | None)
     config.validate()
     _check_device(config.device)
     get_task(config.task)
@@ -53,6 +57,7 @@ def train(config: TrainingConfig, out: Path, *, budget_minutes: float | None = N
 
 def resume(folder: Path, *, budget_minutes: float | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Goes on with a run exactly where its last checkpoint left it; on the CPU it ends with the same policy bytes as if uninterrupted."""
+    check_value("budget", budget_minutes, Budget | None)
     opened, config = RunFolder.open(Path(folder))
     config.validate()
     _check_device(config.device)

@@ -42,11 +42,11 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "_rollouts": ({"tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy", "gymnasium"})),
     "_vector_rollouts": ({"_rollouts", "tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy"})),
     "evaluation": (
-        {"_rollouts", "_vector_rollouts", "tasks", "policy_file", "process", "errors"},
+        {"_rollouts", "_vector_rollouts", "tasks", "policy_file", "process", "bounds", "errors"},
         frozenset({"numpy", "gymnasium", "scipy"}),
     ),
     "compression": ({"_reduction", "evaluation", "low_rank", "simplify", "policy_file", "errors"}, frozenset({"numpy", "scipy"})),
-    "compress_file": ({"compression", "evaluation", "low_rank", "policy_file", "errors"}, frozenset()),
+    "compress_file": ({"compression", "evaluation", "low_rank", "policy_file", "bounds", "errors"}, frozenset()),
     # learning
     "settings": ({"bounds"}, frozenset()),
     "config": ({"settings", "bounds", "files", "errors"}, frozenset({"tyro"})),
@@ -65,16 +65,16 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "metrics_file": ({"files"}, frozenset()),
     "run_folder": ({"config", "metrics_file", "files", "errors"}, frozenset({"torch"})),
     "training": (
-        {"cohorts", "run_folder", "tasks", "evaluation", "policy_file", "config", "errors"},
+        {"cohorts", "run_folder", "tasks", "evaluation", "policy_file", "config", "bounds", "errors"},
         frozenset({"torch", "numba"}),
     ),
     # what a person runs
     "experiments": (
         {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "presets", "files", "errors"}
-        | {"robot", "simulation", "stopping", "process", "cohorts", "settings", "__init__"},
+        | {"robot", "simulation", "stopping", "process", "cohorts", "settings", "bounds", "__init__"},
         SCRIPTS,
     ),
-    "terminal": (set(), frozenset({"rich"})),
+    "terminal": ({"files"}, frozenset({"rich"})),
     "stopping": (set(), frozenset()),
     "process": (set(), frozenset()),
     # every engine behind one function: the one place of the robot's side that may load torch, to compare with it
