@@ -51,10 +51,10 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "settings": ({"bounds"}, frozenset()),
     "config": ({"settings", "bounds", "files", "errors"}, frozenset({"tyro"})),
     "presets": ({"config", "settings", "tasks", "errors"}, frozenset()),
-    "networks": ({"policy_file"}, frozenset({"torch", "numpy"})),
+    "networks": ({"policy_file", "memory"}, frozenset({"torch", "numpy"})),
     "sparsity": (set(), frozenset({"torch", "numpy", "numba"})),
     "optimizers": ({"sparsity"}, frozenset({"torch", "numpy", "numba"})),
-    "replay": ({"files", "errors"}, frozenset({"torch", "numpy", "numba", "gymnasium"})),
+    "replay": ({"files", "memory", "errors"}, frozenset({"torch", "numpy", "numba", "gymnasium"})),
     "learner": ({"optimizers"}, frozenset({"torch"})),
     "algorithms": ({"learner", "networks", "optimizers", "sparsity", "settings"}, frozenset({"torch", "numpy"})),
     "cohorts": (
@@ -77,6 +77,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "terminal": ({"files"}, frozenset({"rich"})),
     "stopping": (set(), frozenset()),
     "process": (set(), frozenset()),
+    "memory": ({"errors"}, frozenset()),
     # every engine behind one function: the one place of the robot's side that may load torch, to compare with it
     "engines": ({"runtime", "policy_file", "process", "errors"}, CORE | {"torch"}),
     "benchmarking": ({"engines", "runtime", "policy_file", "errors"}, CORE),
