@@ -5,6 +5,7 @@ Whether bounded or not, a number is finite, a whole one is whole, and a choice i
 """
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -57,10 +58,15 @@ def check_fields(record: Any, section: str = "") -> None:
     Raises:
         BadInputError: `--section.name VALUE: remedy`, of the first field that holds something else.
     """
-    hints = typing.get_type_hints(type(record), include_extras=True)
+    hints = _hints(type(record))
     for field in dataclasses.fields(record):
         name = section + field.name.replace("_", "-")
         check_value(name, getattr(record, field.name), hints[field.name])
+
+
+@functools.cache
+def _hints(record: type) -> dict[str, Any]:
+    return typing.get_type_hints(record, include_extras=True)
 
 
 def check_value(name: str, value: Any, hint: Any, bound: Bound | None = None) -> None:
