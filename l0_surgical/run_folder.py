@@ -56,8 +56,8 @@ class RunFolder:
         if not file.is_file():
             raise BadInputError(f"{path} holds no run to resume (no config.json); start one with --out {path}")
         try:
-            config = from_dict(json.loads(file.read_text()))
-        except (OSError, json.JSONDecodeError) as error:
+            config = from_dict(json.loads(file.read_bytes()))
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise BadInputError(f"cannot read {file} ({error}); train anew into another folder") from error
         make_folder(path)
         return cls(path), config

@@ -140,6 +140,20 @@ def test_resuming_nothing_says_so(tmp_path: Path):
         training.resume(tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[]", b'{"task": NaN}', b"null"])
+def test_a_damaged_configuration_is_refused(content: bytes, tmp_path: Path):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(BadInputError, match=r"cannot read .*config\.json|the run's configuration is damaged"):
+        training.resume(tmp_path)
+
+
+def test_coefficients_that_agree_in_six_digits_leave_two_policies(tmp_path: Path):
+    config = small_config(coefficient=(0.01234567, 0.01234568), episodes=2)
+    rows = training.train(config, tmp_path / "run")["members"]
+    assert len(policies(tmp_path / "run")) == len({row["policy"] for row in rows}) == 2
+    assert [load_policy(row["policy"]).provenance["coefficient"] for row in rows] == [0.01234567, 0.01234568]
+
+
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path):
     with pytest.raises(training.InterruptedRun):
         training.train(small_config(), tmp_path / "run", budget_minutes=0.0)
