@@ -23,6 +23,7 @@ from l0_surgical.compress_file import Request, compress_to
 from l0_surgical.compression import rank_sweep
 from l0_surgical.config import TrainingConfig
 from l0_surgical.experiments import figures
+from l0_surgical.files import number_name
 from l0_surgical.inspection import describe
 from l0_surgical.policy_file import load_policy
 from l0_surgical.presets import preset
@@ -118,7 +119,7 @@ def write_report(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     summary = {
         "best": {kind: _medians(_members(out / "best", kind)) for kind in ("none", "l0")},
         "compressed": {kind: _medians([row for row in compressed if row["policy"].startswith(kind)]) for kind in ("l0", "dense")},
-        "paper": {f"{c:g}": _medians([r for r in _members(out / "paper") if r["coefficient"] == c]) for c in _coefficients(out)},
+        "paper": {number_name(c): _medians([r for r in _members(out / "paper") if r["coefficient"] == c]) for c in _coefficients(out)},
         "wall_seconds": {run: json.loads((out / run / "summary.json").read_text())["wall_seconds"] for run in ("best", "paper")},
     }
     (results / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from l0_surgical.bounds import Bound, Episodes, Jobs, Seed, check_fields
 from l0_surgical.compression import compress, lowest_rank, rank_sweep
 from l0_surgical.errors import BadInputError
 from l0_surgical.evaluation import evaluate
@@ -15,19 +16,28 @@ from l0_surgical.policy_file import Policy, find_policy, load_policy, save_polic
 
 Progress = Callable[[str, int, int], None]
 DEFAULT_KEEP = 0.99
+MOST_RANK = 4096
+"""No layer that training makes is wider."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the caller asked for; the flags of the command."""
+    """What the caller asked for; the flags of the command.
 
-    rank: int | None
+    Raises:
+        BadInputError: a number out of its range.
+    """
+
+    rank: Annotated[int, Bound(1, MOST_RANK)] | None
     ranks: str | None
-    keep: float | None
-    confidence: float
-    episodes: int
-    seed: int
-    jobs: int
+    keep: Annotated[float, Bound(above=0, most=1)] | None
+    confidence: Annotated[float, Bound(least=0.5, below=1)]
+    episodes: Episodes
+    seed: Seed
+    jobs: Jobs
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def compress_to(source: str, out: Path, request: Request, progress: Progress) -> dict[str, Any]:
@@ -68,13 +78,13 @@ def parse_ranks(text: str) -> list[int]:
     """
     try:
         first, last, *step = (int(part) for part in text.split(":"))
-        ranks = list(range(first, last + 1, *step))
-        valid = len(step) <= 1 and first >= 1 and bool(ranks)
-    except (ValueError, TypeError):
+        ranks = range(first, last + 1, *step)
+        valid = len(step) <= 1 and first >= 1 and last <= MOST_RANK and len(ranks) > 0
+    except (ValueError, TypeError, OverflowError):
         valid = False
     if not valid:
-        raise BadInputError(f"--ranks {text}: give A:B or A:B:STEP with 1 <= A <= B and STEP >= 1, e.g. 5:60:5")
-    return ranks
+        raise BadInputError(f"--ranks {text}: give A:B or A:B:STEP with 1 <= A <= B <= {MOST_RANK} and STEP >= 1, e.g. 5:60:5")
+    return list(ranks)
 
 
 def _one_rank(policy: Policy, request: Request, progress: Progress) -> tuple[Policy, dict[str, Any]]:

@@ -96,3 +96,9 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def number_name(number: float) -> str:
+    """A number as a part of a name: short where six digits tell it exactly, else with all its digits, so that no two have one name."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))

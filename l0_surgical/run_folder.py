@@ -5,7 +5,6 @@ demonstrations.npz   the expert's episodes    checkpoint.pt               everyt
 policies/*.safetensors, summary.json          written when the run is finished
 """
 
-import csv
 import io
 import json
 from collections.abc import Sequence
@@ -18,21 +17,8 @@ from torch.utils.tensorboard import SummaryWriter
 from l0_surgical.config import TrainingConfig, as_dict, from_dict
 from l0_surgical.errors import BadInputError
 from l0_surgical.files import atomic_write, make_folder
+from l0_surgical.metrics_file import MetricsFile
 
-COLUMNS = (
-    *("round", "member", "seed", "regularizer", "coefficient", "env_steps", "updates", "train_return", "train_success"),
-    *("validation_return", "validation_success", "loss", "actor_loss", "critic_loss", "q", "penalty", "actor_penalty", "critic_penalty"),
-    *(
-        "actor_sparsity",
-        "critic_sparsity",
-        "dex_coefficient",
-        "epsilon",
-        "entropy",
-        "approximate_kl",
-        "steps_per_second",
-        "updates_per_second",
-    ),
-)
 _LABELS = {"round", "member", "seed", "regularizer", "coefficient"}
 
 
@@ -42,7 +28,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.demonstrations = path / "demonstrations.npz"
-        self._metrics: io.TextIOBase | None = None
+        self._metrics: MetricsFile | None = None
         self._board: SummaryWriter | None = None
 
     @classmethod
@@ -70,8 +56,8 @@ class RunFolder:
         if not file.is_file():
             raise BadInputError(f"{path} holds no run to resume (no config.json); start one with --out {path}")
         try:
-            config = from_dict(json.loads(file.read_text()))
-        except (OSError, json.JSONDecodeError) as error:
+            config = from_dict(json.loads(file.read_bytes()))
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise BadInputError(f"cannot read {file} ({error}); train anew into another folder") from error
         make_folder(path)
         return cls(path), config
@@ -105,29 +91,17 @@ class RunFolder:
             kind = type(error).__name__
             raise BadInputError(f"{file} is damaged ({kind}); delete it to start the run from its beginning") from error
 
-    def open_metrics(self, rounds: int) -> None:
+    def open_metrics(self, rounds: int, columns: Sequence[str]) -> None:
         """Opens the metrics for appending after the first `rounds` rounds; later rows, of work to be done again, are dropped."""
-        file = self.path / "metrics.csv"
-        kept: list[dict[str, str]] = []
-        if file.exists():
-            with file.open(newline="") as stream:
-                kept = [row for row in csv.DictReader(stream) if row["round"] and int(row["round"]) < rounds]
-        buffer = io.StringIO(newline="")
-        writer = csv.DictWriter(buffer, COLUMNS)
-        writer.writeheader()
-        writer.writerows(kept)
-        with atomic_write(file) as stream:
-            stream.write(buffer.getvalue().encode())
-        self._metrics = file.open("a", newline="")
-        self._writer = csv.DictWriter(self._metrics, COLUMNS)
+        self._metrics = MetricsFile(self.path / "metrics.csv", rounds, columns)
         self._board = SummaryWriter(str(self.path / "tensorboard"), purge_step=rounds)
 
     def log(self, rows: Sequence[dict[str, Any]]) -> None:
         """Appends one row per member to metrics.csv and TensorBoard."""
+        self._metrics.add(rows)
         for row in rows:
-            self._writer.writerow(row)
             for name, value in row.items():
-                if name not in _LABELS:
+                if name not in _LABELS and value is not None:
                     self._board.add_scalar(f"{name}/member{row['member']}", value, row["round"])
 
     def close(self) -> None:

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from l0_surgical.files import number_name
+
 _LOG_EVERY_S = 15.0
 _STATUS_EVERY_S = 0.2
 _WIDTH_OF_A_FILE = 140
@@ -127,7 +129,7 @@ def members_table(summary: dict[str, Any]) -> Table:
         "seed", "regularizer", "coefficient", "success", "return", "actor sparsity", "at start", "critic sparsity", title=summary["run"]
     )
     for row in summary["members"]:
-        head = (str(row["seed"]), row["regularizer"], f"{row['coefficient']:g}")
+        head = (str(row["seed"]), row["regularizer"], number_name(row["coefficient"]))
         if row["policy"] is None:
             table.add_row(*head, f"stopped: {row['failed']}")
             continue
@@ -179,7 +181,7 @@ def suite_table(result: dict[str, Any]) -> Table:
     hours = f"{result['wall_seconds'] / 3600:.2f} h, {result['cpu_seconds'] / 3600:.2f} CPU h"
     table = Table("environment / algorithm", "chosen L0 coefficients", title=f"{result['policies']} policies in {result['out']}, {hours}")
     for cell, picks in result["chosen"].items():
-        table.add_row(cell, ", ".join(f"{pick:g}" for pick in picks) or "-")
+        table.add_row(cell, ", ".join(number_name(pick) for pick in picks) or "-")
     lines = [f"failed: {name}: {cause}" for name, cause in result["failed"].items()]
     lines += [f"run again: {line}" for line in result["run_again"]]
     table.caption = "\n".join([*lines, f"look at them with: l0-surgical report {result['out']} --out {result['out']}/report"])

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numba
 import torch
 
+from l0_surgical.bounds import Bound, check_value
 from l0_surgical.cohorts import Cohort, open_setting, provenance
-from l0_surgical.config import TrainingConfig
+from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import Evaluation, Evaluator, episode_seeds
 from l0_surgical.policy_file import save_policy
@@ -22,6 +23,8 @@ from l0_surgical.process import claim_threads
 from l0_surgical.run_folder import RunFolder
 from l0_surgical.tasks import get_task
 
+Budget = Annotated[float, Bound(0, 10**7)]
+"""Minutes; up to 19 years."""
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, units done so far, and units in all."""
 
@@ -46,6 +49,7 @@ def train(config: TrainingConfig, out: Path, *, budget_minutes: float | None = N
         InterruptedRun: stopped early, saved and resumable.
         L0SurgicalError: every member failed, or the disk is full.
     """
+    check_value("budget", budget_minutes, Budget | None)
     config.validate()
     _check_device(config.device)
     get_task(config.task)
@@ -54,6 +58,7 @@ def train(config: TrainingConfig, out: Path, *, budget_minutes: float | None = N
 
 def resume(folder: Path, *, budget_minutes: float | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Goes on with a run exactly where its last checkpoint left it; on the CPU it ends with the same policy bytes as if uninterrupted."""
+    check_value("budget", budget_minutes, Budget | None)
     opened, config = RunFolder.open(Path(folder))
     config.validate()
     _check_device(config.device)
@@ -80,7 +85,7 @@ class _Run:
                 first, self.seconds = state["round"], state["seconds"]
                 for cohort, saved in zip(self.cohorts, state["cohorts"], strict=True):
                     cohort.load_state_dict(saved)
-            self.folder.open_metrics(first)
+            self.folder.open_metrics(first, self._columns())
             with _interruptible(self._stop):
                 self._train(first, budget_minutes)
             return self._finish()
@@ -118,6 +123,12 @@ class _Run:
     def _costs(self) -> list[tuple[int, int]]:
         """Environment steps and updates of each member so far."""
         return [(cohort.env_steps, cohort.updates) for cohort in self.cohorts for _ in cohort.members]
+
+    def _columns(self) -> tuple[str, ...]:
+        """Of the metrics, in their order: whose row it is, what it has cost, what the cohorts report, how fast it was."""
+        labels = ("round", "member", *(field.name for field in dataclasses.fields(MemberSpec)))
+        reported = dict.fromkeys(name for cohort in self.cohorts for name in cohort.reports)
+        return (*labels, "env_steps", "updates", *reported, "steps_per_second", "updates_per_second")
 
     def _log(self, number: int, rows: list[dict[str, Any]], before: list[tuple[int, int]], seconds: float) -> None:
         members, after = [m for cohort in self.cohorts for m in cohort.members], self._costs()

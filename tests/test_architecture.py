@@ -19,6 +19,7 @@ SCRIPTS = frozenset({"numpy", "torch", "gymnasium", "matplotlib", "imageio", "PI
 MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "__init__": (set(), frozenset()),
     "errors": (set(), frozenset()),
+    "bounds": ({"errors"}, frozenset()),
     "files": ({"errors"}, frozenset()),
     # the robot's side: needs the core install only
     "_policy_records": ({"errors"}, CORE),
@@ -41,19 +42,19 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "_rollouts": ({"tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy", "gymnasium"})),
     "_vector_rollouts": ({"_rollouts", "tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy"})),
     "evaluation": (
-        {"_rollouts", "_vector_rollouts", "tasks", "policy_file", "process", "errors"},
+        {"_rollouts", "_vector_rollouts", "tasks", "policy_file", "process", "bounds", "errors"},
         frozenset({"numpy", "gymnasium", "scipy"}),
     ),
     "compression": ({"_reduction", "evaluation", "low_rank", "simplify", "policy_file", "errors"}, frozenset({"numpy", "scipy"})),
-    "compress_file": ({"compression", "evaluation", "low_rank", "policy_file", "files", "errors"}, frozenset()),
+    "compress_file": ({"bounds", "compression", "errors", "evaluation", "files", "low_rank", "policy_file"}, frozenset()),
     # learning
-    "settings": (set(), frozenset()),
-    "config": ({"settings", "errors"}, frozenset({"tyro"})),
+    "settings": ({"bounds"}, frozenset()),
+    "config": ({"settings", "bounds", "files", "errors"}, frozenset({"tyro"})),
     "presets": ({"config", "settings", "tasks", "errors"}, frozenset()),
-    "networks": ({"policy_file"}, frozenset({"torch", "numpy"})),
+    "networks": ({"policy_file", "memory"}, frozenset({"torch", "numpy"})),
     "sparsity": (set(), frozenset({"torch", "numpy", "numba"})),
     "optimizers": ({"sparsity"}, frozenset({"torch", "numpy", "numba"})),
-    "replay": ({"files", "errors"}, frozenset({"torch", "numpy", "numba", "gymnasium"})),
+    "replay": ({"files", "memory", "errors"}, frozenset({"torch", "numpy", "numba", "gymnasium"})),
     "learner": ({"optimizers"}, frozenset({"torch"})),
     "algorithms": ({"learner", "networks", "optimizers", "sparsity", "settings"}, frozenset({"torch", "numpy"})),
     "cohorts": (
@@ -61,20 +62,22 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
         | {"policy_file", "config", "settings", "errors"},
         frozenset({"torch", "numpy", "gymnasium"}),
     ),
-    "run_folder": ({"config", "files", "errors"}, frozenset({"torch"})),
+    "metrics_file": ({"files"}, frozenset()),
+    "run_folder": ({"config", "metrics_file", "files", "errors"}, frozenset({"torch"})),
     "training": (
-        {"cohorts", "run_folder", "tasks", "evaluation", "policy_file", "process", "config", "errors"},
+        {"bounds", "cohorts", "config", "errors", "evaluation", "policy_file", "process", "run_folder", "tasks"},
         frozenset({"torch", "numba"}),
     ),
     # what a person runs
     "experiments": (
         {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "presets", "files", "errors"}
-        | {"robot", "simulation", "stopping", "process", "cohorts", "settings", "__init__"},
+        | {"robot", "simulation", "stopping", "process", "cohorts", "settings", "bounds", "__init__"},
         SCRIPTS,
     ),
-    "terminal": (set(), frozenset({"rich"})),
+    "terminal": ({"files"}, frozenset({"rich"})),
     "stopping": (set(), frozenset()),
     "process": ({"errors"}, frozenset()),
+    "memory": ({"errors"}, frozenset()),
     # every engine behind one function: the one place of the robot's side that may load torch, to compare with it
     "engines": ({"runtime", "policy_file", "process", "errors"}, CORE | {"torch"}),
     "benchmarking": ({"engines", "runtime", "policy_file", "errors"}, CORE),

@@ -6,7 +6,7 @@ import platform
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -23,10 +23,12 @@ class Cohort(Protocol):
     """Trains members in rounds; a round is what lies between two lines of metrics.
 
     Attributes:
+        reports: names of the figures in the rows of `train_round` and `validate`, in the order of the metrics' columns.
         members: all of one regulariser.
         failures: causes by index of the members that stopped before their end.
     """
 
+    reports: ClassVar[tuple[str, ...]]
     members: tuple[MemberSpec, ...]
     failures: dict[int, str]
 

@@ -19,6 +19,8 @@ _EXPLORATION, _REPLAY = 1, 2
 class DQNCohort(DiscreteCohort):
     """A round is `cycles_per_round` times a few steps of every environment, followed by a few updates."""
 
+    reports = ("train_return", "validation_return", "loss", "q", "penalty", "actor_sparsity", "epsilon")
+
     def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem) -> None:
         dqn = config.dqn
         super().__init__(config, members, problem, dqn.environments)

@@ -96,6 +96,11 @@ def collect_demonstrations(recorder: Recorder, task: Task, episodes: int, seed: 
 class GoalCohort:
     """Trains `members` (all of one regulariser) on `problem`."""
 
+    reports = (
+        *("train_return", "train_success", "validation_return", "validation_success", "actor_loss", "critic_loss", "q"),
+        *("actor_penalty", "critic_penalty", "actor_sparsity", "critic_sparsity", "dex_coefficient"),
+    )
+
     def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: GoalProblem) -> None:
         self.config, self.members, self.problem = config, tuple(members), problem
         self.failures: dict[int, str] = {}

@@ -14,7 +14,7 @@ from typing import Any
 from l0_surgical import __version__
 from l0_surgical.experiments.cells import CellResult
 from l0_surgical.experiments.suite_format import FORMAT, SUITE, TABLES
-from l0_surgical.files import atomic_write
+from l0_surgical.files import atomic_write, number_name
 
 VERSIONS = ("torch", "numpy", "gymnasium", "numba")
 
@@ -80,13 +80,15 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, columns, extrasaction="ignore", restval="")
     writer.writeheader()
-    writer.writerows({key: _short(row.get(key)) for key in columns} for row in rows)
+    writer.writerows({key: _shown(key, row.get(key)) for key in columns} for row in rows)
     with atomic_write(path) as file:
         file.write(buffer.getvalue().encode())
 
 
-def _short(value: Any) -> Any:
-    """Six digits are more than any of these figures is known to."""
+def _shown(column: str, value: Any) -> Any:
+    """Six digits are more than any of these figures is known to; a coefficient is none of them, but says which policies these are."""
+    if column == "coefficient":
+        return number_name(value)
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.6g}" if isinstance(value, float) else value

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from l0_surgical.memory import check_memory
+
 RewardFunction = Callable[[np.ndarray, np.ndarray, dict], np.ndarray]
 
 
@@ -47,6 +49,9 @@ class HindsightReplay:
         horizon: steps of the longest episode.
         relabel_fraction: part of a batch whose goal is replaced by one achieved later in the same episode, k / (k + 1).
         compute_reward: the environment's own `compute_reward(achieved, desired, info)`, vectorised over leading axes.
+
+    Raises:
+        BadInputError: that many transitions do not fit into memory.
     """
 
     def __init__(
@@ -60,6 +65,8 @@ class HindsightReplay:
     ) -> None:
         observation, goal, action = dimensions
         self.episodes = max(1, capacity // horizon)
+        each = 4 * self.episodes * horizon * (observation + goal + action)
+        check_memory("replay buffers", members, each, "pass a smaller buffer-size, or train fewer members at a time")
         self._relabel_fraction, self._compute_reward = relabel_fraction, compute_reward
         self._arrays = {
             "observations": np.zeros((members, self.episodes, horizon + 1, observation), np.float32),

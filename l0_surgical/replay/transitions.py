@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from l0_surgical.memory import check_memory
+
 _JIT = {"cache": True, "error_model": "numpy"}
 
 
@@ -28,9 +30,14 @@ class TransitionReplay:
         members: how many buffers.
         capacity: transitions each holds; the oldest is overwritten first.
         observation_size: numbers in a state.
+
+    Raises:
+        BadInputError: that many do not fit into memory.
     """
 
     def __init__(self, members: int, capacity: int, observation_size: int) -> None:
+        each = capacity * (2 * 4 * observation_size + 8 + 4 + 1)
+        check_memory("replay buffers", members, each, "pass a smaller buffer-size, or train fewer members at a time")
         self.members, self.capacity = members, capacity
         self.sizes = np.zeros(members, np.int64)
         self._heads = np.zeros(members, np.int64)

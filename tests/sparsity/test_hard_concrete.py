@@ -7,7 +7,7 @@ import torch
 
 from l0_surgical.networks import MemberMLP
 from l0_surgical.sparsity import GateSettings, HardConcrete, gate_kernels, network_sparsity, network_sparsity_at_init
-from l0_surgical.sparsity.gate_kernels import Distribution, GatedWeights, noise_table
+from l0_surgical.sparsity.gate_kernels import NOISE_TABLE_SIZE, Distribution, GatedWeights, noise_offsets, noise_size, noise_table
 
 SETTINGS = GateSettings(
     temperature=2 / 3, stretch_low=-0.1, stretch_high=1.1, initial_log_alpha=0.0, learning_rate=0.01, evaluation="sampled"
@@ -75,6 +75,35 @@ def test_the_noise_is_logistic():
     noise = noise_table(torch.device("cpu"))
     assert abs(noise.mean()) < 0.01
     assert noise.std() == pytest.approx(math.pi / math.sqrt(3), rel=0.01)
+
+
+def test_a_network_of_more_weights_than_the_noise_table_gets_a_longer_one():
+    shape = (1, 2100, 2000)
+    count = math.prod(shape)
+    assert count > NOISE_TABLE_SIZE
+    places = np.array([noise_offsets(np.arange(3, dtype=np.uint64), update, count, noise_size(count)) for update in range(20)])
+    assert places.min() >= 0
+    assert places.max() + count <= noise_size(count)
+    assert len(np.unique(places)) == places.size
+    weight, log_alpha = torch.ones(shape), torch.zeros(1, count)
+    distribution, offsets = Distribution(2 / 3, -0.1, 1.1), places[:1, 0]
+    with torch.no_grad():
+        _, fused = GatedWeights.apply(log_alpha, offsets, distribution, weight)
+        _, plain = gate_kernels._forward_tensors(log_alpha, [weight], offsets, distribution)
+    torch.testing.assert_close(fused, plain, atol=1e-4, rtol=1e-4)
+
+
+def test_the_noise_of_smaller_networks_stays_as_it_was():
+    assert noise_size(135_000) == noise_size(NOISE_TABLE_SIZE // 2) == NOISE_TABLE_SIZE
+    assert noise_offsets(np.arange(2, dtype=np.uint64), 7, 135_000, NOISE_TABLE_SIZE).tolist() == [1193908, 509685]
+
+
+def test_whole_numbers_are_as_good_as_others():
+    for value in (0, 1):
+        (whole, _), (other, _) = (gated_network(initial_log_alpha=kind(value), temperature=kind(1)) for kind in (int, float))
+        assert torch.equal(whole.gates.log_alpha, other.gates.log_alpha)
+        assert whole.gates.distribution == other.gates.distribution
+        assert isinstance(whole.gates.distribution.temperature, float)
 
 
 @pytest.mark.parametrize(("temperature", "closed"), [(2 / 3, 0.168), (0.25, 0.354)])

@@ -10,6 +10,7 @@ from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.intervals import Estimate, Estimates
 from l0_surgical.experiments.rows import Rows, read_json, read_table
 from l0_surgical.experiments.suite_format import ALGORITHMS, ENVIRONMENTS, FORMAT, RANKS, REGULARIZERS, SUITE, TABLES
+from l0_surgical.files import number_name
 
 # observation, hidden units, actions: with one network of these widths every printed size is met (Table 3, Fig. 32)
 WIDTHS = {"cartpole": (4, 128, 64, 32, 2), "acrobot": (6, 128, 64, 32, 3), "lunar-lander": (8, 128, 64, 32, 4)}
@@ -203,7 +204,7 @@ def _key(row: dict[str, Any]) -> Group:
 
 
 def _name(key: Group) -> str:
-    return f"{name_of(key[:2])}, " + ("dense" if key[2] == "none" else f"{key[2].upper()} {key[3]:g}")
+    return f"{name_of(key[:2])}, " + ("dense" if key[2] == "none" else f"{key[2].upper()} {number_name(key[3])}")
 
 
 def _seeds(seeds: list[int]) -> str:
