@@ -96,18 +96,24 @@ def _episode(act: Act, environment: gymnasium.Env, seed: int, number: int, keep_
                 "the environment is at fault: check its physics and units"
             )
         if keep_observations:
-            observations.append(flat)
+            observations.append(flat.copy())  # some environments hand out one array again and again
         observation, reward, terminated, truncated, info = environment.step(act(flat))
         step += 1
         if not math.isfinite(reward):
             raise L0SurgicalError(f"the reward of episode {number} (seed {seed}) is {reward} at step {step}; the environment is at fault")
         total += float(reward)
         over = terminated or truncated
-        if "is_success" in info:
-            success = bool(info["is_success"])
+        if (reported := _reported_success(info)) is not None:
+            success = reported
             if success and math.isnan(reached):
                 reached = float(step)
     return Episode(total, success, reached, step, np.array(observations) if keep_observations else None)
+
+
+def _reported_success(info: dict[str, Any]) -> bool | None:
+    """What a step says of success; None where it says nothing: no entry, None or NaN."""
+    value = info.get("is_success")
+    return None if value is None or np.isnan(value) else bool(value)
 
 
 def with_random_actions(act: Act, environment: gymnasium.Env, share: float, seed: int) -> Act:

@@ -123,11 +123,11 @@ class RunFolder:
         self._board = SummaryWriter(str(self.path / "tensorboard"), purge_step=rounds)
 
     def log(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Appends one row per member to metrics.csv and TensorBoard."""
+        """Appends one row per member to metrics.csv and TensorBoard; what is None stays empty."""
         for row in rows:
             self._writer.writerow(row)
             for name, value in row.items():
-                if name not in _LABELS:
+                if name not in _LABELS and value is not None:
                     self._board.add_scalar(f"{name}/member{row['member']}", value, row["round"])
 
     def close(self) -> None:

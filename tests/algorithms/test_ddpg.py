@@ -92,9 +92,8 @@ def test_the_clipped_target_is_the_most_that_a_members_own_rewards_can_add_up_to
 
 def test_a_higher_reward_raises_the_bound_for_good_and_survives_a_checkpoint():
     agent, data = dreaming(), batch(size=2)
-    seen = []
-    for reward in (-1.0, 3.0, -1.0):
-        seen.append(agent._target(dataclasses.replace(data, rewards=torch.full((1, 2), reward)), 0.0)[0, 0].item())
+    rewards = [torch.full((1, 2), reward) for reward in (-1.0, 3.0, -1.0)]
+    seen = [agent._target(dataclasses.replace(data, rewards=values), 0.0)[0, 0].item() for values in rewards]
     assert seen == pytest.approx([0.0, 15.0, 15.0])
     other = dreaming()
     other.load_state_dict(agent.state_dict())
