@@ -61,12 +61,12 @@ def make_goal_problem(config: TrainingConfig, task: Task, demonstrations_path: P
             f"DDPG with hindsight replay needs a goal task with continuous actions; {task.name} is not one; "
             "for a choice of actions pass --algorithm dqn or ppo"
         )
-    if not (np.all(action.low == -1) and np.all(action.high == 1)):
-        raise BadInputError(f"the actions of {task.name} must lie in [-1, 1]; wrap it in gymnasium.wrappers.RescaleAction")
-    if any((part.low, part.high) not in ((-1, 1), (None, None)) for part in task.outputs):
-        raise BadInputError(f"the outputs of {task.name} must have the limits of its actions, -1 and 1: give its Task such fields")
     if task.expert is None:
         raise BadInputError(f"{task.name} has no scripted expert, which DEX and the normaliser need; choose a task that has one")
+    if not (np.all(action.low == -1) and np.all(action.high == 1)):
+        raise BadInputError(f"the actions of {task.name} must lie in [-1, 1]; put gymnasium.wrappers.RescaleAction(..., -1, 1) around it")
+    if any((part.low, part.high) not in ((-1, 1), (None, None)) for part in task.outputs):
+        raise BadInputError(f"the outputs of {task.name} must have the limits of its actions, -1 and 1: give its Task such fields")
     recorder = Recorder(environment)
     rules = GoalRules(recorder, task.name)
     if demonstrations_path.exists():
@@ -75,6 +75,8 @@ def make_goal_problem(config: TrainingConfig, task: Task, demonstrations_path: P
         progress("collecting demonstrations")
         demonstrations = collect_demonstrations(recorder, rules, task, config.demonstration_episodes, config.demonstration_seed)
         demonstrations.save(demonstrations_path)
+        if (demonstrations.successes == 0).all():
+            warnings.warn(f"the expert of {task.name} ends none of its {config.demonstration_episodes} episodes at the goal", stacklevel=2)
     return GoalProblem(task, recorder, rules, demonstrations, fit_normalizer(demonstrations, config.ddpg))
 
 
