@@ -57,6 +57,15 @@ def test_a_checkpoint_holds_counts_and_the_bound_of_the_target(tmp_path: Path) -
         assert torch.equal(ours, theirs)
 
 
+def test_a_checkpoint_of_another_version_is_refused_in_one_line(tmp_path: Path) -> None:
+    cohort = reach_cohort(reach_task(), tmp_path)
+    for part, name in (("learner", "highest_rewards"), ("replay", "left")):
+        state = cohort.state_dict()
+        del state[part][name]
+        with pytest.raises(BadInputError, match=f"another version.*{name}.*delete checkpoint.pt"):
+            cohort.load_state_dict(state)
+
+
 @pytest.mark.parametrize("reports", [True, False])
 def test_success_is_a_number_only_where_the_task_reports_it(reports: bool, tmp_path: Path) -> None:
     cohort = reach_cohort(reach_task(reports_success=reports), tmp_path, members=1)

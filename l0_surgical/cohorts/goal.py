@@ -279,10 +279,18 @@ class GoalCohort:
         return {"learner": self.learner.state_dict(), "replay": replay, "failures": dict(self.failures), "env_steps": self.env_steps}
 
     def load_state_dict(self, state: dict) -> None:
-        """Restores what `state_dict` gave."""
-        self.learner.load_state_dict(state["learner"])
-        self.replay.load_state_dict({name: tensor.numpy() for name, tensor in state["replay"].items()})
-        self.failures, self._steps = dict(state["failures"]), list(state["env_steps"])
+        """Restores what `state_dict` gave.
+
+        Raises:
+            BadInputError: another version gave it.
+        """
+        try:
+            self.learner.load_state_dict(state["learner"])
+            self.replay.load_state_dict({name: tensor.numpy() for name, tensor in state["replay"].items()})
+            self.failures, self._steps = dict(state["failures"]), list(state["env_steps"])
+        except KeyError as error:
+            remedy = "delete checkpoint.pt to start the run from its beginning"
+            raise BadInputError(f"the checkpoint is from another version of l0_surgical (it has no {error}); {remedy}") from error
         self._finalized_at = None
 
     def _normalize(self, states: np.ndarray) -> np.ndarray:
