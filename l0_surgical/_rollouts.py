@@ -11,6 +11,7 @@ import numpy as np
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.policy_file import Policy
 from l0_surgical.runtime import ReferenceEngine
+from l0_surgical.runtime.reference import limits_of
 from l0_surgical.tasks import flatten_observation
 
 Act = Callable[[np.ndarray], Any]
@@ -45,6 +46,8 @@ def policy_act(policy: Policy, environment: gymnasium.Env, task: str) -> Act:
     check_fit(policy, task, observed, actions)
     engine = ReferenceEngine(policy)
     if start is None:
+        _check_limits(policy, task, space)
+    if start is None:
         return engine.act
     return lambda observation: start + int(np.argmax(engine.act(observation)))
 
@@ -55,6 +58,18 @@ def check_fit(policy: Policy, task: str, observed: int, actions: int) -> None:
         raise BadInputError(
             f"the policy for {policy.task} reads {policy.observation_size} numbers and gives {policy.action_size}, but {task} "
             f"observes {observed} and takes {actions}; choose a policy that was trained on {task}"
+        )
+
+
+def _check_limits(policy: Policy, task: str, space: gymnasium.spaces.Box) -> None:
+    """Raises `BadInputError` if the policy may give actions outside the task's box."""
+    low, high, _, _ = limits_of(policy)
+    outside = np.flatnonzero((low < space.low) | (high > space.high))
+    if outside.size:
+        axis = outside[0]
+        raise BadInputError(
+            f"the policy for {policy.task} gives actions in [{low[axis]:g}, {high[axis]:g}] on axis {axis}, but {task} takes "
+            f"[{space.low[axis]:g}, {space.high[axis]:g}] there; choose a policy that was trained on {task}, or train one anew"
         )
 
 
@@ -96,18 +111,24 @@ def _episode(act: Act, environment: gymnasium.Env, seed: int, number: int, keep_
                 "the environment is at fault: check its physics and units"
             )
         if keep_observations:
-            observations.append(flat)
+            observations.append(flat.copy())  # some environments hand out one array again and again
         observation, reward, terminated, truncated, info = environment.step(act(flat))
         step += 1
         if not math.isfinite(reward):
             raise L0SurgicalError(f"the reward of episode {number} (seed {seed}) is {reward} at step {step}; the environment is at fault")
         total += float(reward)
         over = terminated or truncated
-        if "is_success" in info:
-            success = bool(info["is_success"])
+        if (reported := _reported_success(info)) is not None:
+            success = reported
             if success and math.isnan(reached):
                 reached = float(step)
     return Episode(total, success, reached, step, np.array(observations) if keep_observations else None)
+
+
+def _reported_success(info: dict[str, Any]) -> bool | None:
+    """What a step says of success; None where it says nothing: no entry, None or NaN."""
+    value = info.get("is_success")
+    return None if value is None or np.isnan(value) else bool(value)
 
 
 def with_random_actions(act: Act, environment: gymnasium.Env, share: float, seed: int) -> Act:

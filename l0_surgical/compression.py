@@ -137,7 +137,7 @@ class _Judge:
         returns = [_returns(group) for group in (episodes, self.original, self.random)]
         fraction, bound = kept_fraction(*returns, self.confidence)
         succeeded, expected = (sum(bool(episode.success) for episode in group) for group in (episodes, self.original))
-        reported = episodes[0].success is not None
+        reported = any(episode.success is not None for episode in episodes)
         return {
             "parameters": policy.numbers,
             "bytes": policy.nbytes,
@@ -286,7 +286,7 @@ def _observations(episodes: Sequence[Episode]) -> np.ndarray:
 
 
 def _reference(policy: Policy | None, episodes: Sequence[Episode]) -> dict[str, Any]:
-    reported = episodes[0].success is not None
+    reported = any(episode.success is not None for episode in episodes)
     return {
         "parameters": None if policy is None else policy.numbers,
         "bytes": None if policy is None else policy.nbytes,

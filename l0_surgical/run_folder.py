@@ -97,7 +97,7 @@ class RunFolder:
         self._board = SummaryWriter(str(self.path / "tensorboard"), purge_step=rounds)
 
     def log(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Appends one row per member to metrics.csv and TensorBoard."""
+        """Appends one row per member to metrics.csv and TensorBoard; what is None stays empty."""
         self._metrics.add(rows)
         for row in rows:
             for name, value in row.items():

@@ -59,7 +59,7 @@ class DDPGConfig:
     action_penalty: NotNegative = 0.0
     """Weight of the mean squared action in the actor's loss."""
     clip_target: bool = True
-    """Keeps the critic's target at or below 0, the most a task with rewards <= 0 can return."""
+    """Keeps the critic's target at or below the most that can be returned: the highest reward so far, or 0, over 1 - gamma."""
     observation_scale_floor: Scale = 0.1
     """Least standard deviation that the observation normaliser divides by."""
     observation_clip: Scale = 5.0

@@ -1,7 +1,6 @@
 """A training run: a grid of members in one process, with metrics, checkpoints and exact resumption."""
 
 import dataclasses
-import math
 import os
 import signal
 import threading
@@ -122,7 +121,7 @@ class _Run:
 
     def _costs(self) -> list[tuple[int, int]]:
         """Environment steps and updates of each member so far."""
-        return [(cohort.env_steps, cohort.updates) for cohort in self.cohorts for _ in cohort.members]
+        return [(steps, cohort.updates) for cohort in self.cohorts for steps in cohort.env_steps]
 
     def _columns(self) -> tuple[str, ...]:
         """Of the metrics, in their order: whose row it is, what it has cost, what the cohorts report, how fast it was."""
@@ -182,12 +181,8 @@ class _Run:
 def _summary_row(result: Evaluation, figures: dict[str, Any]) -> dict[str, Any]:
     """The figures of a member under the names of the command's JSON: the actor's sparsity is the policy's."""
     named = {name.removeprefix("actor_"): value for name, value in figures.items()}
-    return {
-        "return_mean": result.return_mean,
-        "return_ci95": result.return_ci95,
-        "success_rate": None if math.isnan(result.success_rate) else result.success_rate,
-        **named,
-    }
+    known = result.as_dict()
+    return {**{name: known[name] for name in ("return_mean", "return_ci95", "success_rate")}, **named}
 
 
 def _default_threads(members: int) -> int:

@@ -1,5 +1,6 @@
 """The evaluation loop on a small real environment and on CartPole: seeds, success, intervals, processes, and what it refuses."""
 
+import dataclasses
 import math
 
 import gymnasium
@@ -163,6 +164,47 @@ def test_a_task_without_success() -> None:
     assert not result.reports_success
     assert result.as_dict()["success_rate"] is None
     assert result.as_dict()["success_ci95"] == [None, None]
+
+
+@pytest.mark.parametrize("unknown", [{}, {"is_success": None}, {"is_success": math.nan}])
+def test_success_that_a_step_does_not_tell_is_unknown(unknown: dict) -> None:
+    class Silent(point_reach.PointReach):
+        def step(self, action: np.ndarray) -> tuple:
+            return *super().step(action)[:-1], unknown
+
+    (episode,) = rollouts(go_to_goal, Silent(), [4])
+    assert episode.success is None
+    assert math.isnan(episode.steps_to_success)
+    assert Evaluation.of("t", 0, [episode]).as_dict()["success_rate"] is None
+
+
+def test_observations_are_kept_even_if_the_environment_uses_its_array_again() -> None:
+    class Reusing(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(0, 9, (1,), np.float64)
+        action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+        def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
+            self.seen = np.zeros(1)
+            return self.seen, {}
+
+        def step(self, action: np.ndarray) -> tuple:
+            self.seen += 1
+            return self.seen, 0.0, bool(self.seen[0] == 4), False, {}
+
+    (episode,) = rollouts(lambda observation: np.zeros(1), Reusing(), [0], keep_observations=True)
+    np.testing.assert_array_equal(episode.observations[:, 0], [0, 1, 2, 3])
+
+
+def test_a_policy_that_may_leave_the_tasks_box_is_refused() -> None:
+    policy, environment = point_reach.reaching_policy(), point_reach.PointReach()
+    wide = dataclasses.replace(policy, outputs=(Field("x", 1, "1", -1, 1), Field("y", 1, "1", -1, 1.5)))
+    with pytest.raises(BadInputError, match=r"gives actions in \[-1, 1.5\] on axis 1, but PointReach takes \[-1, 1\] there"):
+        policy_act(wide, environment, "PointReach")
+    environment.action_space = gymnasium.spaces.Box(np.array([-0.79, 0.0]), np.array([0.7, 5.0]), dtype=np.float64)
+    inside = dataclasses.replace(policy, outputs=(Field("x", 1, "1", -0.79, 0.7), Field("y", 1, "1", 0, 5)))
+    act = policy_act(inside, environment, "PointReach")
+    for far in (-100.0, 100.0):
+        assert environment.action_space.contains(act(np.array([0, 0, 0.7, far, far])))
 
 
 def test_discrete_actions_take_the_largest_output() -> None:

@@ -37,17 +37,17 @@ class Cohort(Protocol):
         """Whether no member learns any more."""
 
     @property
-    def env_steps(self) -> int:
-        """Environment steps per member so far."""
+    def env_steps(self) -> list[int]:
+        """Environment steps of each member so far."""
 
     @property
     def updates(self) -> int:
         """Gradient updates per member so far."""
 
-    def train_round(self, number: int) -> list[dict[str, float]]:
-        """Gathers experience and learns from it. Returns one row of figures per member, empty for one that failed."""
+    def train_round(self, number: int) -> list[dict[str, float | None]]:
+        """Gathers experience and learns from it. Returns one row of figures per member, empty for one that failed; None: not known."""
 
-    def validate(self, number: int) -> list[dict[str, float]]:
+    def validate(self, number: int) -> list[dict[str, float | None]]:
         """Evaluates every member as it is after round `number` on validation episodes. Returns one row of figures per member."""
 
     def policy(self, index: int) -> Policy:

@@ -38,9 +38,9 @@ class DQNCohort(DiscreteCohort):
         self._rounds_done = 0
 
     @property
-    def env_steps(self) -> int:
+    def env_steps(self) -> list[int]:
         """See `Cohort`."""
-        return self._rounds_done * self.config.steps_per_round
+        return [self._rounds_done * self.config.steps_per_round] * len(self.members)
 
     @property
     def updates(self) -> int:

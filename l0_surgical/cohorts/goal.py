@@ -1,5 +1,6 @@
 """Goal tasks with continuous actions: DDPG with hindsight replay and demonstrations. A round is an episode."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,20 +18,25 @@ from l0_surgical.evaluation import Evaluation, episode_seeds, policy_act, rollou
 from l0_surgical.learner import mean_figures
 from l0_surgical.networks import to_policy_layers
 from l0_surgical.policy_file import Normalizer, Policy
-from l0_surgical.replay import Demonstrations, HindsightReplay, Recorder, expert_actions
+from l0_surgical.replay import Demonstrations, GoalRules, HindsightReplay, Recorder, expert_actions
 from l0_surgical.settings import DDPGConfig
 from l0_surgical.sparsity import network_sparsity, network_sparsity_at_init
 from l0_surgical.tasks import Task
 
 _NOISE, _REPLAY, _DEMONSTRATION = 1, 2, 3
+_NO_END = (
+    "episodes of {task} can terminate, but it has no compute_terminated(achieved_goal, desired_goal, info): a goal that is reached in "
+    "hindsight ends nothing, which slows the learning down; see docs/extending.md"
+)
 
 
 @dataclass(frozen=True)
 class GoalProblem:
-    """What all cohorts of a run share: the task, one recorded environment, the demonstrations and the normaliser fitted to them."""
+    """What all cohorts of a run share: the task, one recorded environment, its rules, the demonstrations, the normaliser fitted to them."""
 
     task: Task
     environment: Recorder
+    rules: GoalRules
     demonstrations: Demonstrations
     normalizer: Normalizer
 
@@ -45,7 +51,7 @@ def make_goal_problem(config: TrainingConfig, task: Task, demonstrations_path: P
     """Opens the task and collects (or reads) the expert's episodes.
 
     Raises:
-        BadInputError: the task is not a goal task with a box action in [-1, 1], or has no expert while DEX is on.
+        BadInputError: the task is not a goal task with a box action in [-1, 1], has no expert, or its rules or the expert contradict it.
     """
     environment = task.make()
     spaces, action = environment.observation_space, environment.action_space
@@ -55,18 +61,23 @@ def make_goal_problem(config: TrainingConfig, task: Task, demonstrations_path: P
             f"DDPG with hindsight replay needs a goal task with continuous actions; {task.name} is not one; "
             "for a choice of actions pass --algorithm dqn or ppo"
         )
-    if not (np.all(action.low == -1) and np.all(action.high == 1)):
-        raise BadInputError(f"the actions of {task.name} must lie in [-1, 1]; wrap it in gymnasium.wrappers.RescaleAction")
     if task.expert is None:
         raise BadInputError(f"{task.name} has no scripted expert, which DEX and the normaliser need; choose a task that has one")
+    if not (np.all(action.low == -1) and np.all(action.high == 1)):
+        raise BadInputError(f"the actions of {task.name} must lie in [-1, 1]; put gymnasium.wrappers.RescaleAction(..., -1, 1) around it")
+    if any((part.low, part.high) not in ((-1, 1), (None, None)) for part in task.outputs):
+        raise BadInputError(f"the outputs of {task.name} must have the limits of its actions, -1 and 1: give its Task such fields")
     recorder = Recorder(environment)
+    rules = GoalRules(recorder, task.name)
     if demonstrations_path.exists():
         demonstrations = Demonstrations.load(demonstrations_path)
     else:
         progress("collecting demonstrations")
-        demonstrations = collect_demonstrations(recorder, task, config.demonstration_episodes, config.demonstration_seed)
+        demonstrations = collect_demonstrations(recorder, rules, task, config.demonstration_episodes, config.demonstration_seed)
         demonstrations.save(demonstrations_path)
-    return GoalProblem(task, recorder, demonstrations, fit_normalizer(demonstrations, config.ddpg))
+        if (demonstrations.successes == 0).all():
+            warnings.warn(f"the expert of {task.name} ends none of its {config.demonstration_episodes} episodes at the goal", stacklevel=2)
+    return GoalProblem(task, recorder, rules, demonstrations, fit_normalizer(demonstrations, config.ddpg))
 
 
 def fit_normalizer(demonstrations: Demonstrations, ddpg: DDPGConfig) -> Normalizer:
@@ -78,19 +89,26 @@ def fit_normalizer(demonstrations: Demonstrations, ddpg: DDPGConfig) -> Normaliz
     return Normalizer(states.mean(axis=0).astype(np.float32), scale.astype(np.float32), ddpg.observation_clip)
 
 
-def collect_demonstrations(recorder: Recorder, task: Task, episodes: int, seed: int) -> Demonstrations:
-    """Plays the task's expert for `episodes` episodes and keeps every transition."""
+def collect_demonstrations(recorder: Recorder, rules: GoalRules, task: Task, episodes: int, seed: int) -> Demonstrations:
+    """Plays the task's expert for `episodes` episodes and keeps every transition.
+
+    Raises:
+        BadInputError: the task's rules contradict what it does, or the expert leaves [-1, 1].
+    """
     played, states, actions, achieved = [], [], [], []
     for episode_seed in episode_seeds("train", seed, episodes):
         played += rollouts(lambda _: task.expert(recorder, recorder.last_observation), recorder, [episode_seed])
         episode = recorder.episode()
+        rules.check(recorder.transitions())
+        if (largest := np.abs(episode.actions).max()) > 1:
+            raise BadInputError(f"the expert of {task.name} gives actions up to {largest:g}, outside [-1, 1]; clip them")
         goals = np.broadcast_to(episode.desired_goal, (episode.length, len(episode.desired_goal)))
         states.append(np.concatenate([episode.observations[:-1], goals], axis=1))
         actions.append(episode.actions)
         achieved.append(episode.achieved_goals[1:])
-    returns, successes = [e.total_reward for e in played], [bool(e.success) for e in played]
     arrays = (np.concatenate(parts) for parts in (states, actions, achieved))
-    return Demonstrations(*arrays, np.array(returns), np.array(successes))
+    successes = [np.nan if e.success is None else float(e.success) for e in played]
+    return Demonstrations(*arrays, np.array([e.total_reward for e in played]), np.array(successes))
 
 
 class GoalCohort:
@@ -112,8 +130,9 @@ class GoalCohort:
             horizon=problem.environment.spec.max_episode_steps,
             dimensions=problem.dimensions,
             relabel_fraction=ddpg.relabel_fraction,
-            compute_reward=problem.environment.unwrapped.compute_reward,
+            rules=problem.rules,
         )
+        self._steps = [0] * len(self.members)
         actor, critic = (make_sparsifier(config, members, name, ddpg.updates_per_episode) for name in ("actor", "critic"))
         self.learner = DDPG(ddpg, (observation + goal, action), [m.seed for m in members], (actor, critic), config.device)
         self._epsilon = linear_schedule(1.0, 0.0, config.episodes)
@@ -126,16 +145,16 @@ class GoalCohort:
         return len(self.failures) == len(self.members)
 
     @property
-    def env_steps(self) -> int:
+    def env_steps(self) -> list[int]:
         """See `Cohort`."""
-        return self.updates // self.config.ddpg.updates_per_episode * self.problem.environment.spec.max_episode_steps
+        return list(self._steps)
 
     @property
     def updates(self) -> int:
         """See `Cohort`."""
         return self.learner.updates
 
-    def train_round(self, number: int) -> list[dict[str, float]]:
+    def train_round(self, number: int) -> list[dict[str, float | None]]:
         """Plays one episode per member, then makes the episode's updates; see `Cohort`."""
         episode = number
         played = self.play(episode)
@@ -151,11 +170,11 @@ class GoalCohort:
             rows.append({} if index in self.failures or result is None else {**result, **mine, "dex_coefficient": self._dex(episode)})
         return rows
 
-    def play(self, episode: int) -> list[dict[str, float] | None]:
+    def play(self, episode: int) -> list[dict[str, float | None] | None]:
         """One exploring episode per member into its replay buffer; None for members that have stopped."""
         return [self._play(index, episode) for index in range(len(self.members))]
 
-    def _play(self, index: int, episode: int) -> dict[str, float] | None:
+    def _play(self, index: int, episode: int) -> dict[str, float | None] | None:
         if index in self.failures:
             return None
         member, environment = self.members[index], self.problem.environment
@@ -166,12 +185,16 @@ class GoalCohort:
         seed = episode_seeds("train", member.seed, episode + 1)[-1]
         try:
             (played,) = rollouts(lambda flat: np.clip(act(flat) + next(steps), -1, 1).astype(np.float32), environment, [seed])
+            recorded = environment.episode()
         except L0SurgicalError as error:
             self.failures[index] = f"episode {episode}: {error}"
             self.learner.stop(index, self.failures[index])
             return None
-        self.replay.add(index, environment.episode())
-        return {"train_return": played.total_reward, "train_success": float(bool(played.success))}
+        self._steps[index] += played.steps
+        if recorded.terminated and not self.problem.rules.has_end:
+            warnings.warn(_NO_END.format(task=self.problem.task.name), stacklevel=2)
+        self.replay.add(index, recorded)
+        return {"train_return": played.total_reward, "train_success": None if played.success is None else float(played.success)}
 
     def learn(self, episode: int) -> dict[str, np.ndarray]:
         """`updates_per_episode` updates; returns each diagnostic's mean over them, `(members,)`."""
@@ -215,7 +238,7 @@ class GoalCohort:
             gate_seed=GATE_SEED if sampled else None,
         )
 
-    def validate(self, number: int) -> list[dict[str, float]]:
+    def validate(self, number: int) -> list[dict[str, float | None]]:
         """See `Cohort`."""
         sparsity, task, environment = self.sparsity(), self.problem.task.name, self.problem.environment
         rows = []
@@ -225,16 +248,17 @@ class GoalCohort:
                 continue
             seeds = episode_seeds("validation", member.seed, self.config.evaluation_episodes)
             result = Evaluation.of(task, 0, rollouts(policy_act(self.policy(index), environment, task), environment, seeds))
+            known = result.as_dict()
             row = {name: float(sparsity[name][index]) for name in ("actor_sparsity", "critic_sparsity")}
-            rows.append(row | {"validation_return": result.return_mean, "validation_success": result.success_rate})
+            rows.append(row | {"validation_return": known["return_mean"], "validation_success": known["success_rate"]})
         return rows
 
     def figures(self) -> list[dict[str, Any]]:
         """See `Cohort`."""
-        cost = {"parameters": self.learner.actor.parameters_per_member, "env_steps": self.env_steps, "updates": self.updates}
-        sparsity = self.sparsity()
+        cost = {"parameters": self.learner.actor.parameters_per_member, "updates": self.updates}
+        each = {name: values.tolist() for name, values in self.sparsity().items()} | {"env_steps": self.env_steps}
         return [
-            {} if index in self.failures else {**{name: float(values[index]) for name, values in sparsity.items()}, **cost}
+            {} if index in self.failures else {**{name: values[index] for name, values in each.items()}, **cost}
             for index in range(len(self.members))
         ]
 
@@ -257,13 +281,21 @@ class GoalCohort:
     def state_dict(self) -> dict:
         """Everything needed to go on exactly where this left off."""
         replay = {name: torch.from_numpy(array) for name, array in self.replay.state_dict().items()}
-        return {"learner": self.learner.state_dict(), "replay": replay, "failures": dict(self.failures)}
+        return {"learner": self.learner.state_dict(), "replay": replay, "failures": dict(self.failures), "env_steps": self.env_steps}
 
     def load_state_dict(self, state: dict) -> None:
-        """Restores what `state_dict` gave."""
-        self.learner.load_state_dict(state["learner"])
-        self.replay.load_state_dict({name: tensor.numpy() for name, tensor in state["replay"].items()})
-        self.failures = dict(state["failures"])
+        """Restores what `state_dict` gave.
+
+        Raises:
+            BadInputError: another version gave it.
+        """
+        try:
+            self.learner.load_state_dict(state["learner"])
+            self.replay.load_state_dict({name: tensor.numpy() for name, tensor in state["replay"].items()})
+            self.failures, self._steps = dict(state["failures"]), list(state["env_steps"])
+        except KeyError as error:
+            remedy = "delete checkpoint.pt to start the run from its beginning"
+            raise BadInputError(f"the checkpoint is from another version of l0_surgical (it has no {error}); {remedy}") from error
         self._finalized_at = None
 
     def _normalize(self, states: np.ndarray) -> np.ndarray:

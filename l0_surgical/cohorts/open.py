@@ -10,6 +10,7 @@ from l0_surgical.cohorts.dqn import DQNCohort
 from l0_surgical.cohorts.goal import GoalCohort, make_goal_problem
 from l0_surgical.cohorts.ppo import PPOCohort
 from l0_surgical.config import MemberSpec, TrainingConfig
+from l0_surgical.errors import BadInputError
 from l0_surgical.tasks import Task
 
 
@@ -27,11 +28,12 @@ def open_setting(config: TrainingConfig, task: Task, demonstrations: Path, progr
     """Opens the task for the algorithm; `demonstrations` is where an expert's episodes are kept, if the algorithm wants them.
 
     Raises:
-        BadInputError: the algorithm cannot learn this task.
+        BadInputError: the algorithm cannot learn this task, or is to stop at a target that the task does not have.
     """
-    if config.algorithm == "ddpg":
-        return _Goal(config, task, demonstrations, progress)
-    return _Discrete(config, DiscreteProblem.of(task))
+    problem = None if config.algorithm == "ddpg" else DiscreteProblem.of(task)
+    if config.stop_at_target and (problem is None or problem.target is None):
+        raise BadInputError(f"--stop-at-target: there is no target return for {task.name} with {config.algorithm}; leave it out")
+    return _Goal(config, task, demonstrations, progress) if problem is None else _Discrete(config, problem)
 
 
 class _Goal:

@@ -31,9 +31,9 @@ class PPOCohort(DiscreteCohort):
         self._rate = linear_schedule(1.0, ppo.final_learning_rate_factor, config.rounds)
 
     @property
-    def env_steps(self) -> int:
+    def env_steps(self) -> list[int]:
         """See `Cohort`."""
-        return self.learner.iterations * self.config.steps_per_round
+        return [self.learner.iterations * self.config.steps_per_round] * len(self.members)
 
     @property
     def updates(self) -> int:

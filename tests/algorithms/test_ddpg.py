@@ -109,14 +109,43 @@ def test_dex_pulls_the_actor_to_the_expert_and_dies_with_its_weight():
     assert distances[0.0] > 2 * distances[5.0]
 
 
-def test_a_clipped_target_never_promises_more_than_zero():
+def dreaming(seeds: tuple[int, ...] = (0,)) -> DDPG:
+    """A clipped learner whose target critic promises 100 everywhere."""
+    agent = learner(seeds, clip_target=True, hidden=())
+    with torch.no_grad():
+        agent.critic_target.layers[0].weight.zero_()
+        agent.critic_target.layers[0].bias.fill_(100.0)
+    return agent
+
+
+def test_the_clipped_target_is_the_most_that_a_members_own_rewards_can_add_up_to():
+    agent, rewards = dreaming((0, 1, 2)), torch.tensor([[-1.0, -3.0], [0.5, 2.0], [-1.0, 0.0]])
+    data = dataclasses.replace(batch(members=3, size=2), rewards=rewards)
+    bounds = torch.tensor([0.0, 2.0, 0.0]) / (1 - 0.8)
+    torch.testing.assert_close(agent._target(data, 0.0), bounds.unsqueeze(1).expand(3, 2))
+    torch.testing.assert_close(agent._target(data, 0.5) <= bounds.unsqueeze(1), torch.ones(3, 2, dtype=torch.bool))
+    ended = dataclasses.replace(data, terminated=torch.ones(3, 2, dtype=torch.bool))
+    torch.testing.assert_close(agent._target(ended, 0.0), rewards)
+
+
+def test_a_higher_reward_raises_the_bound_for_good_and_survives_a_checkpoint():
+    agent, data = dreaming(), batch(size=2)
+    rewards = [torch.full((1, 2), reward) for reward in (-1.0, 3.0, -1.0)]
+    seen = [agent._target(dataclasses.replace(data, rewards=values), 0.0)[0, 0].item() for values in rewards]
+    assert seen == pytest.approx([0.0, 15.0, 15.0])
+    other = dreaming()
+    other.load_state_dict(agent.state_dict())
+    torch.testing.assert_close(other._target(data, 0.0), agent._target(data, 0.0))
+
+
+def test_rewards_above_0_are_learned_with_the_clip():
     data = dataclasses.replace(batch(), rewards=torch.ones(1, 32))
-    free, clipped = learner(), learner(clip_target=True)
-    for agent in (free, clipped):
-        for _ in range(500):
-            agent.update(data, 0.0)
-    assert q_of(free, data).mean() > 3
-    assert q_of(clipped, data).max() < 0.3
+    agents = [learner(clip_target=clip, critic_learning_rate=5e-3, target_rate=0.5, actor_learning_rate=1e-9) for clip in (False, True)]
+    for agent in agents:
+        repeated = dataclasses.replace(data, next_states=data.states, actions=agent.actor(data.states).detach())
+        for _ in range(600):
+            agent.update(repeated, 0.0)
+        np.testing.assert_allclose(q_of(agent, repeated), 1 / (1 - 0.8), atol=0.15)
 
 
 def test_targets_follow_slowly():
