@@ -71,7 +71,7 @@ def test_success_is_a_number_only_where_the_task_reports_it(reports: bool, tmp_p
     cohort = reach_cohort(reach_task(reports_success=reports), tmp_path, members=1)
     (row,), (validated,) = cohort.train_round(0), cohort.validate(0)
     folder = RunFolder.create(tmp_path / "run", cohort.config)
-    folder.open_metrics(0)
+    folder.open_metrics(0, ())
     folder.log([{"round": 0, "member": 0, **row, **validated}])
     folder.close()
     with (tmp_path / "run" / "metrics.csv").open(newline="") as stream:
