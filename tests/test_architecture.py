@@ -19,6 +19,7 @@ SCRIPTS = frozenset({"numpy", "torch", "gymnasium", "matplotlib", "imageio", "PI
 MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "__init__": (set(), frozenset()),
     "errors": (set(), frozenset()),
+    "bounds": ({"errors"}, frozenset()),
     "files": ({"errors"}, frozenset()),
     # the robot's side: needs the core install only
     "_policy_records": ({"errors"}, CORE),
