@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "policy_file": ({"_policy_format", "_policy_records", "files"}, CORE),
     # the exports load onnx and onnxruntime where they are asked for
     "runtime": ({"policy_file", "simplify", "files", "errors"}, CORE | {"onnx", "onnxruntime"}),
-    "control": ({"runtime", "policy_file", "errors"}, CORE | {"yaml"}),
+    "control": ({"bounds", "runtime", "policy_file", "errors"}, CORE | {"yaml"}),
     "messaging": ({"control", "files", "errors"}, CORE | {"cyclonedds", "mcap", "rclpy"}),
     # what a policy is and weighs: no simulator, no tensor library
     "low_rank": ({"policy_file", "errors"}, CORE),
