@@ -38,11 +38,17 @@ class Bound:
         return (self.most is not None and value > self.most) or (self.below is not None and value >= self.below)
 
     def __str__(self) -> str:
-        """The range in words, e.g. `from 1 to 100` or `above 0 and at most 1`."""
-        if self.least is not None and self.most is not None:
-            return f"from {self.least} to {self.most}"
-        ends = {"of at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
-        return " and ".join(f"{words} {end}" for words, end in ends.items() if end is not None)
+        """The range in words, e.g. `> 0 and <= 1`."""
+        ends = {">=": self.least, ">": self.above, "<=": self.most, "<": self.below}
+        return " and ".join(f"{sign} {end}" for sign, end in ends.items() if end is not None)
+
+
+Seed = Annotated[int, Bound(0, 2**53 - 1, beyond="a larger one would be rounded by what reads it from JSON")]
+"""Of a member, of episodes, of goals; each is spread over all bits by NumPy's SeedSequence before anything else sees it."""
+Episodes = Annotated[int, Bound(1, 100_000, beyond="more would not fit into memory side by side; run several with other seeds")]
+"""Of one evaluation."""
+Jobs = Annotated[int, Bound(1, 256, beyond="each is a process of its own with some 200 MB of memory")]
+"""Processes at a time."""
 
 
 def check_fields(record: Any, section: str = "") -> None:
