@@ -30,6 +30,7 @@ NOTE_TOPIC = "/l0_surgical/note"
 _CHUNK_BYTES = 32 * 1024
 _CHUNK_SECONDS = 0.5
 _BACKLOG_BYTES = 64 * 1024 * 1024
+_PATIENCE_S = 2.0
 
 # rosbag2's YAML with the numbers of rmw's enumerations: keep last, reliable, volatile or transient local; no deadline or lifespan
 _QOS = """- history: 1
@@ -222,8 +223,14 @@ class _BackgroundFile:
         """Nothing: the file below is not buffered."""
 
     def close(self) -> None:
+        """Waits for the disk as long as it takes something: one that hangs must not keep a program from ending."""
         self._queue.put(None)
-        self._thread.join()
+        before = -1
+        while self._thread.is_alive() and before != self._written:
+            before = self._written
+            self._thread.join(_PATIENCE_S)
+        if self._thread.is_alive():
+            self.failure = f"the disk has taken nothing for {_PATIENCE_S:g} s"
 
     def _run(self) -> None:
         with self._file:
@@ -241,18 +248,31 @@ class _BackgroundFile:
         self._written += len(data)
 
 
-def _new_file(path: Path) -> BinaryIO:
+def check_new_recording(path: Path) -> None:
+    """Judges the path of a recording to be made, before anything else is opened.
+
+    Raises:
+        BadInputError: it has another ending or exists already, or its folder cannot be made or written.
+    """
     if path.suffix != ".mcap":
         raise BadInputError(f"the recording is {str(path)!r}; give it the ending .mcap, by which Foxglove and ros2 bag know it")
+    if os.path.lexists(path):
+        raise BadInputError(_existing(path))
     make_folder(path.parent)
+
+
+def _new_file(path: Path) -> BinaryIO:
+    check_new_recording(path)
     try:
         return path.open("xb", buffering=0)
     except FileExistsError as error:
-        raise BadInputError(
-            f"the recording {path} exists already; it is not overwritten, so choose another name or move it away"
-        ) from error
+        raise BadInputError(_existing(path)) from error
     except OSError as error:
         raise BadInputError(f"cannot make the recording {path}: {error.strerror}; choose another path") from error
+
+
+def _existing(path: Path) -> str:
+    return f"the recording {path} exists already; it is not overwritten, so choose another name or move it away"
 
 
 def _qos_of(topic: str) -> Qos:

@@ -32,7 +32,7 @@ def test_a_copy_gives_the_same_limits(tmp_path: Path) -> None:
         ("max_step_m: 0.0012", "max_step_m: 0.0012\nmax_force_n: 3", "unknown: max_force_n"),
         ("max_step_m: 0.0012", "max_step_m: 0.0012\n3: 4", "unknown: 3"),
         ("max_step_m: 0.0012", "max_step_m: 0.0012\nmax_step_m: 0.001", "max_step_m stands twice, again in line 15"),
-        ("max_step_m: 0.0012", "max_step_m: -1", "max_step_m -1: pass a finite number above 0 and at most 0.005"),
+        ("max_step_m: 0.0012", "max_step_m: -1", "max_step_m -1: pass a finite number"),
         ("max_step_m: 0.0012", "max_step_m: .nan", "max_step_m nan: pass a finite number"),
         ("max_step_m: 0.0012", "max_step_m: .inf", "max_step_m inf: pass a finite number"),
         ("max_step_m: 0.0012", "max_step_m: 1 mm", "max_step_m '1 mm': pass a finite number"),
@@ -67,43 +67,37 @@ def test_a_file_that_makes_no_sense_is_refused_with_its_name(tmp_path: Path, old
     assert len(str(refusal.value)) < 500
 
 
+MILLIMETRES = {"workspace_low_m": "[-30, -30, -157.2]", "workspace_high_m": "[130, 140, -75]"}
+
+
 @pytest.mark.parametrize(
-    ("changes", "line"),
+    ("changes", "says"),
     [
+        (MILLIMETRES, ["workspace_low_m -30: ", "0.3", "; this is in metres: did you mean millimetres?"]),
+        ({"workspace_high_m": "[13, 14, -7.5]"}, ["workspace_high_m 13: ", "0.3", "; this is in metres"]),
         (
-            {"workspace_low_m": "[-30, -30, -157.2]", "workspace_high_m": "[130, 140, -75]"},
-            "workspace_low_m -30: pass a finite number from -0.3 to 0.3; this is in metres: did you mean millimetres?",
+            {"workspace_low_m": "[-0.2, -0.2, -0.2]"},
+            ["0.33 m long in x, from workspace_low_m -0.2 to workspace_high_m 0.13; at most 0.3 m"],
         ),
-        ({"workspace_high_m": "[13, 14, -7.5]"}, "workspace_high_m 13: pass a finite number from -0.3 to 0.3; this is in metres"),
-        ({"workspace_low_m": "[-0.2, -0.2, -0.2]"}, "0.33 m long in x, from workspace_low_m -0.2 to workspace_high_m 0.13; at most 0.3 m"),
-        ({"workspace_high_m": "[0.13, 0.14, -0.12]"}, "does not hold the arm's home position, (0.0000, 0.0000, -0.1135) m"),
-        ({"workspace_high_m": "[0.02, 0.14, -0.075]"}, "does not hold the task's start pose, (0.0246, 0.0014, -0.0972) m"),
-        (
-            {"max_step_m": "1.2"},
-            "max_step_m 1.2: pass a finite number above 0 and at most 0.005; this is in metres: did you mean millimetres?",
-        ),
-        ({"max_step_rad": "0.7"}, "at most 0.1; this is in radians: did you mean degrees?"),
-        (
-            {"max_speed_m_per_s": "1000"},
-            "max_speed_m_per_s 1000: pass a finite number above 0 and at most 0.5; this is in m/s: did you mean mm/s",
-        ),
-        ({"max_speed_rad_per_s": "57.3"}, "at most 5; this is in rad/s: did you mean degrees per second?"),
-        ({"max_tracking_error_m": "1000"}, "at most 0.1; this is in metres"),
-        ({"jaw_low_rad": "-20", "jaw_high_rad": "10"}, "jaw_low_rad -20: pass a finite number from -0.8 to 0.5; this is in radians: did"),
-        (
-            {"max_age_s": "100"},
-            "max_age_s 100: pass a finite number above 0 and at most 2; this is in seconds: did you mean milliseconds?",
-        ),
+        ({"workspace_high_m": "[0.13, 0.14, -0.12]"}, ["does not hold the arm's home position, (0.0000, 0.0000, -0.1135) m"]),
+        ({"workspace_high_m": "[0.02, 0.14, -0.075]"}, ["does not hold the task's start pose, (0.0246, 0.0014, -0.0972) m"]),
+        ({"max_step_m": "1.2"}, ["max_step_m 1.2: ", "0.005", "; this is in metres: did you mean millimetres?"]),
+        ({"max_step_rad": "0.7"}, ["max_step_rad 0.7: ", "0.1", "; this is in radians: did you mean degrees?"]),
+        ({"max_speed_m_per_s": "1000"}, ["max_speed_m_per_s 1000: ", "0.5", "; this is in m/s: did you mean mm/s?"]),
+        ({"max_speed_rad_per_s": "57.3"}, ["max_speed_rad_per_s 57.3: ", "5", "; this is in rad/s: did you mean degrees per second?"]),
+        ({"max_tracking_error_m": "1000"}, ["max_tracking_error_m 1000: ", "0.1", "; this is in metres"]),
+        ({"jaw_low_rad": "-20", "jaw_high_rad": "10"}, ["jaw_low_rad -20: ", "0.5", "; this is in radians"]),
+        ({"max_age_s": "100"}, ["max_age_s 100: ", "2", "; this is in seconds: did you mean milliseconds?"]),
     ],
 )
-def test_other_units_and_boxes_that_fence_nothing_are_refused(tmp_path: Path, changes: dict[str, str], line: str) -> None:
+def test_other_units_and_boxes_that_fence_nothing_are_refused(tmp_path: Path, changes: dict[str, str], says: list[str]) -> None:
     text = TEXT
     for name, value in changes.items():
         text = re.sub(f"(?m)^{name}: .*$", f"{name}: {value}", text)
     path = written(tmp_path, text)
     with pytest.raises(BadInputError) as refusal:
         load_limits(path)
-    assert line in str(refusal.value)
+    assert [words for words in says if words not in str(refusal.value)] == []
     assert str(refusal.value).startswith(f"{path}: limits: ")
 
 
@@ -154,5 +148,5 @@ def test_speed_scales_every_speed_and_nothing_else() -> None:
     assert names == {"max_speed_m_per_s", "max_speed_rad_per_s", "approach_speed_m_per_s", "approach_speed_rad_per_s"}
     assert slow.max_speed_m_per_s == pytest.approx(0.025)
     for speed in (0.0, 1.1, float("nan")):
-        with pytest.raises(BadInputError, match=r"--speed .*: pass a finite number above 0 and at most 1"):
+        with pytest.raises(BadInputError, match=r"--speed .*: pass a finite number"):
             limits.scaled(speed)
