@@ -110,9 +110,6 @@ class Operation:
 
         Returns:
             The keys that `docs/robot.md` lists; `failure` is None unless the session ended before its time or the recording is incomplete.
-
-        Raises:
-            L0SurgicalError: nothing can be recorded; the arm was not touched.
         """
         with self._stop.on_signals():
             try:
@@ -138,13 +135,11 @@ class Operation:
 
     def _work(self) -> float:
         """Runs the servo loop to its end; returns how many seconds it ran."""
-        connection, recording = self._connection, self._connection.recording
+        connection = self._connection
         connection.arm.wait_for_peers(min(PEERS_TIMEOUT_S, self._request.timeout), self._stop)
         self._say(connection.arm.describe_peers())
         for refused in connection.real_time.refused:
             self._say(f"without {refused}")
-        if recording is not None and recording.failure:
-            raise L0SurgicalError(f"cannot record to {recording.path}: {recording.failure}; the arm was not touched")
         begin = time.monotonic()
         self._note("begin")
         self._loop.run(self._stop)

@@ -31,6 +31,7 @@ _CHUNK_BYTES = 32 * 1024
 _CHUNK_SECONDS = 0.5
 _BACKLOG_BYTES = 64 * 1024 * 1024
 _PATIENCE_S = 2.0
+_LOOK_EVERY_S = 0.001
 
 # rosbag2's YAML with the numbers of rmw's enumerations: keep last, reliable, volatile or transient local; no deadline or lifespan
 _QOS = """- history: 1
@@ -59,6 +60,7 @@ class Recording:
 
     Raises:
         BadInputError: the file exists, has another ending or cannot be made, or the package mcap is missing.
+        L0SurgicalError: the disk does not take its first bytes; no file is left.
     """
 
     def __init__(self, path: str | Path, transport: Transport) -> None:
@@ -75,6 +77,11 @@ class Recording:
         self._file = _BackgroundFile(_new_file(self.path))
         self._writer: mcap.writer.Writer | None = Writer(self._file, chunk_size=_CHUNK_BYTES, compression=CompressionType.NONE)
         self._writer.start(profile="ros2", library="l0_surgical")
+        self._file.wait()
+        if self.failure:
+            self._file.close()
+            self.path.unlink(missing_ok=True)
+            raise L0SurgicalError(f"cannot record to {self.path}: {self.failure}; nothing was begun")
 
     @property
     def failure(self) -> str | None:
@@ -222,15 +229,21 @@ class _BackgroundFile:
     def flush(self) -> None:
         """Nothing: the file below is not buffered."""
 
+    def wait(self) -> None:
+        """Waits until all is written, as long as the disk takes something: one that hangs must not keep a program from ending."""
+        before, deadline = -1, 0.0
+        while self._written < self._position and self.failure is None:
+            if before != self._written:
+                before, deadline = self._written, time.monotonic() + _PATIENCE_S
+            if time.monotonic() > deadline:
+                self.failure = f"the disk has taken nothing for {_PATIENCE_S:g} s"
+            time.sleep(_LOOK_EVERY_S)
+
     def close(self) -> None:
-        """Waits for the disk as long as it takes something: one that hangs must not keep a program from ending."""
+        """Ends the thread, which closes the file; one that a disk holds is left behind."""
+        self.wait()
         self._queue.put(None)
-        before = -1
-        while self._thread.is_alive() and before != self._written:
-            before = self._written
-            self._thread.join(_PATIENCE_S)
-        if self._thread.is_alive():
-            self.failure = f"the disk has taken nothing for {_PATIENCE_S:g} s"
+        self._thread.join(_PATIENCE_S)
 
     def _run(self) -> None:
         with self._file:
@@ -242,10 +255,11 @@ class _BackgroundFile:
         try:
             rest = memoryview(data)
             while rest:
-                rest = rest[self._file.write(rest) :]
+                count = self._file.write(rest)
+                rest = rest[count:]
+                self._written += count
         except OSError as error:
             self.failure = error.strerror or str(error)
-        self._written += len(data)
 
 
 def check_new_recording(path: Path) -> None:

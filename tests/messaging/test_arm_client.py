@@ -1,5 +1,7 @@
 """The controller's side of an arm, over real DDS."""
 
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -157,6 +159,13 @@ def test_the_start_up_line_says_who_is_there(transport: DdsTransport) -> None:
         wait_until(lambda: sum(arm.peers().values()) == 2)
         line = f"{ARM}: 2 of 8 topics have found their peer; found: /{ARM}/measured_cp /{ARM}/servo_cp; nobody on: /{ARM}/setpoint_cp "
         assert arm.describe_peers().startswith(line)
+
+
+def test_a_wait_for_peers_hears_that_it_should_stop(transport: DdsTransport) -> None:
+    stop, begin = threading.Event(), time.monotonic()
+    threading.Timer(0.1, stop.set).start()
+    assert not CrtkArm(transport, ARM).wait_for_peers(120, stop)
+    assert time.monotonic() - begin < 60
 
 
 def test_a_bad_name_is_refused(transport: DdsTransport) -> None:
