@@ -63,10 +63,10 @@ class ControlRequest(ConnectionSettings):
     timeout: Annotated[float, Bound(above=0, most=3600)] = 15.0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        domain_id(self.domain)
         if self.goal is not None:
             check_goal(self.goal)
+        super().__post_init__()
+        domain_id(self.domain)
 
     def judge(self, limits: Limits) -> None:
         """Raises BadInputError where the limits do not allow the goals."""

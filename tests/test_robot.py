@@ -44,7 +44,10 @@ def refused(capsys: pytest.CaptureFixture, *arguments: object) -> str:
         ([POLICY, "--timeout", "0"], "--timeout 0.0: "),
         ([POLICY, "--timeout", "1e300"], "--timeout 1e+300: "),
         ([POLICY, "--seed", "-3"], "--seed -3: "),
-        ([POLICY, "--goal", "nan", "0", "-0.12"], "--goal nan: "),
+        (
+            [POLICY, "--goal", "nan", "0", "-0.12"],
+            "the goal (nan, 0.0, -0.12) is not three finite numbers; give x y z in metres: the jaw's tip may be at x",
+        ),
         (
             [POLICY, "--goal", "50", "60", "-120"],
             "x -0.0147 .. 0.1237, y -0.0037 .. 0.1347, z -0.1774 .. -0.0914 m in the arm's base frame",

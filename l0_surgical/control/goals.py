@@ -33,9 +33,7 @@ def check_goal(goal_m: Vector, limits: Limits | None = None) -> Vector:
     except (TypeError, ValueError, OverflowError):
         values = np.empty(0)
     if values.shape != (3,) or not np.isfinite(values).all():
-        raise BadInputError(
-            f"the goal {goal_m} is not three finite numbers; give x y z of the jaw's tip in metres, in the arm's base frame"
-        )
+        raise BadInputError(f"the goal {str(goal_m)[:100]} is not three finite numbers; give x y z in metres: {_task_ranges()}")
     goal = tuple(values.tolist())
     if (reason := _reason_against(goal, limits)) is not None:
         raise BadInputError(f"the goal {_words(goal)} {reason}; {_remedy(goal, limits)}")
@@ -56,10 +54,7 @@ def _reason_against(goal: Vector, limits: Limits | None) -> str | None:
     tool = _tool_of(goal)
     in_world = SURROL_WORLD.point_from_rcm(tool)
     if not all(low <= value <= high for low, value, high in zip(WORKSPACE_LOW, in_world, WORKSPACE_HIGH, strict=True)):
-        corners = [SURROL_WORLD.point_in_rcm(corner) for corner in itertools.product(*zip(WORKSPACE_LOW, WORKSPACE_HIGH, strict=True))]
-        low, high = (tuple(map(end, zip(*corners, strict=True))) for end in (min, max))
-        turn = math.degrees(abs(SURROL_WORLD.rcm_yaw_rad)) % 90
-        return f"is outside the task's workspace: {_ranges(low, high)} (of a box that is turned by {turn:.0f} degrees about z)"
+        return f"is outside the task's workspace: {_task_ranges()}"
     if limits is None:
         return None
     if not limits.holds(tool):
@@ -105,6 +100,13 @@ def _clipped(point: Vector, low: Vector, high: Vector, margin: float) -> Vector:
 
 def _words(point: Vector) -> str:
     return " ".join(f"{value:.4g}" for value in point)
+
+
+def _task_ranges() -> str:
+    corners = [SURROL_WORLD.point_in_rcm(corner) for corner in itertools.product(*zip(WORKSPACE_LOW, WORKSPACE_HIGH, strict=True))]
+    low, high = (tuple(map(end, zip(*corners, strict=True))) for end in (min, max))
+    turn = math.degrees(abs(SURROL_WORLD.rcm_yaw_rad)) % 90
+    return f"{_ranges(low, high)} (of a box that is turned by {turn:.0f} degrees about z)"
 
 
 def _ranges(low: Vector, high: Vector) -> str:

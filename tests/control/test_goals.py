@@ -30,7 +30,7 @@ def test_a_goal_inside_is_three_floats() -> None:
 
 @pytest.mark.parametrize("goal", [(float("nan"), 0, 0), (0, float("inf"), 0), (0, 0), "abc", None, (10**400, 0, 0), ((1, 2, 3),)])
 def test_what_is_not_three_finite_numbers(goal: object) -> None:
-    assert "is not three finite numbers; give x y z of the jaw's tip in metres" in refusal(goal)
+    assert f"is not three finite numbers; give x y z in metres: {TASK}" in refusal(goal)
 
 
 @pytest.mark.parametrize(
