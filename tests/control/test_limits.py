@@ -13,6 +13,8 @@ from l0_surgical.errors import BadInputError
 
 TEXT = resources.files("l0_surgical.control").joinpath("limits.yaml").read_text(encoding="utf-8")
 
+LINE = TEXT[: TEXT.index("max_step_m:")].count("\n") + 1
+
 
 def test_the_packages_limits_hold_home_and_the_start_pose() -> None:
     limits = load_limits()
@@ -31,7 +33,7 @@ def test_a_copy_gives_the_same_limits(tmp_path: Path) -> None:
         ("max_step_m: 0.0012", "", "missing: max_step_m"),
         ("max_step_m: 0.0012", "max_step_m: 0.0012\nmax_force_n: 3", "unknown: max_force_n"),
         ("max_step_m: 0.0012", "max_step_m: 0.0012\n3: 4", "unknown: 3"),
-        ("max_step_m: 0.0012", "max_step_m: 0.0012\nmax_step_m: 0.001", "max_step_m stands twice, again in line 15"),
+        ("max_step_m: 0.0012", "max_step_m: 0.0012\nmax_step_m: 0.001", f"max_step_m stands twice, again in line {LINE + 1}"),
         ("max_step_m: 0.0012", "max_step_m: -1", "max_step_m -1: pass a finite number"),
         ("max_step_m: 0.0012", "max_step_m: .nan", "max_step_m nan: pass a finite number"),
         ("max_step_m: 0.0012", "max_step_m: .inf", "max_step_m inf: pass a finite number"),
