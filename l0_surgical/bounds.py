@@ -5,6 +5,7 @@ Whether bounded or not, a number is finite, a whole one is whole, and a choice i
 """
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -47,7 +48,7 @@ Seed = Annotated[int, Bound(0, 2**53 - 1, beyond="a larger one would be rounded 
 """Of a member, of episodes, of goals; each is spread over all bits by NumPy's SeedSequence before anything else sees it."""
 Episodes = Annotated[int, Bound(1, 100_000, beyond="more would not fit into memory side by side; run several with other seeds")]
 """Of one evaluation."""
-Jobs = Annotated[int, Bound(1, 256, beyond="each is a process of its own with some 200 MB of memory")]
+Jobs = Annotated[int, Bound(1, 1024, beyond="each is a process of its own with some 200 MB of memory")]
 """Processes at a time."""
 
 
@@ -57,10 +58,15 @@ def check_fields(record: Any, section: str = "") -> None:
     Raises:
         BadInputError: `--section.name VALUE: remedy`, of the first field that holds something else.
     """
-    hints = typing.get_type_hints(type(record), include_extras=True)
+    hints = _hints(type(record))
     for field in dataclasses.fields(record):
         name = section + field.name.replace("_", "-")
         check_value(name, getattr(record, field.name), hints[field.name])
+
+
+@functools.cache
+def _hints(record: type) -> dict[str, Any]:
+    return typing.get_type_hints(record, include_extras=True)
 
 
 def check_value(name: str, value: Any, hint: Any, bound: Bound | None = None) -> None:
