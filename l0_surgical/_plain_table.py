@@ -1,7 +1,7 @@
 """What `terminal` needs of rich to print a table, for a computer on which rich is not installed."""
 
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 
 class Table:
@@ -23,10 +23,13 @@ class Table:
 
 
 class Console:
-    """Prints on stdout."""
+    """Prints on stdout, or another stream; a table has the width that it needs anywhere."""
 
-    is_terminal = True  # a table has the width that it needs anywhere
+    is_terminal = True
+
+    def __init__(self, file: TextIO | None = None, width: int | None = None) -> None:
+        self._file = file
 
     def print(self, renderable: Any) -> None:
         """Prints whatever has a text."""
-        sys.stdout.write(f"{renderable}\n")
+        (self._file or sys.stdout).write(f"{renderable}\n")
