@@ -94,7 +94,8 @@ def test_an_existing_recording_is_not_overwritten(tmp_path: Path, capsys: pytest
     assert path.read_bytes() == b"precious"
 
 
-def test_a_policy_of_another_task_is_refused(tmp_path: Path) -> None:
+def test_a_policy_of_another_task_is_refused_before_the_transport_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(robot, "open_transport", lambda *arguments: pytest.fail("the transport was opened"))
     from example_policies import random_policy
 
     from l0_surgical.policy_file import save_policy
