@@ -3,13 +3,12 @@
 A function returns the call that does the work, so that parsing ends before anything heavy is imported.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from l0_surgical.errors import L0SurgicalError
-from l0_surgical.terminal import StatusLine, print_result
+from l0_surgical.speaking import say
 
 INTERRUPTED = 130
 
@@ -63,7 +62,7 @@ def control(
 
     def run() -> int:
         from l0_surgical.robot import ControlRequest, Operation
-        from l0_surgical.terminal import control_table
+        from l0_surgical.terminal import StatusLine, control_table, print_result
 
         request = ControlRequest(
             policy=policy,
@@ -132,6 +131,24 @@ def simulate_arm(
     return run
 
 
+def inspect(policy: str, /, *, json: bool = False) -> Callable[[], None]:
+    """Shows what is in a policy file.
+
+    Args:
+        policy: A policy file, or the name of a shipped policy.
+        json: Print one JSON object on stdout.
+    """
+
+    def run() -> None:
+        from l0_surgical.inspection import describe
+        from l0_surgical.policy_file import find_policy, load_policy
+        from l0_surgical.terminal import inspection_table, print_result
+
+        print_result(describe(load_policy(find_policy(policy))), json, inspection_table)
+
+    return run
+
+
 def export(policy: str, /, *, format: Literal["onnx", "c"], out: Path, json: bool = False) -> Callable[[], None]:
     """Writes a policy for other programs: an ONNX model, or C99 without dependencies.
 
@@ -146,7 +163,7 @@ def export(policy: str, /, *, format: Literal["onnx", "c"], out: Path, json: boo
         from l0_surgical.policy_file import find_policy, load_policy
         from l0_surgical.runtime.c_export import export_c
         from l0_surgical.runtime.onnx_export import export_onnx
-        from l0_surgical.terminal import export_table
+        from l0_surgical.terminal import export_table, print_result
 
         write = export_onnx if format == "onnx" else export_c
         error = write(load_policy(find_policy(policy)), out)
@@ -167,16 +184,10 @@ def benchmark(policy: str, /, *, reference: str | None = None, rounds: int = 40,
 
     def run() -> None:
         from l0_surgical import benchmarking
-        from l0_surgical.terminal import ProgressBar, benchmark_table
+        from l0_surgical.terminal import ProgressBar, benchmark_table, print_result
 
         with ProgressBar() as bar:
             report = benchmarking.benchmark(policy, reference=reference, rounds=rounds, progress=bar)
         print_result(report, json, benchmark_table)
 
     return run
-
-
-def say(text: str) -> None:
-    """A line for a person, on stderr."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()

@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from l0_surgical import runtime
+from l0_surgical.bounds import Bound, check_value
 from l0_surgical.engines import ENGINES, Act, build
-from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.errors import L0SurgicalError
 from l0_surgical.policy_file import Policy, find_policy, load_policy
 from l0_surgical.runtime.verification import sample_observations
 
@@ -52,10 +53,9 @@ def benchmark(policy: str, *, reference: str | None = None, rounds: int = ROUNDS
         engines with the other policy; `explain`: the forms of our engine's layers.
 
     Raises:
-        BadInputError: a policy cannot be read, or `rounds` is below 1.
+        BadInputError: a policy cannot be read, or `rounds` is not from 1 to 1000.
     """
-    if rounds < 1:
-        raise BadInputError(f"the number of rounds is {rounds}; give 1 or more")
+    check_value("rounds", rounds, Annotated[int, Bound(1, 1000, beyond="every call's time is kept in memory")])
     names = {"": policy} | ({"reference": reference} if reference else {})
     loads = {role: load_policy(find_policy(name)) for role, name in names.items()}
     contestants, absent = _contestants(loads)

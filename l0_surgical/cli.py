@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 failed, 2 bad input (one line that says what is wrong and how to mend it), 130 interrupted after saving.
 """
 
+import argparse
 import contextlib
 import io
 import os
@@ -21,13 +22,14 @@ DEMO = ("training and the robot side", "train,dds", (*TRAINING[2], "cyclonedds",
 REPORT = ("report", "report", ("tyro", "rich", "matplotlib", "rliable"))
 SUITE = ("training side and the statistics", "train,sweep", (*TRAINING[2], "rliable"))
 SIMULATION = ("simulated arm", "train,dds", ("tyro", "rich", "pybullet"))
+CORE = ("package", "dds", ())
 
 # what it needs (its name, pip's extra, the packages), the module and function of its command line, what it does
 COMMANDS: dict[str, tuple[tuple[str, str, tuple[str, ...]], str, str]] = {
     "train": (TRAINING, "_training_commands", "train a grid of policies: regularizers x coefficients x seeds"),
     "evaluate": (TRAINING, "_training_commands", "success and return of a policy over unseen episodes"),
     "compress": (TRAINING, "_training_commands", "fold to low rank, remove dead units, pack, with evidence"),
-    "inspect": (TRAINING, "_training_commands", "what is in a policy file"),
+    "inspect": (CORE, "_robot_commands", "what is in a policy file"),
     "suite": (SUITE, "_training_commands", "the paper's classic suite, on local processes or a Ray cluster"),
     "report": (REPORT, "_training_commands", "tables, figures and one page from results folders, beside the paper's numbers"),
     "demo": (DEMO, "_training_commands", "train, compress, evaluate, control a simulated arm and draw, in minutes"),
@@ -64,20 +66,41 @@ def _run(command: str, arguments: list[str]) -> int:
     if command not in COMMANDS:
         raise BadInputError(f"unknown command {command!r}; choose one of {', '.join(COMMANDS)}")
     (side, extra, packages), _, _ = COMMANDS[command]
-    missing = [name for name in packages if find_spec(name) is None]
+    missing = [name for name in packages if not _is_installed(name)]
     if missing:
         raise BadInputError(f"{command} needs {', '.join(missing)}; install the {side}: pip install '.[{extra}]' in a clone")
-    import tyro
-
     output = io.StringIO()
     try:
         with contextlib.redirect_stderr(output):
-            call = tyro.cli(_function(command, arguments), prog=f"l0-surgical {command}", args=arguments)
+            call = _parse(command, arguments)
     except SystemExit as stop:
         if not stop.code:
             return 0
         raise BadInputError(_one_line(output.getvalue())) from None
     return call() or 0
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ImportError:
+        return False
+
+
+def _parse(command: str, arguments: list[str]) -> Callable[[], int | None]:
+    """The call that a command line asks for; raises SystemExit where it asks for none."""
+    function = _function(command, arguments)
+    try:
+        import tyro
+    except ImportError:
+        # only `inspect` comes here: a robot's computer may have the core install alone
+        parser = argparse.ArgumentParser(f"l0-surgical {command}", usage=f"l0-surgical {command} POLICY [--json]")
+        parser.description = function.__doc__.partition("\n")[0]
+        parser.add_argument("policy", metavar="POLICY", help="a policy file, or the name of a shipped policy")
+        parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+        values = parser.parse_args(arguments)
+        return function(values.policy, json=values.json)
+    return tyro.cli(function, prog=f"l0-surgical {command}", args=arguments)
 
 
 def _function(command: str, arguments: list[str]) -> Callable[..., Any]:

@@ -11,9 +11,15 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from l0_surgical.speaking import write
+
+try:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.table import Table
+except ImportError:
+    # a robot's computer with the core install alone: only `inspect` runs there
+    from l0_surgical._plain_table import Console, Table
 
 from l0_surgical.files import number_name
 
@@ -64,7 +70,7 @@ class ProgressBar:
 class StatusLine:
     """Shows `text()` again and again on stderr, in a thread: over itself in a terminal, else a line every 15 s and at the end.
 
-    A terminal that is stopped (Ctrl-S) stops only this thread.
+    A reader that takes nothing (a terminal that is stopped by Ctrl-S) misses it.
     """
 
     def __init__(self, text: Callable[[], str]) -> None:
@@ -89,8 +95,7 @@ class StatusLine:
     def _write(self, end: str) -> None:
         # the terminal's code for: clear this line
         begin = "\r\x1b[2K" if self._is_terminal else ""
-        sys.stderr.write(f"{begin}{self._text()}{end}")
-        sys.stderr.flush()
+        write(f"{begin}{self._text()}{end}")
 
 
 def print_result(data: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], Any]) -> None:

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "policy_file": ({"_policy_format", "_policy_records", "files"}, CORE),
     # the exports load onnx and onnxruntime where they are asked for
     "runtime": ({"policy_file", "simplify", "files", "errors"}, CORE | {"onnx", "onnxruntime"}),
-    "control": ({"runtime", "policy_file", "errors"}, CORE | {"yaml"}),
+    "control": ({"bounds", "runtime", "policy_file", "errors"}, CORE | {"yaml"}),
     "messaging": ({"control", "files", "errors"}, CORE | {"cyclonedds", "mcap", "rclpy"}),
     # what a policy is and weighs: no simulator, no tensor library
     "low_rank": ({"policy_file", "errors"}, CORE),
@@ -74,29 +74,31 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
         | {"robot", "simulation", "stopping", "process", "cohorts", "settings", "bounds", "__init__"},
         SCRIPTS,
     ),
-    "terminal": ({"files"}, frozenset({"rich"})),
+    "terminal": ({"_plain_table", "files", "speaking"}, frozenset({"rich"})),
+    "_plain_table": (set(), frozenset()),
+    "speaking": (set(), frozenset()),
     "stopping": (set(), frozenset()),
     "process": ({"errors"}, frozenset()),
     "memory": ({"errors"}, frozenset()),
     # every engine behind one function: the one place of the robot's side that may load torch, to compare with it
     "engines": ({"runtime", "policy_file", "process", "errors"}, CORE | {"torch"}),
-    "benchmarking": ({"engines", "runtime", "policy_file", "errors"}, CORE),
-    "connection": ({"control", "messaging", "runtime", "policy_file", "files"}, frozenset()),
-    "robot": ({"connection", "process", "control", "messaging", "stopping", "errors"}, frozenset({"numpy"})),
+    "benchmarking": ({"bounds", "engines", "runtime", "policy_file", "errors"}, CORE),
+    "connection": ({"bounds", "control", "messaging", "runtime", "policy_file", "files"}, frozenset()),
+    "robot": ({"bounds", "connection", "process", "control", "messaging", "stopping", "errors"}, frozenset({"numpy"})),
     # what the executables in nodes/ share
     "worker": ({"errors"}, frozenset()),
     "service": ({"connection", "control", "messaging", "worker", "errors"}, frozenset()),
-    "ros_process": ({"errors"}, frozenset({"rclpy", "rcl_interfaces"})),
+    "ros_process": ({"bounds", "stopping", "errors"}, frozenset({"rclpy", "rcl_interfaces"})),
     # the one part of the robot's side that needs a simulator
     "simulated_arm": ({"control", "messaging", "tasks", "errors"}, frozenset({"numpy", "pybullet"})),
-    "simulation": ({"control", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),
+    "simulation": ({"bounds", "control", "messaging", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),
     "_training_commands": (
-        {"training", "compression", "compress_file", "evaluation", "inspection", "experiments", "terminal", "policy_file"}
+        {"training", "compression", "compress_file", "evaluation", "experiments", "terminal", "policy_file"}
         | {"config", "presets", "tasks", "errors"},
         frozenset({"tyro"}),
     ),
     "_robot_commands": (
-        {"robot", "simulation", "benchmarking", "runtime", "policy_file", "terminal", "errors"},
+        {"robot", "simulation", "benchmarking", "inspection", "runtime", "policy_file", "speaking", "terminal", "errors"},
         frozenset(),
     ),
     "cli": ({"__init__", "_training_commands", "_robot_commands", "errors"}, frozenset({"tyro"})),

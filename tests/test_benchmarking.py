@@ -60,7 +60,7 @@ def test_an_engine_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPat
 
 
 def test_tables_and_bad_input(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="rounds is 0"):
+    with pytest.raises(BadInputError, match="--rounds 0: "):
         benchmarking.benchmark(SMALL, rounds=0)
     assert main(["export", SMALL, "--format", "c", "--out", str(tmp_path / "p.c")]) == 0
     assert "of the policy" in capsys.readouterr().out

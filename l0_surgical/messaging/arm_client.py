@@ -1,6 +1,6 @@
 """The controller's side of a CRTK arm over any transport: `control.arm.Arm`."""
 
-import re
+import threading
 import time
 from typing import Any
 
@@ -10,9 +10,9 @@ from l0_surgical.errors import BadInputError
 from l0_surgical.messaging import crtk
 from l0_surgical.messaging.transport import COMMAND, Publisher, Qos, Subscription, Transport
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REMEMBERED_COMMANDS = 1024  # 2 s at 500 Hz; a command comes back within milliseconds
 _NEW_TEXTS = Qos(100)  # volatile: what the arm said before this client came is of the past
+_LOOK_EVERY_S = 0.02
 _STATE_COMMANDS = Qos(10)  # two commands in a row must not replace each other
 
 
@@ -35,8 +35,7 @@ class CrtkArm:
     """
 
     def __init__(self, transport: Transport, name: str = "PSM1") -> None:
-        if not _NAME.fullmatch(name):
-            raise BadInputError(f"the arm's name is {name!r}; it must be of letters, digits and _, e.g. PSM1")
+        crtk.check_arm_name(name)
         self.name = name
         self._transport = transport
         self._inputs = ArmInputs()
@@ -123,13 +122,12 @@ class CrtkArm:
             parts.append(f"nobody on: {' '.join(missing)}")
         return f"{self.name}: {'; '.join(parts)}"
 
-    def wait_for_peers(self, timeout_s: float) -> bool:
-        """Waits until every topic that this client needs has found its peer; False if the time is up before."""
-        deadline = time.monotonic() + timeout_s
+    def wait_for_peers(self, timeout_s: float, stop: threading.Event | None = None) -> bool:
+        """Waits until every topic that this client needs has found its peer; False if the time is up, or `stop` is set, before."""
+        stop, deadline = stop or threading.Event(), time.monotonic() + timeout_s
         while not all(self.peers().values()):
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or stop.wait(_LOOK_EVERY_S):
                 return False
-            time.sleep(0.02)
         return True
 
     def _endpoints(self) -> list[Publisher | Subscription]:

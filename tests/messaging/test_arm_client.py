@@ -1,5 +1,7 @@
 """The controller's side of an arm, over real DDS."""
 
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -180,6 +182,13 @@ def test_the_start_up_line_says_why_those_who_are_there_are_not_heard(transport:
         )
         wait_until(lambda: arm.describe_peers().startswith(expected))
     del writer, participant
+
+
+def test_a_wait_for_peers_hears_that_it_should_stop(transport: DdsTransport) -> None:
+    stop, begin = threading.Event(), time.monotonic()
+    threading.Timer(0.1, stop.set).start()
+    assert not CrtkArm(transport, ARM).wait_for_peers(120, stop)
+    assert time.monotonic() - begin < 60
 
 
 def test_a_bad_name_is_refused(transport: DdsTransport) -> None:
