@@ -20,12 +20,14 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "__init__": (set(), frozenset()),
     "errors": (set(), frozenset()),
     "files": ({"errors"}, frozenset()),
+    # the one way of compiling, for both sides
+    "compiled": (set(), frozenset({"numba"})),
     # the robot's side: needs the core install only
     "_policy_records": ({"errors"}, CORE),
     "_policy_format": ({"_policy_records"}, CORE),
     "policy_file": ({"_policy_format", "_policy_records", "files"}, CORE),
     # the exports load onnx and onnxruntime where they are asked for
-    "runtime": ({"policy_file", "simplify", "files", "errors"}, CORE | {"onnx", "onnxruntime"}),
+    "runtime": ({"compiled", "policy_file", "simplify", "files", "errors"}, CORE | {"onnx", "onnxruntime"}),
     "control": ({"runtime", "policy_file", "errors"}, CORE | {"yaml"}),
     "messaging": ({"control", "files", "errors"}, CORE | {"cyclonedds", "mcap", "rclpy"}),
     # what a policy is and weighs: no simulator, no tensor library
@@ -51,9 +53,9 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "config": ({"settings", "errors"}, frozenset({"tyro"})),
     "presets": ({"config", "settings", "tasks", "errors"}, frozenset()),
     "networks": ({"policy_file"}, frozenset({"torch", "numpy"})),
-    "sparsity": (set(), frozenset({"torch", "numpy", "numba"})),
-    "optimizers": ({"sparsity"}, frozenset({"torch", "numpy", "numba"})),
-    "replay": ({"files", "errors"}, frozenset({"torch", "numpy", "numba", "gymnasium"})),
+    "sparsity": ({"compiled"}, frozenset({"torch", "numpy", "numba"})),
+    "optimizers": ({"compiled", "sparsity"}, frozenset({"torch", "numpy", "numba"})),
+    "replay": ({"compiled", "files", "errors"}, frozenset({"torch", "numpy", "gymnasium"})),
     "learner": ({"optimizers"}, frozenset({"torch"})),
     "algorithms": ({"learner", "networks", "optimizers", "sparsity", "settings"}, frozenset({"torch", "numpy"})),
     "cohorts": (

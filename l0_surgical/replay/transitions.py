@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
-_JIT = {"cache": True, "error_model": "numpy"}
+from l0_surgical.compiled import cached_njit
+
+_JIT = {"error_model": "numpy"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class TransitionReplay:
 _ARRAYS = ("_states", "_next_states", "_actions", "_rewards", "_terminated")
 
 
-@numba.njit(**_JIT)
+@cached_njit(**_JIT)
 def _claim(valid, heads, sizes, capacity, slots):
     for member in range(valid.shape[0]):
         for environment in range(valid.shape[1]):
