@@ -55,7 +55,7 @@ class Connection:
     def __init__(self, settings: ConnectionSettings, open_transport: Callable[[], Transport]) -> None:
         path = find_policy(settings.policy)
         policy, limits = load_policy(path), load_limits(settings.limits)
-        # whatever has to be measured or compiled is, before memory is locked
+        # what has to be compiled is, before memory is locked
         runtime.compile(policy)
         self.settings = settings
         self.warnings: list[str] = []

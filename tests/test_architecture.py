@@ -145,6 +145,16 @@ def test_imports_keep_their_directions(module: Path) -> None:
     assert refused_imports(part_of(module), module.read_text(encoding="utf-8")) == []
 
 
+def test_only_the_robots_side_runs_the_compiled_engine() -> None:
+    """What a policy is judged by, or made smaller by, is the reference: no choice of a form can change a result."""
+    runs_it = set()
+    for module in modules():
+        names = {name for name in imported_names(module.read_text(encoding="utf-8")) if name.startswith("l0_surgical.runtime")}
+        if names - {"l0_surgical.runtime.ReferenceEngine"}:
+            runs_it.add(part_of(module))
+    assert runs_it == {"runtime", "control", "connection", "engines", "benchmarking", "_robot_commands"}
+
+
 def test_algorithms_never_import_each_other() -> None:
     names = {module.stem for module in (PACKAGE / "algorithms").glob("*.py")} - {"__init__"}
     for module in (PACKAGE / "algorithms").glob("*.py"):

@@ -28,7 +28,7 @@ def test_every_engine_computes_the_same_actions(engine: str, name: str) -> None:
 
 def test_the_report(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmarking, "ROUND_S", 1e-4)
-    assert main(["benchmark", SMALL, "--reference", DENSE, "--rounds", "2", "--json"]) == 0
+    assert main(["benchmark", SMALL, "--reference", DENSE, "--rounds", "2", "--explain", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report.keys() == {"policy", "engines", "absent", "resident_mib", "explain", "reference"}
     assert report["absent"] == {}
@@ -42,6 +42,7 @@ def test_the_report(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPat
     assert report["resident_mib"] == report["engines"]["l0"]["resident_mib"]
     assert report["engines"]["numpy"]["resident_mib"] < report["engines"]["l0"]["resident_mib"]
     assert len(report["explain"]) == 4
+    assert all("expected times: dense " in line and "measured: dense " in line for line in report["explain"])
 
 
 def test_an_engine_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +57,7 @@ def test_an_engine_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPat
     report = benchmarking.benchmark(SMALL, rounds=1)
     assert report["absent"] == {"torch_eager": "No module named 'torch'"}
     assert list(report["engines"]) == ["onnxruntime", "numpy", "l0"]
+    assert not any("measured" in line for line in report["explain"])
 
 
 def test_tables_and_bad_input(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
