@@ -27,11 +27,13 @@ def in_float64(policy: Policy, observations: np.ndarray) -> tuple[np.ndarray, np
     x = x if policy.input_index is None else x[:, policy.input_index]
     off_before, products = 2 * UNIT * abs(x), []
     for layer in policy.layers:
-        # a low-rank layer may run as two products or written out
         off_written_out = _off(layer.weight.to_dense().astype(float), layer.bias, x)
-        for weight, bias, activation in _steps(layer):
+        steps = _steps(layer)
+        for number, (weight, bias, activation) in enumerate(steps):
             off = _off(weight, bias, x)
-            off = np.maximum(off, off_written_out) if off.shape == off_written_out.shape else off
+            if number == len(steps) - 1:
+                # a low-rank layer may run as two products or written out
+                off = np.maximum(off, off_written_out)
             total = x @ weight.T + bias
             x = _ACTIVATIONS[activation](total)
             # a ReLU so near to its kink may be on either side of it in float32
@@ -47,7 +49,7 @@ def in_float64(policy: Policy, observations: np.ndarray) -> tuple[np.ndarray, np
         variance += ((gradient * off[:, None]) ** 2).sum(axis=2)
         gradient = gradient @ weight
     variance += ((gradient * off_before[:, None]) ** 2).sum(axis=2)
-    return np.clip(x * half + middle, low, high), np.sqrt(variance)
+    return np.clip(x * half + middle, low, high), np.sqrt(variance) + np.finfo(np.float32).tiny
 
 
 def deviations(actions: np.ndarray, policy: Policy, observations: np.ndarray) -> float:

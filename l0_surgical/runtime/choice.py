@@ -11,8 +11,8 @@ from l0_surgical.runtime.layout import forms_of
 # Fitted to the times that benchmarks/engine_forms.py measures. The unit is what one weight of a dense layer costs, about 1/64 ns there.
 _DENSE_CALL, _DENSE_COLUMN = 3200, 64
 _SPARSE_CALL, _SPARSE_COLUMN, _SPARSE_WEIGHT = 1152, 48, 16
-# of the inputs that follow a ReLU half are zero and cost little; those of the outer factor, which follow no activation, are not
-_INNER = 3
+# a column of the outer factor counts so often: what reaches it has no zeros, where a ReLU leaves half of them, and ranks are small
+_OUTER_COLUMN = 3
 
 
 def choose(policy: Policy) -> tuple[str, ...]:
@@ -31,7 +31,7 @@ def costs(layer: Layer) -> dict[str, int]:
             nonzero = int(np.count_nonzero(layer.weight.to_dense()))
             found[form] = _SPARSE_CALL + _SPARSE_COLUMN * columns + _SPARSE_WEIGHT * nonzero
         else:
-            found[form] = _dense(layer.weight.rank, columns) + _dense(rows, _INNER * layer.weight.rank)
+            found[form] = _dense(layer.weight.rank, columns) + _dense(rows, _OUTER_COLUMN * layer.weight.rank)
     return found
 
 

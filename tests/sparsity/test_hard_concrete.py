@@ -113,7 +113,8 @@ def test_the_penalty_is_the_coefficient_times_the_expected_open_gates_and_follow
     assert torch.equal(sparsifier.penalty(), torch.zeros(2))
     sparsifier.step(3)
     expected_open = (10 * 64 + 64 * 5) / (1 + math.exp(2 / 3 * math.log(0.1 / 1.1)))
-    torch.testing.assert_close(sparsifier.penalty(), torch.tensor([0.05, 0.2]) * expected_open)
+    # equal terms may all be rounded the same way: at worst once for each of them
+    torch.testing.assert_close(sparsifier.penalty(), torch.tensor([0.05, 0.2]) * expected_open, rtol=960 * 2.0**-24, atol=0)
 
 
 def test_gradients_of_the_penalty_close_gates():
