@@ -172,13 +172,16 @@ def export(policy: str, /, *, format: Literal["onnx", "c"], out: Path, json: boo
     return run
 
 
-def benchmark(policy: str, /, *, reference: str | None = None, rounds: int = 40, json: bool = False) -> Callable[[], None]:
+def benchmark(
+    policy: str, /, *, reference: str | None = None, rounds: int = 40, explain: bool = False, json: bool = False
+) -> Callable[[], None]:
     """Times a policy in every engine that is installed, in turn, one thread each; and the memory of each in a process of its own.
 
     Args:
         policy: A policy file, or the name of a shipped policy.
         reference: Another policy to time in the same run, e.g. the dense one.
         rounds: Turns of each engine.
+        explain: Also time the forms that each layer of our engine may take.
         json: Print one JSON object on stdout.
     """
 
@@ -187,7 +190,7 @@ def benchmark(policy: str, /, *, reference: str | None = None, rounds: int = 40,
         from l0_surgical.terminal import ProgressBar, benchmark_table, print_result
 
         with ProgressBar() as bar:
-            report = benchmarking.benchmark(policy, reference=reference, rounds=rounds, progress=bar)
+            report = benchmarking.benchmark(policy, reference=reference, rounds=rounds, explain=explain, progress=bar)
         print_result(report, json, benchmark_table)
 
     return run

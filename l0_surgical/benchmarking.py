@@ -39,18 +39,21 @@ class Contestant:
     seconds: list[float]
 
 
-def benchmark(policy: str, *, reference: str | None = None, rounds: int = ROUNDS, progress: Progress | None = None) -> dict[str, Any]:
+def benchmark(
+    policy: str, *, reference: str | None = None, rounds: int = ROUNDS, explain: bool = False, progress: Progress | None = None
+) -> dict[str, Any]:
     """Times a policy in every engine that is installed; the other engines are listed under `absent` with the reason.
 
     Args:
         policy: a policy file, or the name of a shipped policy.
         reference: another policy, timed in the same run: what the first was compressed from.
         rounds: how often each engine has its turn; more for finer percentiles.
+        explain: also measures the forms that each layer of our engine may take.
         progress: told after each round.
 
     Returns:
         `engines`: of each p50_us, p99_us, p999_us, resident_mib, first_action_s; `resident_mib`: of ours; `reference`: likewise the
-        engines with the other policy; `explain`: the forms of our engine's layers.
+        engines with the other policy; `explain`: the forms of our engine's layers, a line each.
 
     Raises:
         BadInputError: a policy cannot be read, or `rounds` is not from 1 to 1000.
@@ -71,7 +74,7 @@ def benchmark(policy: str, *, reference: str | None = None, rounds: int = ROUNDS
         "engines": results[""],
         "absent": absent,
         "resident_mib": results[""]["l0"]["resident_mib"],
-        "explain": runtime.compile(loads[""]).explain().splitlines(),
+        "explain": runtime.compile(loads[""]).explain(measure=explain).splitlines(),
     }
     return report | ({"reference": {"policy": reference, "engines": results["reference"]}} if reference else {})
 

@@ -77,7 +77,7 @@ class Connection:
         judge(limits)
         if settings.record is not None:
             check_new_recording(settings.record)
-        # whatever has to be measured or compiled is, before memory is locked
+        # what has to be compiled is, before memory is locked
         runtime.compile(policy)
         self.settings = settings
         self.warnings: list[str] = []

@@ -21,13 +21,15 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "errors": (set(), frozenset()),
     "bounds": ({"errors"}, frozenset()),
     "files": ({"errors"}, frozenset()),
+    # the one way of compiling, for both sides
+    "compiled": (set(), frozenset({"numba"})),
     # the robot's side: needs the core install only
     "_policy_records": ({"errors"}, CORE),
     "_policy_format": ({"_policy_records"}, CORE),
     "policy_file": ({"_policy_format", "_policy_records", "files"}, CORE),
     # the exports load onnx and onnxruntime where they are asked for
-    "runtime": ({"policy_file", "simplify", "files", "errors"}, CORE | {"onnx", "onnxruntime"}),
-    "control": ({"bounds", "runtime", "policy_file", "errors"}, CORE | {"yaml"}),
+    "runtime": ({"compiled", "errors", "files", "policy_file", "simplify"}, CORE | {"onnx", "onnxruntime"}),
+    "control": ({"bounds", "errors", "policy_file", "runtime"}, CORE | {"yaml"}),
     "messaging": ({"control", "files", "errors"}, CORE | {"cyclonedds", "mcap", "rclpy"}),
     # what a policy is and weighs: no simulator, no tensor library
     "low_rank": ({"policy_file", "errors"}, CORE),
@@ -51,10 +53,10 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "settings": ({"bounds"}, frozenset()),
     "config": ({"settings", "bounds", "files", "errors"}, frozenset({"tyro"})),
     "presets": ({"config", "settings", "tasks", "errors"}, frozenset()),
-    "networks": ({"policy_file", "memory"}, frozenset({"torch", "numpy"})),
-    "sparsity": (set(), frozenset({"torch", "numpy", "numba"})),
-    "optimizers": ({"sparsity"}, frozenset({"torch", "numpy", "numba"})),
-    "replay": ({"files", "memory", "errors"}, frozenset({"torch", "numpy", "numba", "gymnasium"})),
+    "networks": ({"memory", "policy_file"}, frozenset({"numpy", "torch"})),
+    "sparsity": ({"compiled"}, frozenset({"numba", "numpy", "torch"})),
+    "optimizers": ({"compiled", "sparsity"}, frozenset({"numba", "numpy", "torch"})),
+    "replay": ({"compiled", "errors", "files", "memory"}, frozenset({"gymnasium", "numba", "numpy", "torch"})),
     "learner": ({"optimizers"}, frozenset({"torch"})),
     "algorithms": ({"learner", "networks", "optimizers", "sparsity", "settings"}, frozenset({"torch", "numpy"})),
     "cohorts": (
@@ -146,6 +148,16 @@ def test_every_part_is_in_the_table_and_every_entry_is_a_part() -> None:
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.relative_to(PACKAGE).as_posix())
 def test_imports_keep_their_directions(module: Path) -> None:
     assert refused_imports(part_of(module), module.read_text(encoding="utf-8")) == []
+
+
+def test_only_the_robots_side_runs_the_compiled_engine() -> None:
+    """What a policy is judged by, or made smaller by, is the reference: no choice of a form can change a result."""
+    runs_it = set()
+    for module in modules():
+        names = {name for name in imported_names(module.read_text(encoding="utf-8")) if name.startswith("l0_surgical.runtime")}
+        if any(not name.startswith(("l0_surgical.runtime.ReferenceEngine", "l0_surgical.runtime.reference.")) for name in names):
+            runs_it.add(part_of(module))
+    assert runs_it == {"runtime", "control", "connection", "engines", "benchmarking", "_robot_commands"}
 
 
 def test_algorithms_never_import_each_other() -> None:

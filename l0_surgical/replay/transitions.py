@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
+from l0_surgical.compiled import cached_njit
 from l0_surgical.memory import check_memory
 
-_JIT = {"cache": True, "error_model": "numpy"}
+_JIT = {"error_model": "numpy"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class TransitionReplay:
 _ARRAYS = ("_states", "_next_states", "_actions", "_rewards", "_terminated")
 
 
-@numba.njit(**_JIT)
+@cached_njit(**_JIT)
 def _claim(valid, heads, sizes, capacity, slots):
     for member in range(valid.shape[0]):
         for environment in range(valid.shape[1]):

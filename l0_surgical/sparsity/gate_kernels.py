@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from l0_surgical.compiled import cached_njit
+
 NOISE_TABLE_SIZE = 1 << 22
 _NOISE_TABLE_SEED = 20240613
 # A chunk stays in the first-level cache between its loops; each loop names few arrays, because the compiler gives up on vectorising
@@ -113,7 +115,7 @@ def noise_table(device: torch.device, size: int = NOISE_TABLE_SIZE) -> Tensor:
     return torch.logit(uniform, eps=1e-6).to(device)
 
 
-@numba.njit(cache=True)
+@cached_njit()
 def noise_offsets(keys: np.ndarray, counter: int, count: int, size: int) -> np.ndarray:
     """Where `count` numbers of noise start in a table of `size`, one place per key (uint64): splitmix64 of key and counter, so that there
     is no state to save or to share between members."""
@@ -137,11 +139,11 @@ def _sigmoids(log_alpha: Tensor, offsets: np.ndarray, distribution: Distribution
     return torch.sigmoid((noise + log_alpha) / distribution.temperature), torch.sigmoid(log_alpha - distribution.shift)
 
 
-_JIT = {"fastmath": True, "error_model": "numpy", "cache": True}
+_JIT = {"fastmath": True, "error_model": "numpy"}
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
-@numba.njit(inline="always", **_JIT)
+@cached_njit(inline="always", **_JIT)
 def _exp(x):
     """exp(x) = exp(x / 64)^64 with a Taylor polynomial, |x| <= 30: plain arithmetic, so the loop vectorises (sigmoid to 1e-6)."""
     y = min(max(x, np.float32(-30)), np.float32(30)) * np.float32(1 / 64)
@@ -158,7 +160,7 @@ def _exp(x):
     return e * e
 
 
-@numba.njit(**_JIT)
+@cached_njit(**_JIT)
 def _gate_and_probability(log_alpha, noise, inverse_temperature, low, span, shift, s, p):
     total = _ZERO
     for j in range(s.shape[0]):
@@ -171,13 +173,13 @@ def _gate_and_probability(log_alpha, noise, inverse_temperature, low, span, shif
     return total
 
 
-@numba.njit(**_JIT)
+@cached_njit(**_JIT)
 def _multiply_gate(values, s, result):
     for j in range(s.shape[0]):
         result[j] = values[j] * min(max(s[j], _ZERO), _ONE)
 
 
-@numba.njit(**_JIT)
+@cached_njit(**_JIT)
 def _alpha_gradient(weight, s, p, gradient, low, inverse_span, scale, pull, result):
     for j in range(s.shape[0]):
         q = (s[j] - low) * inverse_span
@@ -185,7 +187,7 @@ def _alpha_gradient(weight, s, p, gradient, low, inverse_span, scale, pull, resu
         result[j] = gradient[j] * weight[j] * slope + pull * p[j] * (_ONE - p[j])
 
 
-@numba.njit(parallel=True, **_JIT)
+@cached_njit(parallel=True, **_JIT)
 def _forward(weight, log_alpha, first, table, offsets, gated, stretched, probability, open_gates, temperature, low, high, shift):
     members, count = weight.shape
     chunks = open_gates.shape[1]
@@ -200,7 +202,7 @@ def _forward(weight, log_alpha, first, table, offsets, gated, stretched, probabi
         _multiply_gate(weight[member, part], s, gated[member, part])
 
 
-@numba.njit(parallel=True, **_JIT)
+@cached_njit(parallel=True, **_JIT)
 def _backward(weight, first, gradient, weight_gradient, stretched, probability, alpha_gradient, pull, temperature, low, high):
     members, count = weight.shape
     chunks = (count + _CHUNK - 1) // _CHUNK

@@ -30,14 +30,20 @@ def reference_gate(
     return weight * s.clamp(0, 1), torch.sigmoid(log_alpha - d.temperature * math.log(-d.low / d.high)).sum((1, 2))
 
 
+def away_from_kinks(log_alpha: torch.Tensor, noise: torch.Tensor, d: Distribution) -> torch.Tensor:
+    """log_alpha moved where a gate is about to close or to open fully: the derivative jumps there, and rounding would choose the side."""
+    s = torch.sigmoid((noise + log_alpha) / d.temperature) * (d.high - d.low) + d.low
+    return torch.where(torch.minimum(s.abs(), (s - 1).abs()) < 1e-3, log_alpha + 0.1, log_alpha)
+
+
 @pytest.mark.parametrize("temperature", [2 / 3, 0.25])
 def test_the_fused_gate_and_its_gradients_equal_the_formulas(temperature: float):
     generator = torch.Generator().manual_seed(1)
     shape, distribution = (3, 7, 900), Distribution(temperature, -0.1, 1.1)  # 6300 weights: more than one chunk
     weight = torch.randn(shape, generator=generator, requires_grad=True)
-    log_alpha = (3 * torch.randn(shape, generator=generator)).requires_grad_()
     offsets = np.array([5, 70_000, 1_000_000])
     noise = torch.stack([noise_table(torch.device("cpu"))[o : o + 6300] for o in offsets]).view(shape)
+    log_alpha = away_from_kinks(3 * torch.randn(shape, generator=generator), noise, distribution).requires_grad_()
     upstream, pull = torch.randn(shape, generator=generator), torch.tensor([0.0, 0.3, 2.0])
 
     def differentiate(gated: torch.Tensor, expected_open: torch.Tensor, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
@@ -59,8 +65,9 @@ def test_the_fused_gate_and_its_gradients_equal_the_formulas(temperature: float)
 def test_the_tensor_path_of_other_devices_equals_the_kernels():
     generator = torch.Generator().manual_seed(2)
     weights = [torch.nn.Parameter(torch.randn(2, *shape, generator=generator)) for shape in ((7, 3), (90, 70))]
-    log_alpha = torch.nn.Parameter(2 * torch.randn(2, 21 + 6300, generator=generator))
     offsets, distribution = np.array([11, 90_001]), Distribution(2 / 3, -0.1, 1.1)
+    noise = torch.stack([noise_table(torch.device("cpu"))[o : o + 6321] for o in offsets])
+    log_alpha = torch.nn.Parameter(away_from_kinks(2 * torch.randn(2, 21 + 6300, generator=generator), noise, distribution))
     outputs = GatedWeights.apply(log_alpha, offsets, distribution, *weights)
     upstream = [torch.randn(output.shape, generator=generator) for output in outputs]
     gradients = torch.autograd.grad(outputs, (log_alpha, *weights), upstream)
@@ -135,7 +142,8 @@ def test_the_penalty_is_the_coefficient_times_the_expected_open_gates_and_follow
     assert torch.equal(sparsifier.penalty(), torch.zeros(2))
     sparsifier.step(3)
     expected_open = (10 * 64 + 64 * 5) / (1 + math.exp(2 / 3 * math.log(0.1 / 1.1)))
-    torch.testing.assert_close(sparsifier.penalty(), torch.tensor([0.05, 0.2]) * expected_open)
+    # equal terms may all be rounded the same way: at worst once for each of them
+    torch.testing.assert_close(sparsifier.penalty(), torch.tensor([0.05, 0.2]) * expected_open, rtol=960 * 2.0**-24, atol=0)
 
 
 def test_gradients_of_the_penalty_close_gates():
