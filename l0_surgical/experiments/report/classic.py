@@ -9,7 +9,7 @@ from typing import Any
 from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.intervals import Estimate, Estimates
 from l0_surgical.experiments.rows import Rows, read_json, read_table
-from l0_surgical.experiments.suite_format import ALGORITHMS, ENVIRONMENTS, FORMAT, RANKS, REGULARIZERS, SUITE, TABLES
+from l0_surgical.experiments.suite_format import ALGORITHMS, ENVIRONMENTS, FORMAT, MORE_SEEDS, RANKS, REGULARIZERS, SUITE, TABLES
 
 # observation, hidden units, actions: with one network of these widths every printed size is met (Table 3, Fig. 32)
 WIDTHS = {"cartpole": (4, 128, 64, 32, 2), "acrobot": (6, 128, 64, 32, 3), "lunar-lander": (8, 128, 64, 32, 4)}
@@ -23,7 +23,10 @@ Group = tuple[str, str, str, float]  # environment, algorithm, regularizer, coef
 
 @dataclass(frozen=True)
 class ClassicResults:
-    """The rows of every table; `missing` says in words what is not there, `failed` which policies failed and why."""
+    """The rows of every table; `missing` says in words what is not there, `failed` which policies failed and why.
+
+    `more_seeds` are further seeds of some coefficients. They count only where they are asked for: what was picked was picked without them.
+    """
 
     path: Path
     run: dict[str, Any]
@@ -32,6 +35,7 @@ class ClassicResults:
     ranks: Rows
     compressed: Rows
     temperatures: Rows
+    more_seeds: Rows
 
     @property
     def cells(self) -> list[Cell]:
@@ -161,7 +165,7 @@ def read_classic(folder: Path) -> ClassicResults:
     if not members:
         raise BadInputError(f"{folder / 'members.csv'} has no row; run: l0-surgical suite classic --out {folder} --resume")
     rest = {name: _optional(folder / f"{name}.csv", columns) for name, columns in TABLES.items() if name != "members"}
-    results = ClassicResults(folder, run, members, **rest)
+    results = ClassicResults(folder, run, members, **rest, more_seeds=_optional(folder / f"{MORE_SEEDS}.csv", TABLES["members"]))
     _check(results)
     return results
 
