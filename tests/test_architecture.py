@@ -44,8 +44,12 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
         {"_rollouts", "_vector_rollouts", "tasks", "policy_file", "process", "errors"},
         frozenset({"numpy", "gymnasium", "scipy"}),
     ),
-    "compression": ({"_reduction", "evaluation", "low_rank", "simplify", "policy_file", "errors"}, frozenset({"numpy", "scipy"})),
-    "compress_file": ({"compression", "evaluation", "low_rank", "policy_file", "errors"}, frozenset()),
+    "remembering": ({"evaluation", "policy_file"}, frozenset()),
+    "compression": (
+        {"_reduction", "remembering", "evaluation", "low_rank", "simplify", "policy_file", "errors"},
+        frozenset({"numpy", "scipy"}),
+    ),
+    "compress_file": ({"compression", "remembering", "low_rank", "policy_file", "errors"}, frozenset()),
     # learning
     "settings": (set(), frozenset()),
     "config": ({"settings", "errors"}, frozenset({"tyro"})),
@@ -69,7 +73,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     # what a person runs
     "experiments": (
         {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "presets", "files", "errors"}
-        | {"robot", "simulation", "stopping", "process", "cohorts", "settings", "__init__"},
+        | {"robot", "simulation", "stopping", "process", "cohorts", "settings", "remembering", "__init__"},
         SCRIPTS,
     ),
     "terminal": (set(), frozenset({"rich"})),

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from l0_surgical import training
 from l0_surgical.cli import main
 from l0_surgical.config import as_dict
 from l0_surgical.errors import BadInputError
+from l0_surgical.evaluation import Evaluator
+from l0_surgical.experiments.cells import read_result
 from l0_surgical.experiments.suite import SuiteConfig, choose, reduction_cells, run_classic, training_cells
 from l0_surgical.experiments.suite_format import TABLES
-from l0_surgical.experiments.suite_work import cell_config, train_cell
-from l0_surgical.policy_file import load_policy
+from l0_surgical.experiments.suite_work import cell_config, reduce_cell, train_cell
+from l0_surgical.policy_file import Policy, load_policy, policy_bytes
 from l0_surgical.presets import PPO_BEST
 
 SMALL = SuiteConfig(
@@ -83,6 +86,24 @@ def test_the_tables_tell_what_the_policy_files_hold(suite: tuple[Path, dict[str,
         assert float(row["sparsity"]) == pytest.approx(1 - nonzero / (4 * 128 + 128 * 64 + 64 * 32 + 32 * 2), abs=1e-5)
         assert int(row["parameters"]) == 11_042
         assert float(row["return_mean"]) == pytest.approx(policy.evaluation["return_mean"], rel=1e-5)
+
+
+def test_a_reduction_runs_nothing_twice(suite: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweep, one rank, automatic ranks, best representation and the tests of all three share one evaluator."""
+    out, _ = suite
+    cell = next(path for path in sorted((out / "reduction" / "cells").iterdir()) if "l0" in path.name)
+    before = read_result(cell / "result.json", cell.name)
+    runs, opened, run, enter = Counter(), [], Evaluator.run, Evaluator.__enter__
+
+    def counted(evaluator: Evaluator, policy: Policy, seeds: list[int], *rest: Any, **settings: Any) -> list:
+        runs[policy_bytes(dataclasses.replace(policy, provenance={}, evaluation={})), tuple(seeds), settings.get("random_share", 0.0)] += 1
+        return run(evaluator, policy, seeds, *rest, **settings)
+
+    monkeypatch.setattr(Evaluator, "run", counted)
+    monkeypatch.setattr(Evaluator, "__enter__", lambda evaluator: (opened.append(evaluator), enter(evaluator))[1])
+    assert reduce_cell(before.specification, cell) == before.result
+    assert len(opened) == 1
+    assert max(runs.values()) == 1
 
 
 def test_it_goes_on_and_runs_again_only_what_is_corrupted(suite: tuple[Path, dict[str, Any]]) -> None:
