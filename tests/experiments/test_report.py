@@ -19,6 +19,7 @@ from l0_surgical.experiments.report.build import read_parts
 from l0_surgical.experiments.report.claims import classic_claims
 from l0_surgical.experiments.report.classic import read_classic
 from l0_surgical.experiments.report.classic_tables import dense_and_sparse, lowest_ranks, paper_size_decrease
+from l0_surgical.experiments.report.more_seeds import more_seeds
 from l0_surgical.experiments.report.page import page
 from l0_surgical.experiments.report.printed import printed
 
@@ -28,7 +29,7 @@ FIGURES = {f"figure-{number:02d}" for number in (*range(1, 7), 16, 17, 18, *rang
 FIGURES |= {f"{kind}-{cell}" for kind in ("trade-off", "sparsity", "ranks") for cell in CELLS}
 FIGURES |= {"compression-sizes", "temperatures-cartpole-dqn"}
 TABLES = {"claims", "table-1", "table-2", "table-3", "table-4", "figure-32-numbers", "selection", "aggregate", "regularizers"}
-TABLES |= {"coefficients", "compression", "temperatures", "cost"}
+TABLES |= {"coefficients", "compression", "temperatures", "cost", "more-seeds"}
 TABLES |= {"needle-reach-policies", "needle-reach-ranks", "needle-reach-compressed"}
 
 
@@ -152,6 +153,43 @@ def test_nothing_shown_leaves_the_table_with_no_pick(tmp_path: Path):
         ours = dict(zip([column.title for column in table.columns], table.rows[2], strict=True))
         assert ours["λ, here"] == "none picked"
         assert {str(value) for title, value in ours.items() if "erdict" in title} == {"not reproduced"}
+
+
+def test_further_seeds_are_judged_with_the_others_and_alone(tmp_path: Path):
+    def spoil(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Of the further seeds of L0 with 1e-2, three lose the reward on Acrobot with DQN, where the first five keep it."""
+        wanted = {"environment": "acrobot", "algorithm": "dqn", "regularizer": "l0", "coefficient": 1e-2}
+        lost = name == "members_ten_seeds" and [row for row in rows if wanted.items() <= row.items() and row["seed"] in (5, 6, 7)]
+        return [{**row, "return_mean": -300.0} if lost and row in lost else row for row in rows]
+
+    results = read_classic(write_results(tmp_path, spoil))
+    table = more_seeds([CellAnalysis(results, cell) for cell in results.cells])
+    titles = [column.title for column in table.columns]
+    rows = {(row[0], row[1]): dict(zip(titles, row, strict=True)) for row in table.rows}
+    assert len(rows) == 6 * 3
+    kept = rows["Acrobot PPO", "0.01"]
+    assert kept["Picked by"] == "not shown lower, grid; our rule, grid; our rule, all seeds"
+    assert (kept["Seeds"], kept["Further seeds"], kept["Dense reward"], kept["Dense reward, further seeds"]) == (10, 5, "kept", "kept")
+    assert kept["Reward"].seeds == 10
+    assert kept["Their reward less dense"].value == pytest.approx(0.0)
+    spoiled = rows["Acrobot DQN", "0.01"]
+    assert spoiled["Picked by"] == "not shown lower, grid; our rule, grid"  # with all seeds nothing in the table keeps it
+    assert (spoiled["Dense reward"], spoiled["Seeds at the target"]) == ("open", "7 of 10")
+    assert rows["Acrobot DQN", "0.5"]["Dense reward, further seeds"] == "lost"
+    assert CellAnalysis(results, ("acrobot", "dqn")).pick("ours") == 1e-2  # the choice is that of the grid's seeds
+
+
+def test_a_seed_of_the_grid_is_no_further_seed(tmp_path: Path):
+    def mixed(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**row, "seed": 4} if name == "members_ten_seeds" and row["seed"] == 5 else row for row in rows]
+
+    with pytest.raises(BadInputError, match=r"members_ten_seeds.csv holds CartPole DQN, dense, seed 4 twice"):
+        read_classic(write_results(tmp_path, mixed))
+
+
+def test_without_further_seeds_there_is_no_table_of_them(tmp_path: Path):
+    results = read_classic(write_results(tmp_path, more_seeds=False))
+    assert more_seeds([CellAnalysis(results, cell) for cell in results.cells]) is None
 
 
 def _without(**wanted: Any) -> Callable[[str, list[dict[str, Any]]], list[dict[str, Any]]]:

@@ -175,15 +175,18 @@ def _optional(path: Path, columns: dict[str, Any]) -> Rows:
 
 
 def _check(results: ClassicResults) -> None:
-    for name, extra in (("members", ()), ("curves", ("env_steps",)), ("ranks", ("rank",)), ("compressed", ("method",))):
+    every = [*results.members, *results.more_seeds]
+    tables = [("members", results.members, ()), (MORE_SEEDS, every, ()), ("curves", results.curves, ("env_steps",))]
+    tables += [("ranks", results.ranks, ("rank",)), ("compressed", results.compressed, ("method",))]
+    for name, rows, extra in tables:
         seen = set()
-        for row in getattr(results, name):
+        for row in rows:
             key = (*_key(row), row["seed"], *(row[column] for column in extra))
             if key in seen:
                 policy = f"{_name(_key(row))}, seed {row['seed']}" + "".join(f", {column} {row[column]}" for column in extra)
                 raise BadInputError(f"{results.path / name}.csv holds {policy} twice; results of two runs are never mixed")
             seen.add(key)
-    for row in results.members:
+    for row in every:
         if (row["return_mean"] is None or row["sparsity"] is None) and not row["failed"]:
             raise BadInputError(
                 f"{results.path / 'members.csv'}: {_name(_key(row))}, seed {row['seed']} has no return or no sparsity, and no cause "
