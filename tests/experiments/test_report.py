@@ -100,6 +100,13 @@ def test_figure_32_is_reproduced_but_for_a_misprint(report: tuple[Path, dict]):
 
 def test_the_claims_are_judged_from_the_data(report: tuple[Path, dict]):
     verdicts = {row["Claim of the paper"]: row["Verdict"] for row in read(report, "claims")}
+    assert {
+        row["What is found here"].partition(" · ")[2] for row in read(report, "claims") if "NeedleReach" not in row["Claim of the paper"]
+    } == {
+        "paper's rule, 5 seeds",
+        "every λ, 5 seeds",
+        "not shown lower, 5 seeds",
+    }
     assert verdicts["Sparse policies keep the dense reward (paper's rule)"] == "holds"
     assert verdicts["Sparse policies exceed the dense reward in Acrobot and LunarLander"] == "does not hold"
     assert verdicts["The best sparse policies are 24 to 53 % sparse"] == "exceeded"
@@ -117,7 +124,7 @@ def test_l0_is_not_said_to_beat_what_a_cell_has_no_policies_of(tmp_path: Path):
     results = read_classic(write_results(tmp_path, thin))
     claims = classic_claims(results, [CellAnalysis(results, cell) for cell in results.cells])
     (found,) = [found for claim, found, _ in claims if claim.startswith("L0 gives more sparsity")]
-    assert found == "more in 1 of 1 (Acrobot PPO)"
+    assert found == "more in 1 of 1 (Acrobot PPO) · not shown lower, 5 seeds"
 
 
 def test_the_other_tables_hold_the_numbers_of_the_folder(report: tuple[Path, dict]):
