@@ -52,12 +52,13 @@ DQN_BEST = {
             "reward_scale": 0.2,
             "initial_value": 20.0,
         },
+        coefficient=0.5,
         finetune=0.42,
         keep_best_after=0.42,
         validations=80,  # DQN often loses CartPole and finds it again
         validation_episodes=60,
     ),
-    "acrobot": Recipe(300_000, 0.4, 5e-2, {"reward_scale": 0.3, "initial_value": -15.0}),
+    "acrobot": Recipe(300_000, 0.4, 5e-2, {"reward_scale": 0.3, "initial_value": -15.0}, coefficient=0.5),
     "lunar-lander": Recipe(
         600_000,
         0.3,
@@ -69,15 +70,18 @@ DQN_BEST = {
             "huber_delta": 1.0,
             "final_learning_rate_factor": 0.1,
         },
+        coefficient=0.1,
         finetune=0.65,
         keep_best_after=0.65,
         validations=25,  # episodes are long
     ),
 }
 PPO_BEST = {
-    "cartpole": Recipe(200_000, 0.5, 2e-2, {"environments": 16, "horizon": 128, "minibatch_size": 512, "entropy_coefficient": 0.0}),
-    "acrobot": Recipe(600_000, 0.55, 2e-2, {"horizon": 500, "minibatch_size": 1000, "gae_lambda": 0.99}),
-    "lunar-lander": Recipe(1_400_000, 0.4, 2e-2, {"discount": 0.995, "reward_scale": 0.1}),
+    "cartpole": Recipe(
+        200_000, 0.5, 2e-2, {"environments": 16, "horizon": 128, "minibatch_size": 512, "entropy_coefficient": 0.0}, coefficient=0.5
+    ),
+    "acrobot": Recipe(600_000, 0.55, 2e-2, {"horizon": 500, "minibatch_size": 1000, "gae_lambda": 0.99}, coefficient=0.1),
+    "lunar-lander": Recipe(1_400_000, 0.4, 2e-2, {"discount": 0.995, "reward_scale": 0.1}, coefficient=0.1),
 }
 
 
