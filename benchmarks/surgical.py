@@ -27,6 +27,7 @@ from l0_surgical.files import number_name
 from l0_surgical.inspection import describe
 from l0_surgical.policy_file import load_policy
 from l0_surgical.presets import preset
+from l0_surgical.remembering import RememberingEvaluator
 from l0_surgical.terminal import ProgressBar
 
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100, 130)
@@ -84,17 +85,16 @@ def compress_best(arguments: argparse.Namespace, bar: ProgressBar) -> None:
 def sweep_ranks(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     """Stage 4."""
     cells = [("best", "none", None), ("best", "l0", None), ("paper", "none", None), ("paper", "l0", PAPER_BEST_COEFFICIENT)]
-    for run, regularizer, coefficient in cells:
-        rows = [r for r in _members(arguments.out / run, regularizer) if coefficient in (None, r["coefficient"])]
-        for row in rows[:RANKED_SEEDS]:
-            path = arguments.out / "ranks" / f"{run}-{Path(row['policy']).stem}.json"
-            if not path.exists():
-                path.parent.mkdir(exist_ok=True)
-                told = f"ranks, {path.stem}"
-                sweep = rank_sweep(
-                    load_policy(row["policy"]), RANKS, jobs=arguments.jobs, stream="test", progress=lambda n, t=told: bar(t, n, len(RANKS))
-                )
-                path.write_text(json.dumps(sweep))
+    with RememberingEvaluator(preset("best").task, arguments.jobs) as evaluator:
+        for run, regularizer, coefficient in cells:
+            rows = [r for r in _members(arguments.out / run, regularizer) if coefficient in (None, r["coefficient"])]
+            for row in rows[:RANKED_SEEDS]:
+                path = arguments.out / "ranks" / f"{run}-{Path(row['policy']).stem}.json"
+                if not path.exists():
+                    path.parent.mkdir(exist_ok=True)
+                    tell = lambda n, t=f"ranks, {path.stem}": bar(t, n, len(RANKS))  # noqa: E731
+                    sweep = rank_sweep(load_policy(row["policy"]), RANKS, stream="test", progress=tell, evaluator=evaluator)
+                    path.write_text(json.dumps(sweep))
 
 
 def write_report(arguments: argparse.Namespace, bar: ProgressBar) -> None:

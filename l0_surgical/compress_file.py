@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from l0_surgical.bounds import Bound, Episodes, Jobs, Seed, check_fields
 from l0_surgical.compression import compress, lowest_rank, rank_sweep
 from l0_surgical.errors import BadInputError
-from l0_surgical.evaluation import evaluate
 from l0_surgical.files import file_to_write
 from l0_surgical.low_rank import fold, size_decrease_percent
 from l0_surgical.policy_file import Policy, find_policy, load_policy, save_policy
+from l0_surgical.remembering import RememberingEvaluator
 
 Progress = Callable[[str, int, int], None]
 DEFAULT_KEEP = 0.99
@@ -51,20 +51,18 @@ def compress_to(source: str, out: Path, request: Request, progress: Progress) ->
     """
     if request.rank is not None and (request.ranks is not None or request.keep is not None):
         raise BadInputError("--rank excludes --ranks and --keep; give one of them")
+    ranks = None if request.ranks is None else parse_ranks(request.ranks)
+    ranks = ranks if request.rank is None else [request.rank]
     policy = load_policy(find_policy(source))
     # absolute: an environment may change the working directory
     target = file_to_write(out).absolute()
-    if request.rank is not None or request.ranks is not None:
-        compressed, report = _one_rank(policy, request, progress)
-    else:
-        compressed, report = _by_evidence(policy, request, progress)
-    result = evaluate(
-        compressed,
-        episodes=request.episodes,
-        seed=request.seed,
-        jobs=request.jobs,
-        progress=lambda n: progress("evaluating on unseen episodes", n, request.episodes),
-    ).as_dict()
+    with RememberingEvaluator(policy.task, request.jobs) as evaluator:
+        if ranks is None:
+            compressed, report = _by_evidence(policy, request, evaluator, progress)
+        else:
+            compressed, report = _one_rank(policy, ranks, request, evaluator, progress)
+        tell = lambda n: progress("evaluating on unseen episodes", n, request.episodes)  # noqa: E731
+        result = evaluator.evaluate(compressed, "test", request.seed, request.episodes, tell).as_dict()
     save_policy(dataclasses.replace(compressed, evaluation={**result, "stream": "test", "seed": request.seed}), target)
     test = {key: result[key] for key in ("return_mean", "return_ci95", "success_rate")}
     return {"sweep": report["sweep"], "chosen": {**report["chosen"], "file": str(out), "test": test}}
@@ -87,13 +85,15 @@ def parse_ranks(text: str) -> list[int]:
     return list(ranks)
 
 
-def _one_rank(policy: Policy, request: Request, progress: Progress) -> tuple[Policy, dict[str, Any]]:
-    ranks = [request.rank] if request.rank is not None else parse_ranks(str(request.ranks))
-    rows = rank_sweep(policy, ranks, request.episodes, request.seed, request.jobs, progress=lambda n: progress("rank sweep", n, len(ranks)))
+def _one_rank(
+    policy: Policy, ranks: list[int], request: Request, evaluator: RememberingEvaluator, progress: Progress
+) -> tuple[Policy, dict[str, Any]]:
+    tell = lambda n: progress("rank sweep", n, len(ranks))  # noqa: E731
+    rows = rank_sweep(policy, ranks, request.episodes, request.seed, progress=tell, evaluator=evaluator)
     chosen = rows[-1]
     if request.ranks is not None:
         keep = request.keep if request.keep is not None else DEFAULT_KEEP
-        lowest = lowest_rank(policy, ranks, keep, request.confidence, request.episodes, request.seed, request.jobs)
+        lowest = lowest_rank(policy, ranks, keep, request.confidence, request.episodes, request.seed, evaluator)
         if lowest is None:
             raise BadInputError(f"no rank in {request.ranks} keeps {keep:g} of the return; give higher ranks or a lower --keep")
         chosen = rows[ranks.index(lowest)]
@@ -103,7 +103,7 @@ def _one_rank(policy: Policy, request: Request, progress: Progress) -> tuple[Pol
     return dataclasses.replace(folded, provenance=provenance, evaluation={}), report
 
 
-def _by_evidence(policy: Policy, request: Request, progress: Progress) -> tuple[Policy, dict[str, Any]]:
+def _by_evidence(policy: Policy, request: Request, evaluator: RememberingEvaluator, progress: Progress) -> tuple[Policy, dict[str, Any]]:
     tried = 0
 
     def tell(line: str) -> None:
@@ -112,7 +112,8 @@ def _by_evidence(policy: Policy, request: Request, progress: Progress) -> tuple[
         progress("candidates", tried, 0)
 
     keep = request.keep if request.keep is not None else DEFAULT_KEEP
-    compressed, report = compress(policy, keep, request.confidence, request.episodes, request.seed, request.jobs, tell)
+    settings = {"keep": keep, "confidence": request.confidence, "episodes": request.episodes, "seed": request.seed}
+    compressed, report = compress(policy, **settings, progress=tell, evaluator=evaluator)
 
     def row(figures: dict[str, Any]) -> dict[str, Any]:
         smaller = size_decrease_percent(figures["parameters"], policy.trained_parameters)

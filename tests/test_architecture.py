@@ -47,8 +47,12 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
         {"_rollouts", "_vector_rollouts", "tasks", "policy_file", "process", "bounds", "errors"},
         frozenset({"numpy", "gymnasium", "scipy"}),
     ),
-    "compression": ({"_reduction", "evaluation", "low_rank", "simplify", "policy_file", "errors"}, frozenset({"numpy", "scipy"})),
-    "compress_file": ({"bounds", "compression", "errors", "evaluation", "files", "low_rank", "policy_file"}, frozenset()),
+    "compression": (
+        {"_reduction", "errors", "evaluation"} | {"low_rank", "policy_file", "remembering", "simplify"},
+        frozenset({"numpy", "scipy"}),
+    ),
+    "compress_file": ({"bounds", "compression", "errors", "evaluation", "files", "low_rank", "policy_file", "remembering"}, frozenset()),
+    "remembering": ({"evaluation", "policy_file"}, frozenset()),
     # learning
     "settings": ({"bounds"}, frozenset()),
     "config": ({"settings", "bounds", "files", "errors"}, frozenset({"tyro"})),
@@ -73,7 +77,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     # what a person runs
     "experiments": (
         {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "presets", "files", "errors"}
-        | {"robot", "simulation", "stopping", "process", "cohorts", "settings", "bounds", "__init__"},
+        | {"__init__", "bounds", "cohorts", "process", "remembering", "robot", "settings", "simulation", "stopping"},
         SCRIPTS,
     ),
     "terminal": ({"_plain_table", "files", "speaking"}, frozenset({"rich"})),

@@ -19,6 +19,7 @@ from l0_surgical.cli import main
 from l0_surgical.compress_file import parse_ranks
 from l0_surgical.errors import BadInputError
 from l0_surgical.policy_file import load_policy, save_policy
+from l0_surgical.presets import preset
 from l0_surgical.runtime import ReferenceEngine
 
 SMALL = ["--ddpg.hidden", "16", "16", "--ddpg.updates-per-episode", "5", "--episodes", "2", "--demonstration-episodes", "2"]
@@ -96,7 +97,8 @@ def test_tables_are_for_people(trained: dict, capsys: pytest.CaptureFixture):
 def test_tables_of_a_task_without_success_and_critic(algorithm: str, tmp_path: Path, capsys: pytest.CaptureFixture):
     run_folder, few = tmp_path / "run", ["--steps", "10000", "--evaluation-episodes", "2", "--final-evaluation-episodes", "2"]
     assert main(["train", "cartpole", "--algorithm", algorithm, "--regularizer", "l0", "--out", str(run_folder), *few]) == 0
-    assert re.search(r"0 +│ l0 +│ 0.01 +│ - +│", capsys.readouterr().out)
+    (coefficient,) = preset("best", "cartpole", algorithm).coefficient
+    assert re.search(rf"0 +│ l0 +│ {coefficient:g} +│ - +│", capsys.readouterr().out)
     (policy,) = map(str, (run_folder / "policies").iterdir())
     commands = (["inspect", policy], ["evaluate", policy, "--episodes", "2"])
     for command in (*commands, ["compress", policy, "--out", str(tmp_path / "small.safetensors"), "--rank", "2", "--episodes", "2"]):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from l0_surgical.bounds import Jobs, check_fields, check_value
 from l0_surgical.config import Coefficient, Regularizer, Seeds
-from l0_surgical.errors import BadInputError
+from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.experiments.cells import Cell, Outcome, run_cells
 from l0_surgical.experiments.selection import RANDOM_RETURN, by_doubt, by_evidence, by_paper, compare
 from l0_surgical.experiments.suite_format import RANKS
@@ -120,6 +120,44 @@ def _training_cell(
     # results of another preset under the same name are refused
     specification["settings"] = settings_digest(cell_config(specification))
     return Cell("-".join([*parts, "all-seeds" if dense else f"seed{seed}"]), specification)
+
+
+def seed_cells(environment: str, algorithm: str, coefficients: Sequence[float], seeds: range, quick: bool = False) -> list[Cell]:
+    """Further seeds of some L0 coefficients (0: dense) with preset `best`: one cell for each coefficient, the seeds its members."""
+    cells = []
+    for coefficient in coefficients:
+        specification = {
+            "environment": environment,
+            "algorithm": algorithm,
+            "regularizer": "l0" if coefficient else "none",
+            "coefficients": [coefficient] if coefficient else [],
+            "seed": seeds.start,
+            "seeds": len(seeds),
+            "temperature": None,
+            "preset": "best",
+            "quick": quick,
+        }
+        specification["settings"] = settings_digest(cell_config(specification))
+        label = f"l0-{coefficient:g}" if coefficient else "dense"
+        cells.append(Cell(f"{environment}-{algorithm}-{label}-seeds{seeds.start}-{seeds[-1]}", specification))
+    return cells
+
+
+def train_seeds(cells: Sequence[Cell], out: Path, progress: Progress | None = None) -> list[dict[str, Any]]:
+    """Trains cells of `seed_cells` one after the other, each in a folder of its own in `out`, or takes what is there; the members' rows.
+
+    Raises:
+        BadInputError: a folder of another version or other settings.
+        InterruptedCells: stopped by a signal; the same call goes on.
+        L0SurgicalError: a cell failed in every attempt.
+    """
+    rows = []
+    for cell in cells:
+        outcome = run_cells([cell], "l0_surgical.experiments.suite_work:train_cell", out / cell.name / "training", progress=progress)
+        if outcome.failed:
+            raise L0SurgicalError(f"{cell.name}: {outcome.failed[cell.name]}")
+        rows += save_policies(outcome.finished[0], policy_folder(out / cell.name))
+    return rows
 
 
 def reduction_cells(config: SuiteConfig, members: Sequence[dict[str, Any]], chosen: dict[tuple[str, str], list[float]]) -> list[Cell]:

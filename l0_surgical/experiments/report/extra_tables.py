@@ -36,7 +36,8 @@ def picks(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> Table:
         "Paper's rule: the coefficient with the largest mean reward + sparsity in percent. Our rule: the sparsest coefficient whose "
         "reward is shown to be kept, which means that the lower bound of the 95 % interval of its difference to the dense reward is not "
         f"below minus the tolerance, {100 * TOLERANCE:g} % of what dense gains over random actions. Not shown lower: the sparsest whose "
-        "interval does not lie below minus the tolerance as a whole; with few seeds that is weak evidence, shown for comparison only."
+        "interval does not lie below minus the tolerance as a whole; with few seeds that is weak evidence, shown for comparison only. "
+        "All with the seeds of the grid."
     )
     return Table("selection", "What each selection rule picks", caption, columns, rows)
 
