@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     # learning
     "settings": ({"bounds"}, frozenset()),
     "config": ({"settings", "bounds", "files", "errors"}, frozenset({"tyro"})),
-    "presets": ({"config", "settings", "tasks", "errors"}, frozenset()),
+    "presets": ({"config", "settings", "tasks", "bounds", "errors"}, frozenset()),
     "networks": ({"policy_file", "memory"}, frozenset({"torch", "numpy"})),
     "sparsity": (set(), frozenset({"torch", "numpy", "numba"})),
     "optimizers": ({"sparsity"}, frozenset({"torch", "numpy", "numba"})),

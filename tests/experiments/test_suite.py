@@ -14,6 +14,7 @@ from l0_surgical.config import as_dict
 from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.suite import SuiteConfig, choose, reduction_cells, run_classic, training_cells
 from l0_surgical.experiments.suite_format import TABLES
+from l0_surgical.experiments.suite_tables import Tables, write_tables
 from l0_surgical.experiments.suite_work import cell_config, train_cell
 from l0_surgical.policy_file import load_policy
 from l0_surgical.presets import PPO_BEST
@@ -83,6 +84,16 @@ def test_the_tables_tell_what_the_policy_files_hold(suite: tuple[Path, dict[str,
         assert float(row["sparsity"]) == pytest.approx(1 - nonzero / (4 * 128 + 128 * 64 + 64 * 32 + 32 * 2), abs=1e-5)
         assert int(row["parameters"]) == 11_042
         assert float(row["return_mean"]) == pytest.approx(policy.evaluation["return_mean"], rel=1e-5)
+
+
+def test_the_tables_tell_coefficients_apart_that_agree_in_six_digits(tmp_path: Path) -> None:
+    row = {**dict.fromkeys(TABLES["members"]), "environment": "cartpole", "algorithm": "ppo", "regularizer": "l0", "mapped": False}
+    row |= {"wall_seconds": 1.0, "cpu_seconds": 1.0, "sparsity": 0.12345678}
+    members = [{**row, "coefficient": coefficient} for coefficient in (0.01234567, 0.01234568, 0.02)]
+    write_tables(Tables(members, [], []), tmp_path, config={"preset": "best"}, command="", cpu_seconds=1.0)
+    written = read(tmp_path / "members.csv")
+    assert [row["coefficient"] for row in written] == ["0.01234567", "0.01234568", "0.02"]
+    assert {row["sparsity"] for row in written} == {"0.123457"}
 
 
 def test_it_goes_on_and_runs_again_only_what_is_corrupted(suite: tuple[Path, dict[str, Any]]) -> None:
