@@ -71,7 +71,7 @@ def _hints(record: type) -> dict[str, Any]:
 
 def check_value(name: str, value: Any, hint: Any, bound: Bound | None = None) -> None:
     """Checks one value against an annotation: a number with or without a bound, a text, a path, a truth value, a choice, a dataclass,
-    a tuple of these, or None beside one of these.
+    a tuple of these, or None beside one of these. `bound` is for numbers whose own annotation has none.
 
     Raises:
         BadInputError: `--name VALUE: remedy`; of a tuple the element that is wrong.

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from l0_surgical.bounds import check_value
 from l0_surgical.config import Algorithm, TrainingConfig
 from l0_surgical.errors import BadInputError
 from l0_surgical.settings import DDPGConfig, DQNConfig, PPOConfig, SparsityConfig
@@ -89,10 +90,11 @@ def preset(name: str, task: str = "needle-reach", algorithm: Algorithm | None = 
     """The named preset for a task and an algorithm (by default DQN for the classic tasks, else DDPG).
 
     Raises:
-        BadInputError: an unknown preset.
+        BadInputError: an unknown preset or algorithm.
     """
     if name not in ("best", "paper"):
         raise BadInputError(f"--preset {name}: choose best or paper")
+    check_value("algorithm", algorithm, Algorithm | None)
     algorithm = algorithm or ("dqn" if task in CLASSIC else "ddpg")
     if algorithm != "ddpg":
         config = _discrete(task, algorithm)

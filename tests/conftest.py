@@ -12,11 +12,8 @@ MISSING = [name for name in ("torch", "gymnasium", "pybullet") if importlib.util
 TRAINING_SIDE = ["algorithms", "experiments", "replay", "sparsity", "tasks"]
 TRAINING_SIDE += [f"test_{name}.py" for name in ("cli", "compression", "evaluation", "networks", "optimizers")]
 TRAINING_SIDE += [f"test_{name}.py" for name in ("config", "discrete_training", "goal_training", "memory", "setting_values")]
-TRAINING_SIDE += [f"test_{name}.py" for name in ("shipped_policies", "training")]
-TRAINING_SIDE += [
-    "simulated_arm",
-    *(f"test_{name}.py" for name in ("benchmarking", "hil_options", "robot", "service", "stopping_at_the_arm")),
-]
+TRAINING_SIDE += [f"test_{name}.py" for name in ("shipped_policies", "training", "benchmarking", "hil_options", "robot", "service")]
+TRAINING_SIDE += ["simulated_arm", "test_stopping_at_the_arm.py"]
 SOURCE_TREE = [f"test_{name}.py" for name in ("architecture", "docs", "packaging")]
 collect_ignore = [*TRAINING_SIDE, *SOURCE_TREE] if MISSING else []
 

@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     # learning
     "settings": ({"bounds"}, frozenset()),
     "config": ({"settings", "bounds", "files", "errors"}, frozenset({"tyro"})),
-    "presets": ({"config", "settings", "tasks", "errors"}, frozenset()),
+    "presets": ({"bounds", "config", "errors", "settings", "tasks"}, frozenset()),
     "networks": ({"memory", "policy_file"}, frozenset({"numpy", "torch"})),
     "sparsity": ({"compiled"}, frozenset({"numba", "numpy", "torch"})),
     "optimizers": ({"compiled", "sparsity"}, frozenset({"numba", "numpy", "torch"})),

@@ -111,3 +111,5 @@ def test_bad_settings_are_named_with_their_value(changes: dict, message: str):
 def test_an_unknown_preset_is_refused():
     with pytest.raises(BadInputError, match="choose best or paper"):
         preset("worst")
+    with pytest.raises(BadInputError, match="--algorithm 'sarsa': choose ddpg, dqn, ppo"):
+        preset("best", "cartpole", "sarsa")

@@ -222,7 +222,7 @@ def test_a_policy_that_does_not_fit_is_refused() -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(BadInputError, match="reads 5 numbers and gives 2, but needle-reach observes 10 and takes 5"):
         evaluate(point_reach.reaching_policy(), task="needle-reach", episodes=2, jobs=2)
-    with pytest.raises(BadInputError, match="0 jobs"):
+    with pytest.raises(BadInputError, match="--jobs 0: pass a whole number >= 1"):
         evaluate(random_policy(), jobs=0)
     with pytest.raises(BadInputError, match="unknown task 'no-such-task'"):
         evaluate(random_policy(), task="no-such-task")

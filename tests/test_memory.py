@@ -44,5 +44,5 @@ def test_what_no_machine_can_hold_is_refused(make: Callable[[], object], words: 
 
 def test_what_is_common_fits() -> None:
     assert TransitionReplay(2, 100_000, 8).capacity == 100_000
-    assert hindsight(2, 10_000).episodes == 200
+    assert hindsight(2, 10_000).transitions(1) == 0
     assert MemberMLP((8, 256, 256, 2), [0, 1], "tanh").members == 2

@@ -17,6 +17,7 @@ from l0_surgical.evaluation import Evaluator
 from l0_surgical.experiments.cells import read_result
 from l0_surgical.experiments.suite import SuiteConfig, choose, reduction_cells, run_classic, seed_cells, train_seeds, training_cells
 from l0_surgical.experiments.suite_format import TABLES
+from l0_surgical.experiments.suite_tables import Tables, write_tables
 from l0_surgical.experiments.suite_work import cell_config, reduce_cell, train_cell
 from l0_surgical.policy_file import Policy, load_policy, policy_bytes
 from l0_surgical.presets import DQN_BEST, PPO_BEST
@@ -113,6 +114,16 @@ def test_a_reduction_runs_nothing_twice(suite: tuple[Path, dict[str, Any]], monk
     assert reduce_cell(before.specification, cell) == before.result
     assert len(opened) == 1
     assert max(runs.values()) == 1
+
+
+def test_the_tables_tell_coefficients_apart_that_agree_in_six_digits(tmp_path: Path) -> None:
+    row = {**dict.fromkeys(TABLES["members"]), "environment": "cartpole", "algorithm": "ppo", "regularizer": "l0", "mapped": False}
+    row |= {"wall_seconds": 1.0, "cpu_seconds": 1.0, "sparsity": 0.12345678}
+    members = [{**row, "coefficient": coefficient} for coefficient in (0.01234567, 0.01234568, 0.02)]
+    write_tables(Tables(members, [], []), tmp_path, config={"preset": "best"}, command="", cpu_seconds=1.0)
+    written = read(tmp_path / "members.csv")
+    assert [row["coefficient"] for row in written] == ["0.01234567", "0.01234568", "0.02"]
+    assert {row["sparsity"] for row in written} == {"0.123457"}
 
 
 def test_it_goes_on_and_runs_again_only_what_is_corrupted(suite: tuple[Path, dict[str, Any]]) -> None:
