@@ -183,19 +183,17 @@ class Processes:
 def _serve(connection: Connection, player_bytes: bytes) -> None:
     """Says that it is there, and plays what is asked for until the other end is closed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    connection.send(([], None))
     player: Player | None = None
-    while True:
-        try:
+    with contextlib.suppress(EOFError, OSError):
+        connection.send(([], None))
+        while True:
             data, request = connection.recv()
-        except (EOFError, OSError):
-            break
-        try:
-            player = player or _loaded(player_bytes)
-            answer = player.play(policy_from_bytes(data), request, lambda done: None), None
-        except L0SurgicalError as error:
-            answer = None, error
-        connection.send(answer)
+            try:
+                player = player or _loaded(player_bytes)
+                answer = player.play(policy_from_bytes(data), request, lambda done: None), None
+            except L0SurgicalError as error:
+                answer = None, error
+            connection.send(answer)
     if player is not None:
         player.close()
 

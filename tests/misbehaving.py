@@ -62,7 +62,7 @@ STEP_FAULTS: dict[str, Callable[[tuple], Any]] = {
     "success nan": _with(4, {"is_success": np.nan}),
     "success none": _with(4, {"is_success": None}),
     # these two return what they should, but ...
-    "sleeps": lambda returned: (time.sleep(0.2), returned)[1],
+    "sleeps": lambda returned: (time.sleep(0.1), returned)[1],
     "signals": lambda returned: (os.kill(os.getpid(), signal.SIGTERM), returned)[1],
     "kills": lambda returned: os.kill(os.getpid(), signal.SIGKILL),
     "exits": lambda returned: os._exit(7),
