@@ -2,7 +2,7 @@
 
 `misbehaving/Line-v0`: three numbers, two actions, 20 steps. `misbehaving/Goal-v0`: a point that steps to a goal, 10 steps, with an expert.
 Keyword arguments of both: `fault`, one of `STEP_FAULTS` and `RESET_FAULTS` or "making"; `seed` of the episodes that have it (None: all);
-`step` that has it; `while_there`: it is left out once that file is gone.
+`step` that has it; `while_there`: it is left out once that file is gone; `once`: it takes that file away.
 """
 
 import os
@@ -80,29 +80,34 @@ class _Misbehaving(gymnasium.Env):
     opened, closed, stepped = 0, 0, 0
     """How many of this class were opened and closed in this process, and how many steps they took."""
 
-    def __init__(self, fault: str | None = None, seed: int | None = None, step: int = 3, while_there: Path | None = None) -> None:
+    def __init__(
+        self, fault: str | None = None, seed: int | None = None, step: int = 3, while_there: Path | None = None, once: bool = False
+    ) -> None:
         type(self).opened += 1
-        self._fault, self._at, self._while_there = fault, (seed, step), while_there
+        self._fault, self._at, self._while_there, self._once = fault, (seed, step), while_there, once
         if fault == "making" and self._is_there():
             raise ModuleNotFoundError("No module named 'simulator'; run `pip install simulator`")
 
     def _is_there(self) -> bool:
-        return self._while_there is None or self._while_there.exists()
+        if self._while_there is None or not self._while_there.exists():
+            return self._while_there is None
+        if self._once:
+            self._while_there.unlink()
+        return True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
         self._seed, self._steps = seed, 0
         self._begin()
-        fault = RESET_FAULTS.get(self._fault) if self._at[0] in (None, seed) and self._is_there() else None
-        return fault((self._observe(), {})) if fault else (self._observe(), {})
+        here = self._fault in RESET_FAULTS and self._at[0] in (None, seed) and self._is_there()
+        return RESET_FAULTS[self._fault]((self._observe(), {})) if here else (self._observe(), {})
 
     def step(self, action: Any) -> Any:
         type(self).stepped += 1
         self._steps += 1
         returned = self._move(action)
         here = self._at[0] in (None, self._seed) and self._steps == self._at[1] and self._is_there()
-        fault = STEP_FAULTS.get(self._fault) if here or self._fault == "sleeps" else None
-        return fault(returned) if fault else returned
+        return STEP_FAULTS[self._fault](returned) if self._fault == "sleeps" or (here and self._fault in STEP_FAULTS) else returned
 
     def close(self) -> None:
         type(self).closed += 1

@@ -1,7 +1,8 @@
 """The boundary to an environment: what it returns is checked here, once, and whatever it raises becomes one line.
 
-`evaluation.rollouts` (one environment) and `open_vector` (many, side by side) step environments through it, and nothing else does. A user's
-environment, Gymnasium's wrappers around it and what they load may raise anything; only KeyboardInterrupt and SystemExit pass as they are.
+Everything in the library that steps an environment does so through a `CheckedEnvironment`: `evaluation.rollouts` one, `open_vector` many
+side by side. A user's environment, Gymnasium's wrappers around it and what they load may raise anything; only KeyboardInterrupt and
+SystemExit pass as they are.
 """
 
 import contextlib
