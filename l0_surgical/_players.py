@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -183,6 +184,7 @@ class Processes:
 def _serve(connection: Connection, player_bytes: bytes) -> None:
     """Says that it is there, and plays what is asked for until the other end is closed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    sys.stdout = sys.stderr  # what environments print; stdout is for the command's result
     player: Player | None = None
     with contextlib.suppress(EOFError, OSError):
         connection.send(([], None))

@@ -159,11 +159,11 @@ def expert(environment: gymnasium.Env, observation: dict[str, np.ndarray]) -> np
     return np.clip(10 * (observation["desired_goal"] - observation["achieved_goal"]), -0.5, 0.5).astype(np.float32)
 
 
-def register(base: str, name: str, **options: Any) -> str:
-    """Registers an environment with a fault; returns its id."""
-    kind, steps = (Line, 20) if base == LINE else (Goal, 10)
+def register(base: str, name: str, *, steps: int | None = 0, **options: Any) -> str:
+    """Registers an environment with a fault; returns its id. `steps`: another time limit, or None for none."""
+    kind, usual = (Line, 20) if base == LINE else (Goal, 10)
     gymnasium.registry.pop(f"misbehaving/{name}-v0", None)  # of another test
-    gymnasium.register(f"misbehaving/{name}-v0", kind, max_episode_steps=steps, kwargs=options)
+    gymnasium.register(f"misbehaving/{name}-v0", kind, max_episode_steps=usual if steps == 0 else steps, kwargs=options)
     return f"misbehaving/{name}-v0"
 
 

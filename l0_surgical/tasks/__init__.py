@@ -135,8 +135,8 @@ def _registered(name: str) -> gymnasium.envs.registration.EnvSpec:
     if colon:
         raise BadInputError(f"the module {module} registers no environment {gymnasium_id!r}{_near(gymnasium_id)}; give module:id")
     raise BadInputError(
-        f"unknown task {name!r}{_near(name)}; known are {', '.join(known_tasks())}, any registered Gymnasium id, and module:id for what a "
-        "module of yours registers"
+        f"unknown task {name!r}; known are {', '.join(known_tasks())}, any registered Gymnasium id, and module:id for what a module of "
+        f"yours registers{_near(name)}"
     )
 
 

@@ -75,8 +75,7 @@ def test_one_that_cannot_be_made_leaves_the_others_as_they_were() -> None:
 def test_none_that_can_be_made_is_bad_input() -> None:
     with pytest.raises(BadInputError, match="'misbehaving/Absent-v0' cannot be made"):
         open_vector(misbehaving.register(LINE, "Absent", fault="making"), [1, 2])
-    gymnasium.registry.pop("misbehaving/Endless-v0", None)
-    gymnasium.register("misbehaving/Endless-v0", Line)
+    misbehaving.register(LINE, "Endless", steps=None)
     with pytest.raises(BadInputError, match="has no time limit"):
         open_vector("misbehaving/Endless-v0", [1, 2])
 
