@@ -214,7 +214,7 @@ class _Run:
         return row | {"policy": str(path), **_summary_row(result, figures), "wall_seconds": self.seconds}
 
     def _save_unevaluated(self, cohort: Cohort, index: int, cause: str) -> dict[str, Any]:
-        """Saves the policy of a member that failed, and returns what the summary says of it."""
+        """Saves the policy of a member that failed, as it was then, and returns what the summary says of it."""
         member = cohort.members[index]
         path = self.folder.unevaluated_path(member.name)
         record = {**provenance(self.config, member), "failed": cause}
