@@ -21,6 +21,7 @@ from l0_surgical.policy_file import save_policy
 from l0_surgical.process import claim_threads
 from l0_surgical.run_folder import RunFolder
 from l0_surgical.tasks import get_task
+from l0_surgical.tasks.boundary import Stopped
 
 Budget = Annotated[float, Bound(0, 10**7)]
 """Minutes; up to 19 years."""
@@ -71,22 +72,29 @@ class _Run:
         self.members = config.members()
         self.threads = set_threads(config.threads or _default_threads(len(self.members)))
         self._stop = threading.Event()
+        self._parts: dict[int, list[dict[str, Any]]] = {}  # the rows of the cohorts that have trained in a round that is not over yet
 
     def go(self, budget_minutes: float | None) -> dict[str, Any]:
+        with _interruptible(self._stop):
+            return self._go(budget_minutes)
+
+    def _go(self, budget_minutes: float | None) -> dict[str, Any]:
         config, task = self.config, get_task(self.config.task)
-        setting = open_setting(config, task, self.folder.demonstrations, lambda text: self.progress(text, 0, 1))
+        try:
+            setting = open_setting(config, task, self.folder.demonstrations, lambda text: self.progress(text, 0, 1), self._stop.is_set)
+        except Stopped:
+            raise InterruptedRun(self.folder.path, 0, config.rounds) from None
         try:
             kinds = dict.fromkeys(member.regularizer for member in self.members)
             self.cohorts = [setting.cohort([m for m in self.members if m.regularizer == kind]) for kind in kinds]
             state = self.folder.load_checkpoint()
             first, self.seconds = 0, 0.0
             if state is not None:
-                first, self.seconds = state["round"], state["seconds"]
+                first, self.seconds, self._parts = state["round"], state["seconds"], state.get("parts", {})
                 for cohort, saved in zip(self.cohorts, state["cohorts"], strict=True):
                     cohort.load_state_dict(saved)
             self.folder.open_metrics(first, self._columns())
-            with _interruptible(self._stop):
-                self._train(first, budget_minutes)
+            self._train(first, budget_minutes)
             return self._finish()
         finally:
             self.folder.close()
@@ -98,12 +106,15 @@ class _Run:
             if all(cohort.is_over for cohort in self.cohorts):
                 break
             tick, costs = time.monotonic(), self._costs()
-            rows = [row for cohort in self.cohorts for row in self._train_cohort(cohort, number)]
-            if not any(rows):
-                causes = "; ".join(f"member {i}: {cause}" for i, cause in self._failures().items())
-                raise L0SurgicalError(f"every member stopped ({causes}); lower the learning rates or mend the task")
-            self._log(number, rows, costs, time.monotonic() - tick)
+            rows = self._round(number)
             self.seconds = before + time.monotonic() - started
+            if rows is None:
+                self._save(number)
+                raise InterruptedRun(self.folder.path, number, config.rounds)
+            if len(self._failures()) == len(self.members):
+                self._give_up(number)
+            self._parts = {}
+            self._log(number, rows, costs, time.monotonic() - tick)
             self.progress("training", number + 1, config.rounds)
             out_of_time = budget_minutes is not None and time.monotonic() - started > 60 * budget_minutes
             stop = (self._stop.is_set() or out_of_time) and number + 1 < config.rounds
@@ -112,12 +123,35 @@ class _Run:
             if stop:
                 raise InterruptedRun(self.folder.path, number + 1, config.rounds)
 
-    def _train_cohort(self, cohort: Cohort, number: int) -> list[dict[str, Any]]:
-        rows = cohort.train_round(number)
+    def _round(self, number: int) -> list[dict[str, Any]] | None:
+        """The rows of all members; None if a stop left the round, which then goes on where it was."""
+        try:
+            return [row for place in range(len(self.cohorts)) for row in self._train_cohort(place, number)]
+        except Stopped:
+            return None
+
+    def _train_cohort(self, place: int, number: int) -> list[dict[str, Any]]:
+        cohort = self.cohorts[place]
+        rows = self._parts[place] if place in self._parts else cohort.train_round(number)
+        if not any(rows):
+            return rows
+        self._parts[place] = rows
         if (number + 1) % self.config.evaluate_every == 0 or number + 1 == self.config.rounds:
             for row, validated in zip(rows, cohort.validate(number), strict=True):
                 row |= validated if row else {}
         return rows
+
+    def _give_up(self, number: int) -> None:
+        """Saves everything before the error: where the environment failed, a resumed run tries the round again."""
+        causes = "; ".join(f"member {i}: {cause}" for i, cause in self._failures().items())
+        for cohort in self.cohorts:
+            for index, cause in cohort.failures.items():
+                self._save_unevaluated(cohort, index, cause)
+            cohort.forgive()
+        self._save(number)
+        again = len(self._failures()) < len(self.members)
+        remedy = f"mend the task and go on with: l0-surgical train --resume {self.folder.path}" if again else "lower the learning rates"
+        raise L0SurgicalError(f"every member stopped ({causes}); what was trained is saved in {self.folder.path}; {remedy}")
 
     def _costs(self) -> list[tuple[int, int]]:
         """Environment steps and updates of each member so far."""
@@ -142,7 +176,7 @@ class _Run:
 
     def _save(self, done: int) -> None:
         cohorts = [cohort.state_dict() for cohort in self.cohorts]
-        self.folder.save_checkpoint({"round": done, "seconds": self.seconds, "cohorts": cohorts})
+        self.folder.save_checkpoint({"round": done, "seconds": self.seconds, "cohorts": cohorts, "parts": self._parts})
 
     def _failures(self) -> dict[int, str]:
         failures, offset = {}, 0
@@ -153,29 +187,50 @@ class _Run:
 
     def _finish(self) -> dict[str, Any]:
         """Saves and evaluates every member's policy on unseen episodes, and writes the summary."""
-        rows, total = [], len(self.members) * self.config.final_evaluation_episodes
-        seeds = episode_seeds("test", 0, self.config.final_evaluation_episodes)
-        done = 0
-        with Evaluator(self.config.task, jobs=min(self.threads, len(self.members))) as evaluator:
-            for cohort in self.cohorts:
-                for index, (member, figures) in enumerate(zip(cohort.members, cohort.figures(), strict=True)):
-                    row: dict[str, Any] = dataclasses.asdict(member)
-                    if index in cohort.failures:
-                        rows.append({**row, "policy": None, "failed": cohort.failures[index]})
-                        continue
-                    policy = cohort.policy(index)
-                    base = done
-                    episodes = evaluator.run(policy, seeds, lambda n, base=base: self.progress("evaluating", base + n, total))
-                    done += len(seeds)
-                    result = Evaluation.of(policy.task, 0, episodes)
-                    path = self.folder.policy_path(member.name)
-                    evaluation = {**result.as_dict(), "stream": "test", "seed": 0}
-                    record = {**provenance(self.config, member), **figures}
-                    save_policy(dataclasses.replace(policy, provenance=record, evaluation=evaluation), path)
-                    rows.append({**row, "policy": str(path), **_summary_row(result, figures), "wall_seconds": self.seconds})
+        rows: list[dict[str, Any]] = []
+        try:
+            with Evaluator(self.config.task, jobs=min(self.threads, len(self.members)), stop=self._stop.is_set) as evaluator:
+                for cohort in self.cohorts:
+                    for index, figures in enumerate(cohort.figures()):
+                        rows.append(self._finish_member(evaluator, cohort, index, figures, len(rows)))
+        except Stopped:
+            raise InterruptedRun(self.folder.path, self.config.rounds, self.config.rounds) from None
+        if all("failed" in row for row in rows):
+            causes = "; ".join(f"member {i}: {row['failed']}" for i, row in enumerate(rows))
+            raise L0SurgicalError(
+                f"no policy could be evaluated ({causes}); what was trained is saved in {self.folder.path}; mend the task and evaluate "
+                f"again with: l0-surgical train --resume {self.folder.path}"
+            )
         summary = {"run": str(self.folder.path), "wall_seconds": self.seconds, "members": rows}
         self.folder.write_json("summary.json", summary)
         return summary
+
+    def _finish_member(self, evaluator: Evaluator, cohort: Cohort, index: int, figures: dict[str, Any], done: int) -> dict[str, Any]:
+        """The summary's row of a member, after those of `done` others."""
+        member, episodes = cohort.members[index], self.config.final_evaluation_episodes
+        row: dict[str, Any] = dataclasses.asdict(member)
+        if index in cohort.failures:
+            return row | self._save_unevaluated(cohort, index, cohort.failures[index])
+        policy, before, total = cohort.policy(index), done * episodes, len(self.members) * episodes
+        try:
+            played = evaluator.run(policy, episode_seeds("test", 0, episodes), lambda n: self.progress("evaluating", before + n, total))
+        except L0SurgicalError as error:
+            return row | self._save_unevaluated(cohort, index, f"final evaluation: {error}")
+        result = Evaluation.of(policy.task, 0, played)
+        path = self.folder.policy_path(member.name)
+        evaluation = {**result.as_dict(), "stream": "test", "seed": 0}
+        record = {**provenance(self.config, member), **figures}
+        save_policy(dataclasses.replace(policy, provenance=record, evaluation=evaluation), path)
+        self.folder.unevaluated_path(member.name).unlink(missing_ok=True)  # of a former attempt
+        return row | {"policy": str(path), **_summary_row(result, figures), "wall_seconds": self.seconds}
+
+    def _save_unevaluated(self, cohort: Cohort, index: int, cause: str) -> dict[str, Any]:
+        """Saves the policy of a member that failed, as it was then, and returns what the summary says of it."""
+        member = cohort.members[index]
+        path = self.folder.unevaluated_path(member.name)
+        record = {**provenance(self.config, member), "failed": cause}
+        save_policy(dataclasses.replace(cohort.policy(index), provenance=record), path)
+        return {"policy": None, "failed": cause, "unevaluated": str(path)}
 
 
 def _summary_row(result: Evaluation, figures: dict[str, Any]) -> dict[str, Any]:

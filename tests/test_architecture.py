@@ -43,9 +43,10 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     ),
     "_rollouts": ({"tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy", "gymnasium"})),
     "_vector_rollouts": ({"_rollouts", "tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy"})),
+    "_players": ({"_rollouts", "tasks", "policy_file", "process", "errors"}, frozenset({"gymnasium", "cloudpickle"})),
     "evaluation": (
-        {"_rollouts", "_vector_rollouts", "tasks", "policy_file", "process", "bounds", "errors"},
-        frozenset({"numpy", "gymnasium", "scipy"}),
+        {"_players", "_rollouts", "_vector_rollouts", "tasks", "policy_file", "bounds", "errors"},
+        frozenset({"numpy", "scipy"}),
     ),
     "compression": (
         {"_reduction", "errors", "evaluation"} | {"low_rank", "policy_file", "remembering", "simplify"},

@@ -22,6 +22,9 @@ GATE_SEED = 0
 class Cohort(Protocol):
     """Trains members in rounds; a round is what lies between two lines of metrics.
 
+    A member whose environment fails stops alone. `Stopped` may leave `train_round` and `validate` at any step; a cohort that is then given
+    this one's state makes the same call again and goes on with the round.
+
     Attributes:
         reports: names of the figures in the rows of `train_round` and `validate`, in the order of the metrics' columns.
         members: all of one regulariser.
@@ -50,8 +53,11 @@ class Cohort(Protocol):
     def validate(self, number: int) -> list[dict[str, float | None]]:
         """Evaluates every member as it is after round `number` on validation episodes. Returns one row of figures per member."""
 
+    def forgive(self) -> None:
+        """Takes back the failures of environments in the last call of `train_round` or `validate`, so that it can be made again."""
+
     def policy(self, index: int) -> Policy:
-        """The policy that one member's training results in, without provenance."""
+        """The policy that one member's training results in, without provenance; of one that failed, as it was then."""
 
     def figures(self) -> list[dict[str, Any]]:
         """Every member's sparsity, size and cost, for the summary; empty for one that failed."""

@@ -16,12 +16,14 @@ from torch import Tensor
 
 from l0_surgical.cohorts.common import GATE_SEED
 from l0_surgical.config import MemberSpec, TrainingConfig
-from l0_surgical.errors import BadInputError
+from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import episode_seeds, vector_rollouts
+from l0_surgical.learner import Learner
 from l0_surgical.networks import MemberMLP
 from l0_surgical.policy_file import Dense, Layer, Normalizer, Policy
 from l0_surgical.sparsity import Sparsifier, network_sparsity_at_init
 from l0_surgical.tasks import Task
+from l0_surgical.tasks.boundary import Stop, never
 from l0_surgical.tasks.classic import CLASSIC, Engine, VectorEnvironment, open_vector
 
 
@@ -34,15 +36,17 @@ class DiscreteProblem:
         normalizer: of the observation.
         target: the return at which the paper ends a training; None where it names none.
         engine: of the vector environments.
+        stop: whether the caller wants to stop.
     """
 
     task: Task
     normalizer: Normalizer
     target: float | None
     engine: Engine = "auto"
+    stop: Stop = never
 
     @classmethod
-    def of(cls, task: Task) -> "DiscreteProblem":
+    def of(cls, task: Task, stop: Stop = never) -> "DiscreteProblem":
         """Checks the task and chooses the scale of its observation.
 
         Raises:
@@ -53,7 +57,7 @@ class DiscreteProblem:
         known = CLASSIC.get(task.name)
         size = sum(part.size for part in task.inputs)
         scale = np.array(known.scale if known else np.ones(size), np.float32)
-        return cls(task, Normalizer(np.zeros(size, np.float32), scale), known.target if known else None)
+        return cls(task, Normalizer(np.zeros(size, np.float32), scale), known.target if known else None, stop=stop)
 
     @property
     def dimensions(self) -> tuple[int, int]:
@@ -75,6 +79,7 @@ class Kept:
 class DiscreteCohort(ABC):
     """Members of one regulariser on a `DiscreteProblem`; DQN and PPO say how they learn."""
 
+    learner: Learner
     policy_network: MemberMLP
     policy_sparsifier: Sparsifier
 
@@ -83,6 +88,8 @@ class DiscreteCohort(ABC):
         self.failures: dict[int, str] = {}
         self.finished: dict[int, int] = {}
         self.steps_to_target: dict[int, int] = {}
+        self._just_failed: set[int] = set()  # whose environment failed in the last call of train_round or validate
+        self._round = 0
         self._kept: dict[int, Kept] = {}
         self._environments_each = environments
         self._environment: VectorEnvironment | None = None
@@ -110,15 +117,28 @@ class DiscreteCohort(ABC):
         """See `Cohort`."""
         return len(self.failures.keys() | self.finished.keys()) == len(self.members)
 
+    @property
+    def _all_failed(self) -> bool:
+        return len(self.failures) == len(self.members)
+
+    @property
+    def _running(self) -> list[int]:
+        return [index for index in range(len(self.members)) if index not in self.failures]
+
     def _open(self, number: int) -> None:
         """Opens the environments where a segment of rounds begins."""
-        if self._environment is not None and number % self.config.checkpoint_every:
+        self._round = number
+        self._just_failed.clear()
+        if self._all_failed or (self._environment is not None and number % self.config.checkpoint_every):
             return
-        self._close()
+        self.close()
         each = self._environments_each
         seeds = [seed for m in self.members for seed in episode_seeds("train", m.seed, (number + 1) * each)[-each:]]
-        self._environment = open_vector(self.problem.task.name, seeds, self.problem.engine)
+        self._environment = self._vector(seeds)
+        if self._environment is None:
+            return
         self._observations = self._by_member(self._environment.reset())
+        self._note_environments(self._environment, each)
         self._begins = np.zeros(self._observations.shape[:2], np.bool_)
         self._returns = np.zeros(self._observations.shape[:2])
         self._ended: list[list[float]] = [[] for _ in self.members]
@@ -127,6 +147,7 @@ class DiscreteCohort(ABC):
         """One step of every environment: next observations (members, environments, obs), rewards, terminated, ended, valid (members,
         environments); not valid are the steps in which a new episode begins."""
         observations, rewards, terminated, truncated = (self._by_member(a) for a in self._environment.step(actions.ravel()))
+        self._note_environments(self._environment, self._environments_each)
         valid, ended = ~self._begins, terminated | truncated
         self._returns += rewards * valid
         for member, environment in zip(*np.nonzero(ended & valid), strict=True):
@@ -144,7 +165,35 @@ class DiscreteCohort(ABC):
     def _by_member(self, array: np.ndarray) -> np.ndarray:
         return array.reshape(len(self.members), -1, *array.shape[1:])
 
-    def _close(self) -> None:
+    def _vector(self, seeds: Sequence[int], doing: str = "") -> VectorEnvironment | None:
+        """One environment for each seed; None where it cannot be made any more, which stops all members."""
+        try:
+            return open_vector(self.problem.task.name, seeds, self.problem.engine, self.problem.stop)
+        except L0SurgicalError as error:
+            for index in range(len(self.members)):
+                self._environment_failed(index, doing + str(error))
+            return None
+
+    def _note_environments(self, environment: VectorEnvironment, each: int, doing: str = "") -> None:
+        """Stops the members of whose environments, `each` in number, one has failed."""
+        for number, cause in environment.failures.items():
+            self._environment_failed(number // each, doing + cause)
+
+    def _environment_failed(self, index: int, cause: str) -> None:
+        if index not in self.failures and index not in self.finished and index not in self.learner.diverged:
+            self.failures[index] = f"round {self._round}, {cause}"
+            self._just_failed.add(index)
+            self.learner.stop(index, cause)
+
+    def forgive(self) -> None:
+        """See `Cohort`."""
+        for index in self._just_failed:
+            del self.failures[index], self.learner.diverged[index]
+        self._just_failed.clear()
+        self.close()
+
+    def close(self) -> None:
+        """Closes the environments; they are opened anew when they are needed again."""
         if self._environment is not None:
             self._environment.close()
             self._environment = None
@@ -156,7 +205,8 @@ class DiscreteCohort(ABC):
 
     def validate(self, number: int) -> list[dict[str, float]]:
         """See `Cohort`; the policy with the best validation return is kept (the later of equals)."""
-        weights = self.policy_sparsifier.finalize()
+        self._round, weights = number, self.policy_sparsifier.finalize()
+        self._just_failed.clear()
         returns = self._validation_returns(weights)
         zeros = sum((w == 0).sum((1, 2)) for w in weights).cpu().numpy() / sum(w[0].numel() for w in weights)
         rows = []
@@ -186,10 +236,12 @@ class DiscreteCohort(ABC):
 
     @torch.no_grad()
     def _validation_returns(self, weights: Sequence[Tensor]) -> np.ndarray:
-        """Returns (members, episodes) of all members at once, each on its own validation episodes."""
+        """Returns (members, episodes) of all members at once, each on its own validation episodes; NaN where the environment failed."""
         episodes, network = self.config.evaluation_episodes, self.policy_network.plain_copy(weights)
         seeds = [seed for m in self.members for seed in episode_seeds("validation", m.seed, episodes)]
-        environment = open_vector(self.problem.task.name, seeds, self.problem.engine)
+        environment = self._vector(seeds, "validation: ")
+        if environment is None:
+            return np.full((len(self.members), episodes), np.nan)
 
         def act(observations: np.ndarray, live: np.ndarray) -> np.ndarray:
             states = self._states(self._by_member(observations))
@@ -199,6 +251,7 @@ class DiscreteCohort(ABC):
             returns, _ = vector_rollouts(act, environment)
         finally:
             environment.close()
+        self._note_environments(environment, episodes, "validation: ")
         return returns.reshape(len(self.members), episodes)
 
     def _states(self, observations: np.ndarray) -> Tensor:
@@ -210,7 +263,9 @@ class DiscreteCohort(ABC):
 
     def policy(self, index: int) -> Policy:
         """See `Cohort`."""
-        kept, activations = self._kept[index], self.policy_network.activations
+        kept, activations = self._kept.get(index), self.policy_network.activations
+        if kept is None:  # it failed before its first validation
+            kept = self._copy(index, self._round, np.nan, np.nan, self.policy_sparsifier.finalize())
         sampled = self.members[index].regularizer == "l0" and self.config.sparsity.evaluation == "sampled"
         return Policy(
             task=self.problem.task.name,
@@ -252,7 +307,7 @@ class DiscreteCohort(ABC):
         self._kept = {index: Kept(**kept) for index, kept in state["kept"].items()}
         for name in _RECORDS:
             setattr(self, name, dict(state[name]))
-        self._close()
+        self.close()
 
 
 _RECORDS = ("failures", "finished", "steps_to_target")

@@ -14,14 +14,16 @@ from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch
 from l0_surgical.cohorts.common import GATE_SEED, linear_schedule, make_sparsifier, random_numbers
 from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.evaluation import Evaluation, episode_seeds, policy_act, rollouts
+from l0_surgical.evaluation import Act, Episode, Evaluation, episode_seeds, policy_act, rollouts
 from l0_surgical.learner import mean_figures
 from l0_surgical.networks import to_policy_layers
 from l0_surgical.policy_file import Normalizer, Policy
 from l0_surgical.replay import Demonstrations, GoalRules, HindsightReplay, Recorder, expert_actions
+from l0_surgical.replay import Episode as ReplayEpisode
 from l0_surgical.settings import DDPGConfig
 from l0_surgical.sparsity import network_sparsity, network_sparsity_at_init
 from l0_surgical.tasks import Task
+from l0_surgical.tasks.boundary import Stop, close_environment, expert_action, never
 
 _NOISE, _REPLAY, _DEMONSTRATION = 1, 2, 3
 _NO_END = (
@@ -32,13 +34,15 @@ _NO_END = (
 
 @dataclass(frozen=True)
 class GoalProblem:
-    """What all cohorts of a run share: the task, one recorded environment, its rules, the demonstrations, the normaliser fitted to them."""
+    """What all cohorts of a run share: the task, one recorded environment, its rules, the demonstrations and the normaliser fitted to
+    them, and whether the caller wants to stop."""
 
     task: Task
     environment: Recorder
     rules: GoalRules
     demonstrations: Demonstrations
     normalizer: Normalizer
+    stop: Stop = never
 
     @property
     def dimensions(self) -> tuple[int, int, int]:
@@ -46,14 +50,59 @@ class GoalProblem:
         spaces = self.environment.observation_space
         return spaces["observation"].shape[0], spaces["desired_goal"].shape[0], self.environment.action_space.shape[0]
 
+    def rollouts(self, act: Act, seeds: Sequence[int], first: int = 0) -> list[Episode]:
+        """Episodes in the environment, counted from `first` in messages.
 
-def make_goal_problem(config: TrainingConfig, task: Task, demonstrations_path: Path, progress: Callable[[str], None]) -> GoalProblem:
+        An environment that has failed is opened anew, so that the next member does not meet what it left behind.
+
+        Raises:
+            L0SurgicalError: the environment failed, or can no longer be made.
+            Stopped: the caller wants to stop.
+        """
+        try:
+            self.repair()
+            return rollouts(act, self.environment, seeds, first=first, stop=self.stop)
+        except L0SurgicalError:
+            self.environment.broken = True
+            raise
+
+    def repair(self) -> None:
+        """Opens the environment anew if it has failed.
+
+        Raises:
+            BadInputError: it can no longer be made.
+        """
+        if self.environment.broken:
+            close_environment(self.environment.env)
+            self.environment.env, self.environment.broken = self.task.open(), False
+
+
+def make_goal_problem(
+    config: TrainingConfig, task: Task, demonstrations_path: Path, progress: Callable[[str], None], stop: Stop = never
+) -> GoalProblem:
     """Opens the task and collects (or reads) the expert's episodes.
 
     Raises:
         BadInputError: the task is not a goal task with a box action in [-1, 1], has no expert, or its rules or the expert contradict it.
+        L0SurgicalError: the environment or the expert failed.
+        Stopped: the caller wants to stop.
     """
-    environment = task.make()
+    environment = task.open()
+    try:
+        return _problem(environment, config, task, demonstrations_path, progress, stop)
+    except BaseException:
+        close_environment(environment)
+        raise
+
+
+def _problem(
+    environment: gymnasium.Env,
+    config: TrainingConfig,
+    task: Task,
+    demonstrations_path: Path,
+    progress: Callable[[str], None],
+    stop: Stop,
+) -> GoalProblem:
     spaces, action = environment.observation_space, environment.action_space
     goal_based = isinstance(spaces, gymnasium.spaces.Dict) and {"observation", "achieved_goal", "desired_goal"} <= set(spaces)
     if not goal_based or not isinstance(action, gymnasium.spaces.Box):
@@ -73,11 +122,11 @@ def make_goal_problem(config: TrainingConfig, task: Task, demonstrations_path: P
         demonstrations = Demonstrations.load(demonstrations_path)
     else:
         progress("collecting demonstrations")
-        demonstrations = collect_demonstrations(recorder, rules, task, config.demonstration_episodes, config.demonstration_seed)
+        demonstrations = collect_demonstrations(recorder, rules, task, config.demonstration_episodes, config.demonstration_seed, stop)
         demonstrations.save(demonstrations_path)
         if (demonstrations.successes == 0).all():
             warnings.warn(f"the expert of {task.name} ends none of its {config.demonstration_episodes} episodes at the goal", stacklevel=2)
-    return GoalProblem(task, recorder, rules, demonstrations, fit_normalizer(demonstrations, config.ddpg))
+    return GoalProblem(task, recorder, rules, demonstrations, fit_normalizer(demonstrations, config.ddpg), stop)
 
 
 def fit_normalizer(demonstrations: Demonstrations, ddpg: DDPGConfig) -> Normalizer:
@@ -89,15 +138,23 @@ def fit_normalizer(demonstrations: Demonstrations, ddpg: DDPGConfig) -> Normaliz
     return Normalizer(states.mean(axis=0).astype(np.float32), scale.astype(np.float32), ddpg.observation_clip)
 
 
-def collect_demonstrations(recorder: Recorder, rules: GoalRules, task: Task, episodes: int, seed: int) -> Demonstrations:
+def collect_demonstrations(
+    recorder: Recorder, rules: GoalRules, task: Task, episodes: int, seed: int, stop: Stop = never
+) -> Demonstrations:
     """Plays the task's expert for `episodes` episodes and keeps every transition.
 
     Raises:
         BadInputError: the task's rules contradict what it does, or the expert leaves [-1, 1].
+        L0SurgicalError: the environment or the expert failed.
+        Stopped: `stop` said so.
     """
+
+    def act(_: np.ndarray) -> np.ndarray:
+        return expert_action(task.expert, recorder, recorder.last_observation)
+
     played, states, actions, achieved = [], [], [], []
-    for episode_seed in episode_seeds("train", seed, episodes):
-        played += rollouts(lambda _: task.expert(recorder, recorder.last_observation), recorder, [episode_seed])
+    for number, episode_seed in enumerate(episode_seeds("train", seed, episodes)):
+        played += rollouts(act, recorder, [episode_seed], first=number, stop=stop)
         episode = recorder.episode()
         rules.check(recorder.transitions())
         if (largest := np.abs(episode.actions).max()) > 1:
@@ -122,6 +179,7 @@ class GoalCohort:
     def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: GoalProblem) -> None:
         self.config, self.members, self.problem = config, tuple(members), problem
         self.failures: dict[int, str] = {}
+        self._just_failed: set[int] = set()  # whose environment failed in the last call of train_round or validate
         observation, goal, action = problem.dimensions
         ddpg = config.ddpg
         self.replay = HindsightReplay(
@@ -157,10 +215,12 @@ class GoalCohort:
     def train_round(self, number: int) -> list[dict[str, float | None]]:
         """Plays one episode per member, then makes the episode's updates; see `Cohort`."""
         episode = number
+        self._just_failed.clear()
         played = self.play(episode)
         if self.is_over:
             return [{} for _ in self.members]
         self.learner.set_learning_rate(self._rate(episode))
+        self.problem.repair()  # replay asks it for rewards
         figures = self.learn(episode)
         for index, cause in self.learner.diverged.items():
             self.failures.setdefault(index, f"episode {episode}, {cause}")
@@ -171,12 +231,18 @@ class GoalCohort:
         return rows
 
     def play(self, episode: int) -> list[dict[str, float | None] | None]:
-        """One exploring episode per member into its replay buffer; None for members that have stopped."""
-        return [self._play(index, episode) for index in range(len(self.members))]
+        """One exploring episode per member into its replay buffer; None for members that have stopped.
 
-    def _play(self, index: int, episode: int) -> dict[str, float | None] | None:
-        if index in self.failures:
-            return None
+        Nothing is stored before all have played, so that a stop in between leaves the round as it was.
+        """
+        played = [None if index in self.failures else self._play(index, episode) for index in range(len(self.members))]
+        for index, one in enumerate(played):
+            if one is not None:
+                self._steps[index] += one[1].length
+                self.replay.add(index, one[1])
+        return [None if one is None else one[0] for one in played]
+
+    def _play(self, index: int, episode: int) -> tuple[dict[str, float | None], ReplayEpisode] | None:
         member, environment = self.members[index], self.problem.environment
         shape = (environment.spec.max_episode_steps, environment.action_space.shape[0])
         noise = random_numbers(member.seed, _NOISE, episode).standard_normal(shape)
@@ -184,17 +250,25 @@ class GoalCohort:
         act, steps = policy_act(self.policy(index), environment, self.problem.task.name), iter(noise)
         seed = episode_seeds("train", member.seed, episode + 1)[-1]
         try:
-            (played,) = rollouts(lambda flat: np.clip(act(flat) + next(steps), -1, 1).astype(np.float32), environment, [seed])
+            (played,) = self.problem.rollouts(lambda flat: np.clip(act(flat) + next(steps), -1, 1).astype(np.float32), [seed], episode)
             recorded = environment.episode()
         except L0SurgicalError as error:
-            self.failures[index] = f"episode {episode}: {error}"
-            self.learner.stop(index, self.failures[index])
+            self._environment_failed(index, str(error))
             return None
-        self._steps[index] += played.steps
         if recorded.terminated and not self.problem.rules.has_end:
             warnings.warn(_NO_END.format(task=self.problem.task.name), stacklevel=2)
-        self.replay.add(index, recorded)
-        return {"train_return": played.total_reward, "train_success": None if played.success is None else float(played.success)}
+        return {"train_return": played.total_reward, "train_success": None if played.success is None else float(played.success)}, recorded
+
+    def _environment_failed(self, index: int, cause: str) -> None:
+        self.failures[index] = cause
+        self._just_failed.add(index)
+        self.learner.stop(index, cause)
+
+    def forgive(self) -> None:
+        """See `Cohort`."""
+        for index in self._just_failed:
+            del self.failures[index], self.learner.diverged[index]
+        self._just_failed.clear()
 
     def learn(self, episode: int) -> dict[str, np.ndarray]:
         """`updates_per_episode` updates; returns each diagnostic's mean over them, `(members,)`."""
@@ -241,14 +315,20 @@ class GoalCohort:
     def validate(self, number: int) -> list[dict[str, float | None]]:
         """See `Cohort`."""
         sparsity, task, environment = self.sparsity(), self.problem.task.name, self.problem.environment
+        self._just_failed.clear()
         rows = []
         for index, member in enumerate(self.members):
             if index in self.failures:
                 rows.append({})
                 continue
             seeds = episode_seeds("validation", member.seed, self.config.evaluation_episodes)
-            result = Evaluation.of(task, 0, rollouts(policy_act(self.policy(index), environment, task), environment, seeds))
-            known = result.as_dict()
+            try:
+                played = self.problem.rollouts(policy_act(self.policy(index), environment, task), seeds)
+            except L0SurgicalError as error:
+                self._environment_failed(index, f"validation after episode {number}: {error}")
+                rows.append({})
+                continue
+            known = Evaluation.of(task, 0, played).as_dict()
             row = {name: float(sparsity[name][index]) for name in ("actor_sparsity", "critic_sparsity")}
             rows.append(row | {"validation_return": known["return_mean"], "validation_success": known["success_rate"]})
         return rows

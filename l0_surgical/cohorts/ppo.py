@@ -44,7 +44,12 @@ class PPOCohort(DiscreteCohort):
         """See `Cohort`."""
         self._open(number)
         self.learner.set_learning_rate(self._rate(number))
-        figures = self.learner.learn(self._roll_out(number), self._permutations(number))
+        if self._all_failed:
+            return [{} for _ in self.members]
+        rollout = self._roll_out(number)
+        if self._all_failed:
+            return [{} for _ in self.members]
+        figures = self.learner.learn(rollout, self._permutations(number))
         self._note_failures(self.learner.diverged, number)
         values = {name: value.cpu().numpy() for name, value in figures.items()}
         return [

@@ -19,7 +19,10 @@ class Recorder(gymnasium.Wrapper):
 
     Attributes:
         last_observation: the observation dictionary most recently returned.
+        broken: whether `env` has failed and must be opened anew.
     """
+
+    broken = False
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
         """Starts a new episode and forgets the one before."""

@@ -6,7 +6,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from l0_surgical.errors import BadInputError
+from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.replay import GoalRules, Recorder
 from tests.goal_tasks import EndingReach, Reach, RuledReach, expert, reach_task
 
@@ -88,7 +88,7 @@ def test_rules_that_need_info_are_refused() -> None:
         def step(self, action: np.ndarray) -> tuple:
             return self._observe(), -1.0, False, False, {"cost": 0.0}
 
-    assert "fails (KeyError: 'cost'); both are called without info" in refusal(Informed())
+    assert "failed: KeyError: 'cost'; both are called without info" in refusal(Informed())
 
 
 @pytest.mark.parametrize("change", [lambda rewards: rewards[..., None], lambda rewards: rewards.mean()], ids=["(n, 1)", "scalar"])
@@ -107,3 +107,36 @@ def test_a_rule_that_ends_what_step_goes_on_with_is_refused() -> None:
             return True
 
     assert "its compute_terminated is true at step 1, which did not terminate" in refusal(Hasty())
+
+
+def test_a_rule_that_fails_later_is_one_line() -> None:
+    class Moody(Reach):
+        given: Any = None
+
+        def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]) -> np.ndarray:
+            return self.given() if callable(self.given) else self.given
+
+    environment, goals = Moody(), np.zeros((4, 3, 2))
+    rules = GoalRules(environment, "moody")
+    environment.given = np.full((4, 3), -1, np.float32)
+    np.testing.assert_array_equal(rules.rewards(goals, goals), np.full((4, 3), -1.0))
+    for bad, said in [
+        (-1.0, r"gave rewards of shape \(\)"),
+        (np.full((4, 3), np.nan), "gave numbers that are not finite"),
+        (lambda: 1 / 0, "failed: ZeroDivisionError"),
+    ]:
+        environment.given = bad
+        with pytest.raises(L0SurgicalError, match=rf"^compute_reward of moody, given goals of the shape \(4, 3, 2\), {said}"):
+            rules.rewards(goals, goals)
+
+
+def test_the_rules_are_those_of_the_environment_that_was_opened_anew() -> None:
+    class Kinder(Reach):
+        def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]) -> np.ndarray:
+            return np.zeros(achieved_goal.shape[:-1])
+
+    recorder, goals = Recorder(Reach()), np.full((2, 2), 5.0)
+    rules = GoalRules(recorder, "reach")
+    assert rules.rewards(goals, -goals).tolist() == [-1, -1]
+    recorder.env = Kinder()
+    assert rules.rewards(goals, -goals).tolist() == [0, 0]
