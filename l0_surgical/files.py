@@ -1,13 +1,32 @@
 """Writing files so that a crash, a kill or a full disk never destroys the last good version."""
 
 import contextlib
+import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from l0_surgical.errors import BadInputError, L0SurgicalError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class WriteError(L0SurgicalError):
+    """A file could not be written. The message says to run again; who goes on with something else says so, from the parts.
+
+    Attributes:
+        path: the file.
+        what: what has failed, and that the file's former version is intact where there is one that was to be replaced.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, path: Path, error: OSError, kept: bool) -> None:
+        self.path = path
+        self.what = f"could not write {path}: {error.strerror or error}{'; the version saved before is intact' if kept else ''}"
+        self.remedy = "Free some space" if error.errno in _FULL else "Mend that"
+        super().__init__(f"{self.what}. {self.remedy} and run again.")
 
 
 @contextlib.contextmanager
@@ -17,7 +36,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     If the body or the disk fails, `path` keeps its former content and the temporary file is removed.
 
     Raises:
-        L0SurgicalError: the data could not be written (a full disk, a quota); the former file is intact.
+        WriteError: the data could not be written (a full disk, a quota); the former file is intact.
     """
     path = Path(path)
     make_folder(path.parent)
@@ -32,8 +51,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        kept = "; the version saved before is intact" if path.exists() else ""
-        raise L0SurgicalError(f"could not write {path}: {error.strerror or error}{kept}. Free some space and run again.") from error
+        raise WriteError(path, error, kept=path.exists()) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -53,6 +71,17 @@ def make_folder(folder: str | Path) -> Path:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise BadInputError(f"the folder {folder} is not writable; choose another one or change its permissions")
     return folder
+
+
+def check_new(paths: Iterable[Path], overwrite: bool) -> None:
+    """Refuses, before the work, to replace files that a command would write.
+
+    Raises:
+        BadInputError: one of them exists and `overwrite` is False.
+    """
+    for path in () if overwrite else paths:
+        if path.exists():
+            raise BadInputError(f"{path} exists; choose another --out, or pass --overwrite to replace it")
 
 
 class WatchedFile:

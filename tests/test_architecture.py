@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "__init__": (set(), frozenset()),
     "errors": (set(), frozenset()),
     "files": ({"errors"}, frozenset()),
+    "locks": ({"errors"}, frozenset()),
     # the robot's side: needs the core install only
     "_policy_records": ({"errors"}, CORE),
     "_policy_format": ({"_policy_records"}, CORE),
@@ -58,18 +59,19 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "algorithms": ({"learner", "networks", "optimizers", "sparsity", "settings"}, frozenset({"torch", "numpy"})),
     "cohorts": (
         {"__init__", "algorithms", "learner", "networks", "sparsity", "replay", "tasks", "evaluation"}
-        | {"policy_file", "config", "settings", "errors"},
+        | {"policy_file", "config", "settings", "stopping", "errors"},
         frozenset({"torch", "numpy", "gymnasium"}),
     ),
-    "run_folder": ({"config", "files", "errors"}, frozenset({"torch"})),
+    "event_file": (set(), frozenset({"tensorboard"})),
+    "run_folder": ({"config", "event_file", "files", "locks", "errors"}, frozenset({"torch"})),
     "training": (
-        {"cohorts", "run_folder", "tasks", "evaluation", "policy_file", "config", "errors"},
+        {"cohorts", "run_folder", "tasks", "evaluation", "policy_file", "files", "stopping", "config", "errors"},
         frozenset({"torch", "numba"}),
     ),
     # what a person runs
     "experiments": (
         {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "presets", "files", "errors"}
-        | {"robot", "simulation", "stopping", "process", "cohorts", "settings", "__init__"},
+        | {"robot", "simulation", "stopping", "locks", "process", "cohorts", "settings", "__init__"},
         SCRIPTS,
     ),
     "terminal": (set(), frozenset({"rich"})),

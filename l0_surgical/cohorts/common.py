@@ -14,6 +14,8 @@ from l0_surgical import __version__
 from l0_surgical.config import MemberSpec, SparsityConfig, TrainingConfig, as_dict
 from l0_surgical.policy_file import Policy
 from l0_surgical.sparsity import Dense, GateSettings, HardConcrete, Shrinkage, Sparsifier
+from l0_surgical.tasks import Task
+from l0_surgical.tasks.classic import CLASSIC
 
 GATE_SEED = 0
 """Seed of the one gate map that `sampled` evaluation draws and freezes."""
@@ -114,6 +116,20 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return result.stdout.strip()
+
+
+def is_choice_of_vector(task: Task) -> bool:
+    """Whether DQN and PPO can learn the task: it observes a vector and takes one of several actions."""
+    return task.discrete and (task.name in CLASSIC or len(task.inputs) == 1)
+
+
+def who_trains(task: Task) -> str:
+    """The remedy for who has chosen an algorithm that cannot learn the task."""
+    if is_choice_of_vector(task):
+        return "for a choice of actions pass --algorithm dqn or ppo"
+    if not task.discrete and task.expert is not None:
+        return "train it with --algorithm ddpg"
+    return "no algorithm here can train it yet; choose another task"
 
 
 def random_numbers(seed: int, stream: int, number: int) -> np.random.Generator:

@@ -1,8 +1,8 @@
 """What DQN and PPO share: vector environments for all members at once, validation, and the policy that is kept.
 
-The environments are opened anew after every `checkpoint_every` rounds, with seeds that depend on the member and the round alone. So
-nothing of them has to be saved, and a run that is resumed from such a round (after a kill, say) sees what the uninterrupted one saw.
-One that was stopped between two of them loses nothing, but goes on with other episodes.
+The environments are opened anew after every `checkpoint_every` rounds, with seeds that depend on the member and the round alone. What they
+hold cannot be saved, but the actions since can: a run that is resumed takes them again, and so sees what the uninterrupted one saw (where
+the environments are functions of seed and actions alone). A byte a step is kept for that.
 """
 
 from abc import ABC, abstractmethod
@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l0_surgical.cohorts.common import GATE_SEED
+from l0_surgical.cohorts.common import GATE_SEED, is_choice_of_vector, who_trains
 from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.errors import BadInputError
 from l0_surgical.evaluation import episode_seeds, vector_rollouts
 from l0_surgical.networks import MemberMLP
 from l0_surgical.policy_file import Dense, Layer, Normalizer, Policy
 from l0_surgical.sparsity import Sparsifier, network_sparsity_at_init
+from l0_surgical.stopping import Stop
 from l0_surgical.tasks import Task
 from l0_surgical.tasks.classic import CLASSIC, Engine, VectorEnvironment, open_vector
 
@@ -46,10 +47,13 @@ class DiscreteProblem:
         """Checks the task and chooses the scale of its observation.
 
         Raises:
-            BadInputError: its actions are not a choice.
+            BadInputError: its actions are not a choice, or it does not observe a vector.
         """
         if not task.discrete:
-            raise BadInputError(f"DQN and PPO choose among actions, but {task.name} has continuous ones; train it with --algorithm ddpg")
+            raise BadInputError(f"DQN and PPO choose among actions, but {task.name} has continuous ones; {who_trains(task)}")
+        if not is_choice_of_vector(task):
+            observed = " and ".join(part.name for part in task.inputs)
+            raise BadInputError(f"DQN and PPO observe one vector, but {task.name} gives {observed}; {who_trains(task)}")
         known = CLASSIC.get(task.name)
         size = sum(part.size for part in task.inputs)
         scale = np.array(known.scale if known else np.ones(size), np.float32)
@@ -78,14 +82,19 @@ class DiscreteCohort(ABC):
     policy_network: MemberMLP
     policy_sparsifier: Sparsifier
 
-    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem, environments: int) -> None:
+    def __init__(
+        self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem, environments: int, stop: Stop | None
+    ) -> None:
         self.config, self.members, self.problem = config, tuple(members), problem
+        self._stop = stop or Stop()
         self.failures: dict[int, str] = {}
         self.finished: dict[int, int] = {}
         self.steps_to_target: dict[int, int] = {}
         self._kept: dict[int, Kept] = {}
         self._environments_each = environments
         self._environment: VectorEnvironment | None = None
+        self._segment = 0
+        self._taken: list[np.ndarray] = []
 
     # what DQN and PPO add
 
@@ -111,22 +120,37 @@ class DiscreteCohort(ABC):
         return len(self.failures.keys() | self.finished.keys()) == len(self.members)
 
     def _open(self, number: int) -> None:
-        """Opens the environments where a segment of rounds begins."""
-        if self._environment is not None and number % self.config.checkpoint_every:
+        """Opens the environments where a segment of rounds begins; after a resumption it also takes the segment's steps again."""
+        segment = number - number % self.config.checkpoint_every
+        if self._environment is not None and segment == self._segment:
             return
         self._close()
+        again = self._taken if segment == self._segment else []
+        self._segment, self._taken = segment, []
         each = self._environments_each
-        seeds = [seed for m in self.members for seed in episode_seeds("train", m.seed, (number + 1) * each)[-each:]]
+        seeds = [seed for m in self.members for seed in episode_seeds("train", m.seed, (segment + 1) * each)[-each:]]
         self._environment = open_vector(self.problem.task.name, seeds, self.problem.engine)
         self._observations = self._by_member(self._environment.reset())
         self._begins = np.zeros(self._observations.shape[:2], np.bool_)
         self._returns = np.zeros(self._observations.shape[:2])
         self._ended: list[list[float]] = [[] for _ in self.members]
+        for step, actions in enumerate(again):
+            if step % self._steps_each == 0:
+                self._train_returns()  # those of a round before
+            self._step(actions.astype(np.int64).reshape(len(self.members), -1))
+
+    @property
+    def _steps_each(self) -> int:
+        """Steps of every environment in a round."""
+        return self.config.steps_per_round // self._environments_each
 
     def _step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """One step of every environment: next observations (members, environments, obs), rewards, terminated, ended, valid (members,
         environments); not valid are the steps in which a new episode begins."""
-        observations, rewards, terminated, truncated = (self._by_member(a) for a in self._environment.step(actions.ravel()))
+        with self._stop.raising():
+            stepped = self._environment.step(actions.ravel())
+        self._taken.append(actions.ravel().astype(np.uint8 if self.problem.dimensions[1] <= 256 else np.int32))
+        observations, rewards, terminated, truncated = (self._by_member(a) for a in stepped)
         valid, ended = ~self._begins, terminated | truncated
         self._returns += rewards * valid
         for member, environment in zip(*np.nonzero(ended & valid), strict=True):
@@ -196,7 +220,8 @@ class DiscreteCohort(ABC):
             return network.columns(states).argmax(1).cpu().numpy().ravel()[live]
 
         try:
-            returns, _ = vector_rollouts(act, environment)
+            with self._stop.raising():
+                returns, _ = vector_rollouts(act, environment)
         finally:
             environment.close()
         return returns.reshape(len(self.members), episodes)
@@ -245,10 +270,13 @@ class DiscreteCohort(ABC):
 
     def state_dict(self) -> dict:
         """See `Cohort`."""
-        return {"kept": {index: vars(kept) for index, kept in self._kept.items()}, **{name: dict(getattr(self, name)) for name in _RECORDS}}
+        taken = torch.from_numpy(np.array(self._taken)) if self._taken else torch.empty(0)
+        kept = {index: vars(kept) for index, kept in self._kept.items()}
+        return {"segment": self._segment, "taken": taken, "kept": kept, **{name: dict(getattr(self, name)) for name in _RECORDS}}
 
     def load_state_dict(self, state: dict) -> None:
         """See `Cohort`."""
+        self._segment, self._taken = state["segment"], list(state["taken"].numpy())
         self._kept = {index: Kept(**kept) for index, kept in state["kept"].items()}
         for name in _RECORDS:
             setattr(self, name, dict(state[name]))

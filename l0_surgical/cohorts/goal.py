@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch
-from l0_surgical.cohorts.common import GATE_SEED, linear_schedule, make_sparsifier, random_numbers
+from l0_surgical.cohorts.common import GATE_SEED, linear_schedule, make_sparsifier, random_numbers, who_trains
 from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import Evaluation, episode_seeds, policy_act, rollouts
@@ -18,8 +18,10 @@ from l0_surgical.learner import mean_figures
 from l0_surgical.networks import to_policy_layers
 from l0_surgical.policy_file import Normalizer, Policy
 from l0_surgical.replay import Demonstrations, HindsightReplay, Recorder, expert_actions
+from l0_surgical.replay import Episode as RecordedEpisode
 from l0_surgical.settings import DDPGConfig
 from l0_surgical.sparsity import network_sparsity, network_sparsity_at_init
+from l0_surgical.stopping import Stop
 from l0_surgical.tasks import Task
 
 _NOISE, _REPLAY, _DEMONSTRATION = 1, 2, 3
@@ -41,25 +43,35 @@ class GoalProblem:
         return spaces["observation"].shape[0], spaces["desired_goal"].shape[0], self.environment.action_space.shape[0]
 
 
-def make_goal_problem(config: TrainingConfig, task: Task, demonstrations_path: Path, progress: Callable[[str], None]) -> GoalProblem:
-    """Opens the task and collects (or reads) the expert's episodes.
+def open_goal_task(task: Task) -> Recorder:
+    """Opens a task that DDPG can learn.
 
     Raises:
-        BadInputError: the task is not a goal task with a box action in [-1, 1], or has no expert while DEX is on.
+        BadInputError: it is not a goal task with a box action in [-1, 1], or has no expert.
     """
     environment = task.make()
     spaces, action = environment.observation_space, environment.action_space
     goal_based = isinstance(spaces, gymnasium.spaces.Dict) and {"observation", "achieved_goal", "desired_goal"} <= set(spaces)
     if not goal_based or not isinstance(action, gymnasium.spaces.Box):
         raise BadInputError(
-            f"DDPG with hindsight replay needs a goal task with continuous actions; {task.name} is not one; "
-            "for a choice of actions pass --algorithm dqn or ppo"
+            f"DDPG with hindsight replay needs a goal task with continuous actions; {task.name} is not one; {who_trains(task)}"
         )
+    if task.expert is None:
+        raise BadInputError(f"{task.name} has no scripted expert, which DEX and the normaliser need; {who_trains(task)}")
     if not (np.all(action.low == -1) and np.all(action.high == 1)):
         raise BadInputError(f"the actions of {task.name} must lie in [-1, 1]; wrap it in gymnasium.wrappers.RescaleAction")
-    if task.expert is None:
-        raise BadInputError(f"{task.name} has no scripted expert, which DEX and the normaliser need; choose a task that has one")
-    recorder = Recorder(environment)
+    return Recorder(environment)
+
+
+def make_goal_problem(
+    config: TrainingConfig, task: Task, demonstrations_path: Path, progress: Callable[[str], None], recorder: Recorder | None = None
+) -> GoalProblem:
+    """Collects (or reads) the expert's episodes in `recorder`, by default one that is opened for it.
+
+    Raises:
+        BadInputError: DDPG cannot learn the task.
+    """
+    recorder = recorder or open_goal_task(task)
     if demonstrations_path.exists():
         demonstrations = Demonstrations.load(demonstrations_path)
     else:
@@ -96,8 +108,9 @@ def collect_demonstrations(recorder: Recorder, task: Task, episodes: int, seed: 
 class GoalCohort:
     """Trains `members` (all of one regulariser) on `problem`."""
 
-    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: GoalProblem) -> None:
+    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: GoalProblem, stop: Stop | None = None) -> None:
         self.config, self.members, self.problem = config, tuple(members), problem
+        self._stop = stop or Stop()
         self.failures: dict[int, str] = {}
         observation, goal, action = problem.dimensions
         ddpg = config.ddpg
@@ -148,9 +161,14 @@ class GoalCohort:
 
     def play(self, episode: int) -> list[dict[str, float] | None]:
         """One exploring episode per member into its replay buffer; None for members that have stopped."""
-        return [self._play(index, episode) for index in range(len(self.members))]
+        with self._stop.raising():
+            played = [self._play(index, episode) for index in range(len(self.members))]
+        for index, one in enumerate(played):
+            if one is not None:
+                self.replay.add(index, one[1])
+        return [one and one[0] for one in played]
 
-    def _play(self, index: int, episode: int) -> dict[str, float] | None:
+    def _play(self, index: int, episode: int) -> tuple[dict[str, float], RecordedEpisode] | None:
         if index in self.failures:
             return None
         member, environment = self.members[index], self.problem.environment
@@ -165,8 +183,7 @@ class GoalCohort:
             self.failures[index] = f"episode {episode}: {error}"
             self.learner.stop(index, self.failures[index])
             return None
-        self.replay.add(index, environment.episode())
-        return {"train_return": played.total_reward, "train_success": float(bool(played.success))}
+        return {"train_return": played.total_reward, "train_success": float(bool(played.success))}, environment.episode()
 
     def learn(self, episode: int) -> dict[str, np.ndarray]:
         """`updates_per_episode` updates; returns each diagnostic's mean over them, `(members,)`."""
@@ -219,7 +236,8 @@ class GoalCohort:
                 rows.append({})
                 continue
             seeds = episode_seeds("validation", member.seed, self.config.evaluation_episodes)
-            result = Evaluation.of(task, 0, rollouts(policy_act(self.policy(index), environment, task), environment, seeds))
+            with self._stop.raising():
+                result = Evaluation.of(task, 0, rollouts(policy_act(self.policy(index), environment, task), environment, seeds))
             row = {name: float(sparsity[name][index]) for name in ("actor_sparsity", "critic_sparsity")}
             rows.append(row | {"validation_return": result.return_mean, "validation_success": result.success_rate})
         return rows
