@@ -9,10 +9,13 @@ import contextlib
 import math
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Literal, get_args
 
@@ -192,14 +195,18 @@ class Evaluator:
         else:
             # spawn: a forked child would share the physics client and the thread pools of this process
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_start_worker, initargs=(self.task,))
+            their_end, self._lifeline = context.Pipe(duplex=False)
+            self._pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_start_worker, initargs=(self.task, their_end))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._environment is not None:
             self._environment.close()
         if self._pool is not None:
+            if error is not None:
+                self._lifeline.close()  # the workers need not finish what they are at
             self._pool.shutdown(wait=True, cancel_futures=True)
+            self._lifeline.close()
 
     def run(
         self,
@@ -283,9 +290,18 @@ def _single_threaded_children() -> Iterator[None]:
 _worker: tuple[gymnasium.Env, str] | None = None  # the environment of a worker process, made once
 
 
-def _start_worker(task: str) -> None:
+def _start_worker(task: str, lifeline: Connection) -> None:
     global _worker
+    for number in (signal.SIGINT, signal.SIGHUP):  # of the terminal, for the parent to hear
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(lifeline,), name="lifeline", daemon=True).start()
     _worker = get_task(task).make(), task
+
+
+def _end_with_parent(lifeline: Connection) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        lifeline.recv()  # nothing is ever sent
+    os._exit(1)
 
 
 def _run_chunk(data: bytes, seeds: Sequence[int], keep_observations: bool, random_share: float) -> list[Episode]:

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -73,14 +73,28 @@ def make_folder(folder: str | Path) -> Path:
     return folder
 
 
-def check_new(paths: Iterable[Path], overwrite: bool) -> None:
+@contextlib.contextmanager
+def made_folder(folder: Path) -> Iterator[Path]:
+    """`make_folder`, and if nothing is in it at the end, what was made is removed again, with the parents that were made for it."""
+    absent = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        yield make_folder(folder)
+    finally:
+        for one in absent:
+            with contextlib.suppress(OSError):  # it holds something, or was not made
+                one.rmdir()
+
+
+def check_new(*paths: Path, overwrite: bool) -> None:
     """Refuses, before the work, to replace files that a command would write.
 
     Raises:
-        BadInputError: one of them exists and `overwrite` is False.
+        BadInputError: one of them exists and `overwrite` is False, or is a folder.
     """
-    for path in () if overwrite else paths:
-        if path.exists():
+    for path in paths:
+        if path.is_dir():
+            raise BadInputError(f"{path} is a folder; give --out the name of a file")
+        if path.exists() and not overwrite:
             raise BadInputError(f"{path} exists; choose another --out, or pass --overwrite to replace it")
 
 

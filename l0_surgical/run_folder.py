@@ -19,7 +19,7 @@ import torch
 from l0_surgical.config import TrainingConfig, as_dict, from_dict
 from l0_surgical.errors import BadInputError
 from l0_surgical.event_file import EventFile
-from l0_surgical.files import WriteError, atomic_write, make_folder
+from l0_surgical.files import WriteError, atomic_write, made_folder, make_folder
 from l0_surgical.locks import WorkLock
 
 COLUMNS = (
@@ -62,24 +62,17 @@ class RunFolder:
         Raises:
             BadInputError: the folder holds a run already (nothing is overwritten), another process works in it, or it cannot be written.
         """
-        absent = [folder for folder in (path, *path.parents) if not folder.exists()]
         folder = cls(path)
-        try:
-            make_folder(path)
-            with folder._locked("choose another --out"), folder._files:
-                if (path / "config.json").exists():
-                    raise BadInputError(f"{path} holds a run already; resume it with --resume {path} or choose another --out")
-                try:
-                    folder.write_json("config.json", as_dict(config))
-                    yield folder
-                except Exception:
-                    if not folder.is_kept:
-                        folder._remove_files()
-                    raise
-        finally:
-            for made in absent:
-                with contextlib.suppress(OSError):  # it holds the run
-                    made.rmdir()
+        with made_folder(path), folder._locked("choose another --out"), folder._files:
+            if (path / "config.json").exists():
+                raise BadInputError(f"{path} holds a run already; resume it with --resume {path} or choose another --out")
+            try:
+                folder.write_json("config.json", as_dict(config))
+                yield folder
+            except Exception:
+                if not folder.is_kept:
+                    folder._remove_files()
+                raise
 
     @classmethod
     @contextlib.contextmanager

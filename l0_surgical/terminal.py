@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -12,27 +13,33 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from l0_surgical.streams import Aside, Output, OutputError
+
 _LOG_EVERY_S = 15.0
 _STATUS_EVERY_S = 0.2
 _WIDTH_OF_A_FILE = 140
 
 
 class ProgressBar:
-    """`bar(text, done, total)` shows a bar with rate and remaining time; where stderr is no terminal, a line now and then."""
+    """`bar(text, done, total)` shows a bar with rate and remaining time; where stderr is no terminal, a line now and then.
+
+    Once nobody takes it, nothing is shown.
+    """
 
     def __enter__(self) -> "ProgressBar":
-        self._console = Console(stderr=True)
+        self._console = Console(file=Aside())
+        self._is_terminal = self._console.is_terminal
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
         self._progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console)
         self._tasks: dict[str, Any] = {}
         self._started: dict[str, tuple[float, int]] = {}
         self._logged = 0.0
-        if self._console.is_terminal:
+        if self._is_terminal:
             self._progress.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._console.is_terminal:
+        if self._is_terminal:
             self._progress.stop()
 
     def __call__(self, text: str, done: int, total: int) -> None:
@@ -40,7 +47,7 @@ class ProgressBar:
         now = time.monotonic()
         start, first = self._started.setdefault(text, (now, done))
         rate = f"{(done - first) / (now - start):.2f}/s" if now > start else ""
-        if self._console.is_terminal:
+        if self._is_terminal:
             if text not in self._tasks:
                 self._tasks[text] = self._progress.add_task(text, total=total or None, rate="")
             self._progress.update(self._tasks[text], completed=done, rate=rate)
@@ -82,19 +89,30 @@ class StatusLine:
         sys.stderr.flush()
 
 
-def print_result(data: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], Any]) -> None:
-    """Prints a command's result on stdout: one JSON object, or a table."""
-    if as_json:
-        sys.stdout.write(json.dumps(data) + "\n")
-        sys.stdout.flush()
-    else:
-        show(table(data))
+def print_result(data: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], Any], kept: Path | None = None) -> None:
+    """Prints a command's result on stdout: one JSON object, or a table.
 
+    Args:
+        data: the result.
+        as_json: which of the two.
+        table: makes what is shown of the data.
+        kept: the file that holds the result, too. Then a reader that has gone is no error.
 
-def show(renderable: Any) -> None:
-    """Prints a table on stdout."""
-    console = Console()
-    (console if console.is_terminal else Console(width=_WIDTH_OF_A_FILE)).print(renderable)
+    Raises:
+        OutputError: stdout does not take it.
+    """
+    output = Output()
+    try:
+        if as_json:
+            output.write(json.dumps(data) + "\n")
+        else:
+            width = None if output.isatty() else _WIDTH_OF_A_FILE
+            Console(file=output, width=width).print(table(data))
+    except OutputError as failure:
+        if kept is None:
+            raise
+        if not isinstance(failure.error, BrokenPipeError):
+            raise OutputError(failure.error, kept) from failure
 
 
 def members_table(summary: dict[str, Any]) -> Table:

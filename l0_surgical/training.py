@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import math
 import os
 import shlex
@@ -95,6 +96,23 @@ def resume(
         config = _changed(before, changes or {})
         with contextlib.closing(_open(config, budget_minutes)) as setting:
             return _Run(opened, config, setting, progress, go_on, clock).go(budget_minutes)
+
+
+def is_of(run: Path, config: TrainingConfig) -> bool:
+    """Whether the run in a folder has these settings; on which device and with how many threads does not count."""
+    try:
+        found = json.loads((run / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return found == {**as_dict(config), **{name: found.get(name) for name in ("device", "threads")}}
+
+
+def complete(config: TrainingConfig, run: Path, **options: Any) -> dict[str, Any]:
+    """The summary of the run in a folder: as it was written if the run is finished, else after `resume` or `train` with `options`."""
+    summary = run / "summary.json"
+    if summary.exists():
+        return json.loads(summary.read_bytes())
+    return resume(run, **options) if (run / "config.json").exists() else train(config, run, **options)
 
 
 def _open(config: TrainingConfig, budget_minutes: float | None) -> Setting:
@@ -300,4 +318,4 @@ def _check_device(device: str) -> None:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise BadInputError(f"--device {device} cannot be used ({reason}); pass cpu, or cuda on a machine that has it") from error
+        raise BadInputError(f"--device {device} cannot be used ({reason}); pass --device cpu, or cuda on a machine that has it") from error

@@ -74,7 +74,8 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
         | {"robot", "simulation", "stopping", "locks", "process", "cohorts", "settings", "__init__"},
         SCRIPTS,
     ),
-    "terminal": (set(), frozenset({"rich"})),
+    "streams": ({"errors"}, frozenset()),
+    "terminal": ({"streams"}, frozenset({"rich"})),
     "stopping": (set(), frozenset()),
     "process": (set(), frozenset()),
     # every engine behind one function: the one place of the robot's side that may load torch, to compare with it
@@ -91,14 +92,14 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "simulation": ({"control", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),
     "_training_commands": (
         {"training", "compression", "compress_file", "evaluation", "inspection", "experiments", "terminal", "policy_file"}
-        | {"config", "presets", "tasks", "errors"},
+        | {"config", "presets", "tasks", "files", "locks", "errors"},
         frozenset({"tyro"}),
     ),
     "_robot_commands": (
-        {"robot", "simulation", "benchmarking", "runtime", "policy_file", "terminal", "errors"},
+        {"robot", "simulation", "benchmarking", "runtime", "policy_file", "files", "terminal", "errors"},
         frozenset(),
     ),
-    "cli": ({"__init__", "_training_commands", "_robot_commands", "errors"}, frozenset({"tyro"})),
+    "cli": ({"__init__", "_training_commands", "_robot_commands", "stopping", "streams", "errors"}, frozenset({"tyro"})),
     "__main__": ({"cli"}, frozenset()),
 }
 
