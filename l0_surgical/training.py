@@ -67,9 +67,9 @@ def train(
         InterruptedRun: stopped early, saved and resumable.
         L0SurgicalError: every member failed, or the disk is full.
     """
-    setting = _open(config, budget_minutes)
-    with contextlib.closing(setting), RunFolder.create(Path(out), config) as folder:
-        return _Run(folder, config, setting, progress, go_on, clock).go(budget_minutes)
+    opened = contextlib.closing(_open(config, budget_minutes))
+    with opened as setting, Stop().on_signals() as stop, RunFolder.create(Path(out), config) as folder:
+        return _Run(folder, config, setting, stop, progress, go_on, clock).go(budget_minutes)
 
 
 def resume(
@@ -94,8 +94,8 @@ def resume(
     """
     with RunFolder.open(Path(folder)) as (opened, before):
         config = _changed(before, changes or {})
-        with contextlib.closing(_open(config, budget_minutes)) as setting:
-            return _Run(opened, config, setting, progress, go_on, clock).go(budget_minutes)
+        with contextlib.closing(_open(config, budget_minutes)) as setting, Stop().on_signals() as stop:
+            return _Run(opened, config, setting, stop, progress, go_on, clock).go(budget_minutes)
 
 
 def is_of(run: Path, config: TrainingConfig) -> bool:
@@ -139,36 +139,35 @@ class _Run:
         folder: RunFolder,
         config: TrainingConfig,
         setting: Setting,
+        stop: Stop,
         progress: Progress | None,
         go_on: str | None,
         clock: Callable[[], float],
     ) -> None:
-        self.folder, self.config, self.setting, self.clock = folder, config, setting, clock
+        self.folder, self.config, self.setting, self.stop, self.clock = folder, config, setting, stop, clock
         self.progress = progress or (lambda text, done, total: None)
         self.go_on = go_on or f"go on with: l0-surgical train --resume {shlex.quote(str(folder.path))}"
         self.members = config.members()
         self.threads = set_threads(config.threads or _default_threads(len(self.members)))
-        self.stop = Stop()
         # rounds done, and of the present one the rows of the cohorts that have trained and how many have been validated
         self.done, self.rows, self.validated = 0, [], 0
         self.saved: int | None = None  # the round of the last checkpoint
 
     def go(self, budget_minutes: float | None) -> dict[str, Any]:
-        with self.stop.on_signals():
-            try:
-                with self.stop.raising():
-                    self._begin()
-                self._train(budget_minutes)
-                with self.stop.raising():
-                    return self._finish()
-            except Stopped:
-                self.folder.keep()
-                raise InterruptedRun(self.done, self.config.rounds, self.go_on) from None
-            except WriteError as error:
-                if not self.folder.is_kept:
-                    raise
-                intact = "no checkpoint was saved before" if self.saved is None else f"the checkpoint of round {self.saved} is intact"
-                raise L0SurgicalError(f"{error.what}; {intact}. {error.remedy} and {self.go_on}") from error
+        try:
+            with self.stop.raising():
+                self._begin()
+            self._train(budget_minutes)
+            with self.stop.raising():
+                return self._finish()
+        except Stopped:
+            self.folder.keep()
+            raise InterruptedRun(self.done, self.config.rounds, self.go_on) from None
+        except WriteError as error:
+            if not self.folder.is_kept:
+                raise
+            intact = "no checkpoint was saved before" if self.saved is None else f"the checkpoint of round {self.saved} is intact"
+            raise L0SurgicalError(f"{error.what}; {intact}. {error.remedy} and {self.go_on}") from error
 
     def _begin(self) -> None:
         """Everything before the first round."""

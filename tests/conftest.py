@@ -11,7 +11,7 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
 MISSING = [name for name in ("torch", "gymnasium", "pybullet") if importlib.util.find_spec(name) is None]
 TRAINING_SIDE = ["algorithms", "experiments", "replay", "sparsity", "tasks"]
 TRAINING_SIDE += [f"test_{name}.py" for name in ("cli", "compression", "evaluation", "networks", "optimizers")]
-TRAINING_SIDE += [f"test_{name}.py" for name in ("shipped_policies", "training")]
+TRAINING_SIDE += [f"test_{name}.py" for name in ("shipped_policies", "training", "interruptions", "run_folders", "streams")]
 TRAINING_SIDE += ["simulated_arm", *(f"test_{name}.py" for name in ("benchmarking", "hil_options", "robot", "service"))]
 SOURCE_TREE = [f"test_{name}.py" for name in ("architecture", "docs", "packaging")]
 collect_ignore = [*TRAINING_SIDE, *SOURCE_TREE] if MISSING else []

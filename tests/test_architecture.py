@@ -194,3 +194,43 @@ def test_a_fresh_interpreter_loads_only_what_is_needed(packages: tuple[str, ...]
     loaded = {name.split(".")[0] for name in result.stdout.split()}
     assert "l0_surgical" in loaded
     assert not loaded & absent
+
+
+def calls_of_the_locales_encoding(source: str) -> list[int]:
+    """The lines that read or write text in an encoding that they do not name."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call) or any(keyword.arg == "encoding" for keyword in node.keywords):
+            continue
+        is_method, name = isinstance(node.func, ast.Attribute), getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if name in ("read_text", "write_text"):
+            found.append(node.lineno)
+        elif name in ("run", "Popen", "check_output"):
+            found += [node.lineno for keyword in node.keywords if keyword.arg == "text"]
+        elif name in ("open", "fdopen"):
+            mode = node.args[0:1] if is_method and name == "open" else node.args[1:2]
+            modes = [value.value for value in mode if isinstance(value, ast.Constant)] if mode else ["r"]
+            found += [node.lineno for value in modes if isinstance(value, str) and set(value) <= set("rwax+t")]
+    return found
+
+
+@pytest.mark.parametrize("folder", ["l0_surgical", "nodes", "launch", "demos", "benchmarks"])
+def test_text_has_the_same_encoding_in_every_locale(folder: str) -> None:
+    found = {
+        path.relative_to(ROOT).as_posix(): lines
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if (lines := calls_of_the_locales_encoding(path.read_text(encoding="utf-8")))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("path.open()\npath.open('w')\nopen(path)\nopen(path, 'a')\nos.fdopen(3)", [1, 2, 3, 4, 5]),
+        ("path.read_text()\npath.write_text('a')\nsubprocess.run(['a'], text=True)", [1, 2, 3]),
+        ("path.open('rb')\nopen(path, 'wb')\nos.open(path, flags)\nRunFolder.open(path)\npath.open('w', encoding='utf-8')", []),
+    ],
+)
+def test_the_check_of_encodings_sees_what_it_should(source: str, lines: list[int]) -> None:
+    assert calls_of_the_locales_encoding(source) == lines

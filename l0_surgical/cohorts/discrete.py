@@ -125,8 +125,8 @@ class DiscreteCohort(ABC):
         if self._environment is not None and segment == self._segment:
             return
         self._close()
-        again = self._taken if segment == self._segment else []
-        self._segment, self._taken = segment, []
+        if segment != self._segment:
+            self._segment, self._taken = segment, []
         each = self._environments_each
         seeds = [seed for m in self.members for seed in episode_seeds("train", m.seed, (segment + 1) * each)[-each:]]
         self._environment = open_vector(self.problem.task.name, seeds, self.problem.engine)
@@ -134,10 +134,10 @@ class DiscreteCohort(ABC):
         self._begins = np.zeros(self._observations.shape[:2], np.bool_)
         self._returns = np.zeros(self._observations.shape[:2])
         self._ended: list[list[float]] = [[] for _ in self.members]
-        for step, actions in enumerate(again):
-            if step % self._steps_each == 0:
-                self._train_returns()  # those of a round before
-            self._step(actions.astype(np.int64).reshape(len(self.members), -1))
+        for count, actions in enumerate(self._taken, 1):
+            self._advance(self._by_member(actions.astype(np.int64)))
+            if count % self._steps_each == 0:
+                self._train_returns()  # of a round that is over
 
     @property
     def _steps_each(self) -> int:
@@ -147,9 +147,13 @@ class DiscreteCohort(ABC):
     def _step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """One step of every environment: next observations (members, environments, obs), rewards, terminated, ended, valid (members,
         environments); not valid are the steps in which a new episode begins."""
+        result = self._advance(actions)
+        self._taken.append(actions.ravel().astype(np.uint8 if self.problem.dimensions[1] <= 256 else np.int32))
+        return result
+
+    def _advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         with self._stop.raising():
             stepped = self._environment.step(actions.ravel())
-        self._taken.append(actions.ravel().astype(np.uint8 if self.problem.dimensions[1] <= 256 else np.int32))
         observations, rewards, terminated, truncated = (self._by_member(a) for a in stepped)
         valid, ended = ~self._begins, terminated | truncated
         self._returns += rewards * valid
