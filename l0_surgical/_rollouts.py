@@ -8,10 +8,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.errors import BadInputError
 from l0_surgical.policy_file import Policy
 from l0_surgical.runtime import ReferenceEngine
-from l0_surgical.tasks import flatten_observation
+from l0_surgical.stopping import Stopped
+from l0_surgical.tasks.boundary import CheckedEnvironment, Stop, flatten_observation, never
 
 Act = Callable[[np.ndarray], Any]
 
@@ -69,45 +70,44 @@ def rollouts(
     seeds: Iterable[int],
     progress: Callable[[int], None] | None = None,
     keep_observations: bool = False,
+    *,
+    first: int = 0,
+    stop: Stop = never,
 ) -> list[Episode]:
     """One episode for each seed; `act` maps a flat observation (obs_dim,) to an action; `progress` is told the episodes done so far.
 
+    The episodes are counted from `first` in messages.
+
     Raises:
-        L0SurgicalError: the environment gave an observation or reward that is not finite; the message names episode and step.
+        L0SurgicalError: the environment raised something, or what it gave is not of its space or not finite; the message names the episode
+            and the step.
+        Stopped: `stop` said so, before some step.
     """
-    episodes = []
-    for number, seed in enumerate(seeds):
-        episodes.append(_episode(act, environment, seed, number, keep_observations))
+    checked, episodes = CheckedEnvironment(environment), []
+    for number, seed in enumerate(seeds, start=first):
+        episodes.append(_episode(act, checked, seed, f"episode {number} (seed {seed})", keep_observations, stop))
         if progress is not None:
             progress(len(episodes))
     return episodes
 
 
-def _episode(act: Act, environment: gymnasium.Env, seed: int, number: int, keep_observations: bool) -> Episode:
-    observation, _ = environment.reset(seed=seed)
-    observations = []
-    total, success, reached, step, over = 0.0, None, math.nan, 0, False
+def _episode(act: Act, environment: CheckedEnvironment, seed: int, name: str, keep_observations: bool, stop: Stop) -> Episode:
+    observation, observations = environment.reset(seed, name), []
+    total, success, reached, over = 0.0, None, math.nan, False
     while not over:
+        if stop():
+            raise Stopped
         flat = flatten_observation(observation)
-        if not np.isfinite(flat).all():
-            where = np.flatnonzero(~np.isfinite(flat)).tolist()
-            raise L0SurgicalError(
-                f"the observation of episode {number} (seed {seed}) is NaN or infinite at step {step} in entries {where}; "
-                "the environment is at fault: check its physics and units"
-            )
         if keep_observations:
             observations.append(flat)
         observation, reward, terminated, truncated, info = environment.step(act(flat))
-        step += 1
-        if not math.isfinite(reward):
-            raise L0SurgicalError(f"the reward of episode {number} (seed {seed}) is {reward} at step {step}; the environment is at fault")
-        total += float(reward)
+        total += reward
         over = terminated or truncated
         if "is_success" in info:
             success = bool(info["is_success"])
             if success and math.isnan(reached):
-                reached = float(step)
-    return Episode(total, success, reached, step, np.array(observations) if keep_observations else None)
+                reached = float(environment.steps)
+    return Episode(total, success, reached, environment.steps, np.array(observations) if keep_observations else None)
 
 
 def with_random_actions(act: Act, environment: gymnasium.Env, share: float, seed: int) -> Act:

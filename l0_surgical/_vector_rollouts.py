@@ -9,6 +9,7 @@ from l0_surgical.errors import L0SurgicalError
 from l0_surgical.policy_file import Policy
 from l0_surgical.runtime import ReferenceEngine
 from l0_surgical.tasks import Task
+from l0_surgical.tasks.boundary import Stop, never
 from l0_surgical.tasks.classic import Engine, VectorEnvironment, open_vector
 
 VectorAct = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -19,23 +20,25 @@ def vector_rollouts(act: VectorAct, environment: VectorEnvironment) -> tuple[np.
     """One episode in each environment; those that have ended are not stepped further.
 
     Returns:
-        Returns (N,) float64 and numbers of steps (N,) int64.
+        Returns (N,) float64 and numbers of steps (N,) int64; the return is NaN where the environment failed (`environment.failures`).
 
     Raises:
-        L0SurgicalError: the environment gave an observation or reward that is not finite.
+        Stopped: the environment's `stop` said so.
+        L0SurgicalError: all environments failed at once.
     """
     observations = environment.reset().copy()
     returns, steps = np.zeros(environment.count), np.zeros(environment.count, np.int64)
     live = np.arange(environment.count)
     while live.size:
         seen, rewards, terminated, truncated = environment.step(act(observations, live), live)
-        if not (np.isfinite(seen).all() and np.isfinite(rewards).all()):
-            number = live[~np.isfinite(rewards) | ~np.isfinite(seen).all(axis=1)][0]
-            raise L0SurgicalError(f"episode {number} gave an observation or a reward that is not finite at step {steps[number]}")
         observations[live] = seen
         returns[live] += rewards
         steps[live] += 1
-        live = live[~(terminated | truncated)]
+        over = terminated | truncated
+        if environment.failures:
+            over |= np.isin(live, list(environment.failures))
+        live = live[~over]
+    returns[list(environment.failures)] = np.nan
     return returns, steps
 
 
@@ -47,13 +50,16 @@ def vector_episodes(
     keep_observations: bool = False,
     random_share: float = 0.0,
     engine: Engine = "auto",
+    stop: Stop = never,
 ) -> list[Episode]:
     """A policy's episodes on one of the classic tasks, one for each seed; see `Evaluator.run`.
 
     Raises:
         BadInputError: the policy does not fit the task.
+        L0SurgicalError: an environment failed.
+        Stopped: `stop` said so.
     """
-    environment = open_vector(task.name, seeds, engine)
+    environment = open_vector(task.name, seeds, engine, stop)
     try:
         check_fit(policy, task.name, environment.observation_size, environment.actions)
         network, seen = ReferenceEngine(policy), [[] for _ in seeds]
@@ -69,6 +75,8 @@ def vector_episodes(
         returns, steps = vector_rollouts(act, environment)
     finally:
         environment.close()
+    if environment.failures:
+        raise L0SurgicalError(next(iter(environment.failures.values())))
     kept = [np.array(one) for one in seen] if keep_observations else [None] * len(seeds)
     return [Episode(float(total), None, float("nan"), int(count), one) for total, count, one in zip(returns, steps, kept, strict=True)]
 

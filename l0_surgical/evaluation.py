@@ -5,30 +5,22 @@ number of processes. Success is judged at the last step, as is usual for goal en
 goal and leaving it again is no success. The first step at which the goal was reached is recorded beside it.
 """
 
-import contextlib
 import math
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Literal, get_args
 
-import gymnasium
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from l0_surgical._players import Player, Processes, Request
 from l0_surgical._rollouts import Act, Episode, policy_act, rollouts, with_random_actions
 from l0_surgical._vector_rollouts import vector_episodes, vector_rollouts
 from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.policy_file import Policy, policy_bytes, policy_from_bytes
-from l0_surgical.process import THREADS
+from l0_surgical.policy_file import Policy
 from l0_surgical.tasks import get_task
+from l0_surgical.tasks.boundary import Stop, never
 from l0_surgical.tasks.classic import CLASSIC
 
 __all__ = [
@@ -180,33 +172,22 @@ class Evaluator:
         BadInputError: an unknown task or less than one job.
     """
 
-    def __init__(self, task: str, jobs: int = 1) -> None:
+    def __init__(self, task: str, jobs: int = 1, *, stop: Stop = never) -> None:
         if jobs < 1:
             raise BadInputError(f"{jobs} jobs cannot evaluate anything; give at least 1")
         self._task = get_task(task)
         self.task = self._task.name
-        self._jobs = 1 if self._task.name in CLASSIC else jobs
-        self._environment: gymnasium.Env | None = None
-        self._pool: ProcessPoolExecutor | None = None
+        self._jobs, self._stop = jobs, stop
+        self._entered = False
+        self._player: Player | Processes | None = None
 
     def __enter__(self) -> "Evaluator":
-        if self._jobs == 1:
-            self._environment = self._task.make()
-        else:
-            # spawn: a forked child would share the physics client and the thread pools of this process
-            context = multiprocessing.get_context("spawn")
-            their_end, self._lifeline = context.Pipe(duplex=False)
-            self._pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_start_worker, initargs=(self.task, their_end))
+        self._entered = True
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._environment is not None:
-            self._environment.close()
-        if self._pool is not None:
-            if error is not None:
-                self._lifeline.close()  # the workers need not finish what they are at
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._lifeline.close()
+        self._entered = False
+        self._close()
 
     def run(
         self,
@@ -220,95 +201,34 @@ class Evaluator:
         """One episode for each seed, in order.
 
         With a `random_share` each action is with that probability a uniformly random one (1: the random policy), drawn from the
-        episode's seed.
+        episode's seed. After a failure the next run begins with new environments and processes.
 
         Raises:
-            BadInputError: the policy does not fit the task.
+            BadInputError: the policy does not fit the task, or the task cannot be made or be sent to a process.
             L0SurgicalError: the environment failed or a process died.
+            Stopped: `stop` said so.
         """
-        if self._environment is not None and self.task in CLASSIC:
-            episodes = vector_episodes(policy, self._task, seeds, keep_observations=keep_observations, random_share=random_share)
-            if progress is not None:
-                progress(len(episodes))
-            return episodes
-        if self._environment is not None:
-            return _run(policy, self._environment, self.task, seeds, progress, keep_observations, random_share)
-        if self._pool is None:
+        if not self._entered:
             raise L0SurgicalError("an Evaluator runs only inside its `with` block")
-        data = policy_bytes(policy)
-        size = -(-len(seeds) // (4 * self._jobs))
-        chunks = [seeds[start : start + size] for start in range(0, len(seeds), size)]
-        try:
-            with _single_threaded_children():
-                futures = [self._pool.submit(_run_chunk, data, chunk, keep_observations, random_share) for chunk in chunks]
-            done = 0
-            for future in as_completed(futures):
-                done += len(future.result())
-                if progress is not None:
-                    progress(done)
-        except BrokenProcessPool as error:
-            raise L0SurgicalError("an evaluation process died (out of memory?); run again with fewer jobs") from error
-        return [episode for future in futures for episode in future.result()]
-
-
-def _run(
-    policy: Policy,
-    environment: gymnasium.Env,
-    task: str,
-    seeds: Sequence[int],
-    progress: Callable[[int], None] | None,
-    keep_observations: bool,
-    random_share: float,
-) -> list[Episode]:
-    act = policy_act(policy, environment, task)
-    if random_share == 0:
-        return rollouts(act, environment, seeds, progress, keep_observations)
-    episodes: list[Episode] = []
-    for seed in seeds:
-        disturbed = with_random_actions(act, environment, random_share, seed)
-        episodes += rollouts(disturbed, environment, [seed], None, keep_observations)
-        if progress is not None:
+        progress = progress or (lambda done: None)
+        if self.task in CLASSIC:
+            options = {"keep_observations": keep_observations, "random_share": random_share, "stop": self._stop}
+            episodes = vector_episodes(policy, self._task, seeds, **options)
             progress(len(episodes))
-    return episodes
+            return episodes
+        if self._player is None:
+            one = self._jobs == 1
+            self._player = Player(self.task, self._task.make) if one else Processes(self.task, self._task.make, self._jobs)
+        try:
+            return self._player.play(policy, Request(seeds, 0, keep_observations, random_share), progress, self._stop)
+        except BaseException:
+            self._close()
+            raise
 
-
-@contextlib.contextmanager
-def _single_threaded_children() -> Iterator[None]:
-    """Processes started inside see one thread each: the variables are read when NumPy is loaded, so the child cannot set them itself."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-_worker: tuple[gymnasium.Env, str] | None = None  # the environment of a worker process, made once
-
-
-def _start_worker(task: str, lifeline: Connection) -> None:
-    global _worker
-    for number in (signal.SIGINT, signal.SIGHUP):  # of the terminal, for the parent to hear
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(lifeline,), name="lifeline", daemon=True).start()
-    _worker = get_task(task).make(), task
-
-
-def _end_with_parent(lifeline: Connection) -> None:
-    with contextlib.suppress(EOFError, OSError):
-        lifeline.recv()  # nothing is ever sent
-    os._exit(1)
-
-
-def _run_chunk(data: bytes, seeds: Sequence[int], keep_observations: bool, random_share: float) -> list[Episode]:
-    if _worker is None:
-        raise L0SurgicalError("the evaluation process has no environment")
-    environment, task = _worker
-    return _run(policy_from_bytes(data), environment, task, seeds, None, keep_observations, random_share)
+    def _close(self) -> None:
+        if self._player is not None:
+            self._player.close()
+            self._player = None
 
 
 def _known(number: float) -> float | None:

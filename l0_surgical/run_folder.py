@@ -3,6 +3,7 @@
 config.json          every setting            metrics.csv, tensorboard/   one row per member and round
 demonstrations.npz   the expert's episodes    checkpoint.pt               everything needed to go on
 policies/*.safetensors, summary.json          written when the run is finished
+unevaluated/*.safetensors                     what the members have learned that stopped, or could not be evaluated
 """
 
 import contextlib
@@ -160,6 +161,10 @@ class RunFolder:
     def policy_path(self, name: str) -> Path:
         """Where the policy of the member `name` is saved."""
         return self.path / "policies" / f"{name}.safetensors"
+
+    def unevaluated_path(self, name: str) -> Path:
+        """Where the policy of the member `name` is saved if there is nothing that says how well it does."""
+        return self.path / "unevaluated" / f"{name}.safetensors"
 
     def _locked(self, remedy: str) -> WorkLock:
         return WorkLock(self.path / ".lock", "training", self.path, remedy)

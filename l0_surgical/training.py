@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import torch
 
-from l0_surgical.cohorts import Setting, open_setting, provenance
+from l0_surgical.cohorts import Cohort, Setting, open_setting, provenance
 from l0_surgical.config import TrainingConfig, as_dict
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import Evaluation, Evaluator, episode_seeds
@@ -67,8 +67,9 @@ def train(
         InterruptedRun: stopped early, saved and resumable.
         L0SurgicalError: every member failed, or the disk is full.
     """
-    opened = contextlib.closing(_open(config, budget_minutes))
-    with opened as setting, Stop().on_signals() as stop, RunFolder.create(Path(out), config) as folder:
+    stop = Stop()
+    opened = contextlib.closing(_open(config, budget_minutes, stop))
+    with opened as setting, stop.on_signals(), RunFolder.create(Path(out), config) as folder:
         return _Run(folder, config, setting, stop, progress, go_on, clock).go(budget_minutes)
 
 
@@ -93,8 +94,8 @@ def resume(
         BadInputError: there is no run, another process works in it, or a change makes no sense.
     """
     with RunFolder.open(Path(folder)) as (opened, before):
-        config = _changed(before, changes or {})
-        with contextlib.closing(_open(config, budget_minutes)) as setting, Stop().on_signals() as stop:
+        config, stop = _changed(before, changes or {}), Stop()
+        with contextlib.closing(_open(config, budget_minutes, stop)) as setting, stop.on_signals():
             return _Run(opened, config, setting, stop, progress, go_on, clock).go(budget_minutes)
 
 
@@ -115,13 +116,13 @@ def complete(config: TrainingConfig, run: Path, **options: Any) -> dict[str, Any
     return resume(run, **options) if (run / "config.json").exists() else train(config, run, **options)
 
 
-def _open(config: TrainingConfig, budget_minutes: float | None) -> Setting:
+def _open(config: TrainingConfig, budget_minutes: float | None, stop: Stop) -> Setting:
     """Judges everything that can be judged before there is a folder, and opens the task."""
     config.validate()
     if budget_minutes is not None and not 0 <= budget_minutes < math.inf:
         raise BadInputError(f"--budget {budget_minutes:g}: give minutes, at least 0")
     _check_device(config.device)
-    return open_setting(config, get_task(config.task))
+    return open_setting(config, get_task(config.task), stop.is_set)
 
 
 def _changed(config: TrainingConfig, changes: Mapping[str, Any]) -> TrainingConfig:
@@ -149,9 +150,9 @@ class _Run:
         self.go_on = go_on or f"go on with: l0-surgical train --resume {shlex.quote(str(folder.path))}"
         self.members = config.members()
         self.threads = set_threads(config.threads or _default_threads(len(self.members)))
-        # rounds done, and of the present one the rows of the cohorts that have trained and how many have been validated
-        self.done, self.rows, self.validated = 0, [], 0
+        self.done = 0
         self.saved: int | None = None  # the round of the last checkpoint
+        self.parts: dict[int, list[dict[str, Any]]] = {}  # the rows of the cohorts that have trained in a round that is not over yet
 
     def go(self, budget_minutes: float | None) -> dict[str, Any]:
         try:
@@ -173,15 +174,14 @@ class _Run:
         """Everything before the first round."""
         self.setting.prepare(self.folder.demonstrations, lambda text: self.progress(text, 0, 1))
         kinds = dict.fromkeys(member.regularizer for member in self.members)
-        self.cohorts = [self.setting.cohort([m for m in self.members if m.regularizer == kind], self.stop) for kind in kinds]
+        self.cohorts = [self.setting.cohort([m for m in self.members if m.regularizer == kind]) for kind in kinds]
         self.seconds, self.lengths = 0.0, [[0, self.config.rounds]]
         state = self.folder.load_checkpoint()
         if state is not None:
             for cohort, saved in zip(self.cohorts, state["cohorts"], strict=True):
                 cohort.load_state_dict(saved)
             self.done = self.saved = state["round"]
-            self.rows, self.validated = state["rows"], state["validated"]
-            self.seconds, self.lengths = state["seconds"], state["lengths"]
+            self.parts, self.seconds, self.lengths = state["parts"], state["seconds"], state["lengths"]
             if self.lengths[-1][1] != self.config.rounds:
                 self.lengths.append([self.done, self.config.rounds])
         self.folder.open_metrics(self.done)
@@ -196,17 +196,17 @@ class _Run:
                 break
             tick, costs = time.monotonic(), self._costs()
             try:
-                rows = self._round(number)
+                rows = [row for place in range(len(self.cohorts)) for row in self._train_cohort(place, number)]
             except Stopped:
                 self.seconds = before + self.clock() - started
                 self._save()
                 raise
-            if not any(rows):
-                causes = "; ".join(f"member {i}: {cause}" for i, cause in self._failures().items())
-                raise L0SurgicalError(f"every member stopped ({causes}); lower the learning rates or mend the task")
-            self._log(number, rows, costs, time.monotonic() - tick)
             now = self.clock()
-            self.done, self.seconds = number + 1, before + now - started
+            self.seconds = before + now - started
+            if len(self._failures()) == len(self.members):
+                self._give_up()
+            self._log(number, rows, costs, time.monotonic() - tick)
+            self.done, self.parts = number + 1, {}
             out_of_time = budget_minutes is not None and now - started > 60 * budget_minutes
             stop = (self.stop.is_set() or out_of_time) and self.done < config.rounds
             is_due = self.done % config.checkpoint_every == 0 or self.done == config.rounds or now - saved_at >= CHECKPOINT_EVERY_S
@@ -219,17 +219,28 @@ class _Run:
         if self.saved != self.done:  # every member was over before the last round
             self._save()
 
-    def _round(self, number: int) -> list[dict[str, Any]]:
-        """One round of every cohort, or what a stop has left of it; returns a row for each member."""
-        for cohort in self.cohorts[len(self.rows) :]:
-            self.rows.append(cohort.train_round(number))
+    def _train_cohort(self, place: int, number: int) -> list[dict[str, Any]]:
+        cohort = self.cohorts[place]
+        rows = self.parts[place] if place in self.parts else cohort.train_round(number)
+        if not any(rows):
+            return rows
+        self.parts[place] = rows
         if (number + 1) % self.config.evaluate_every == 0 or number + 1 == self.config.rounds:
-            for cohort, rows in list(zip(self.cohorts, self.rows, strict=True))[self.validated :]:
-                for row, validated in zip(rows, cohort.validate(number), strict=True):
-                    row |= validated if row else {}
-                self.validated += 1
-        rows, self.rows, self.validated = [row for rows in self.rows for row in rows], [], 0
+            for row, validated in zip(rows, cohort.validate(number), strict=True):
+                row |= validated if row else {}
         return rows
+
+    def _give_up(self) -> None:
+        """Saves everything before the error: where the environment failed, a resumed run tries the round again."""
+        causes = "; ".join(f"member {i}: {cause}" for i, cause in self._failures().items())
+        for cohort in self.cohorts:
+            for index, cause in cohort.failures.items():
+                self._save_unevaluated(cohort, index, cause)
+            cohort.forgive()
+        self._save()
+        again = len(self._failures()) < len(self.members)
+        remedy = f"mend the task and {self.go_on}" if again else "lower the learning rates"
+        raise L0SurgicalError(f"every member stopped ({causes}); what was trained is saved in {self.folder.path}; {remedy}")
 
     def _costs(self) -> list[tuple[int, int]]:
         """Environment steps and updates of each member so far."""
@@ -247,7 +258,7 @@ class _Run:
         self.folder.log(labelled)
 
     def _save(self) -> None:
-        state = {"round": self.done, "rows": self.rows, "validated": self.validated, "seconds": self.seconds, "lengths": self.lengths}
+        state = {"round": self.done, "parts": self.parts, "seconds": self.seconds, "lengths": self.lengths}
         self.folder.save_checkpoint({**state, "cohorts": [cohort.state_dict() for cohort in self.cohorts]})
         self.saved = self.done
 
@@ -260,30 +271,47 @@ class _Run:
 
     def _finish(self) -> dict[str, Any]:
         """Saves and evaluates every member's policy on unseen episodes, and writes the summary."""
-        rows, total = [], len(self.members) * self.config.final_evaluation_episodes
-        seeds = episode_seeds("test", 0, self.config.final_evaluation_episodes)
-        done = 0
-        with Evaluator(self.config.task, jobs=min(self.threads, len(self.members))) as evaluator:
+        rows: list[dict[str, Any]] = []
+        with Evaluator(self.config.task, jobs=min(self.threads, len(self.members)), stop=self.stop.is_set) as evaluator:
             for cohort in self.cohorts:
-                for index, (member, figures) in enumerate(zip(cohort.members, cohort.figures(), strict=True)):
-                    row: dict[str, Any] = dataclasses.asdict(member)
-                    if index in cohort.failures:
-                        rows.append({**row, "policy": None, "failed": cohort.failures[index]})
-                        continue
-                    policy = cohort.policy(index)
-                    base = done
-                    episodes = evaluator.run(policy, seeds, lambda n, base=base: self.progress("evaluating", base + n, total))
-                    done += len(seeds)
-                    result = Evaluation.of(policy.task, 0, episodes)
-                    path = self.folder.policy_path(member.name)
-                    evaluation = {**result.as_dict(), "stream": "test", "seed": 0}
-                    longer = {"lengths": self.lengths} if len(self.lengths) > 1 else {}
-                    record = {**provenance(self.config, member), **longer, **figures}
-                    save_policy(dataclasses.replace(policy, provenance=record, evaluation=evaluation), path)
-                    rows.append({**row, "policy": str(path), **_summary_row(result, figures), "wall_seconds": self.seconds})
+                for index, figures in enumerate(cohort.figures()):
+                    rows.append(self._finish_member(evaluator, cohort, index, figures, len(rows)))
+        if all("failed" in row for row in rows):
+            causes = "; ".join(f"member {i}: {row['failed']}" for i, row in enumerate(rows))
+            raise L0SurgicalError(
+                f"no policy could be evaluated ({causes}); what was trained is saved in {self.folder.path}; mend the task and {self.go_on}"
+            )
         summary = {"run": str(self.folder.path), "wall_seconds": self.seconds, "members": rows}
         self.folder.write_json("summary.json", summary)
         return summary
+
+    def _finish_member(self, evaluator: Evaluator, cohort: Cohort, index: int, figures: dict[str, Any], done: int) -> dict[str, Any]:
+        """The summary's row of a member, after those of `done` others."""
+        member, episodes = cohort.members[index], self.config.final_evaluation_episodes
+        row: dict[str, Any] = dataclasses.asdict(member)
+        if index in cohort.failures:
+            return row | self._save_unevaluated(cohort, index, cohort.failures[index])
+        policy, before, total = cohort.policy(index), done * episodes, len(self.members) * episodes
+        try:
+            played = evaluator.run(policy, episode_seeds("test", 0, episodes), lambda n: self.progress("evaluating", before + n, total))
+        except L0SurgicalError as error:
+            return row | self._save_unevaluated(cohort, index, f"final evaluation: {error}")
+        result = Evaluation.of(policy.task, 0, played)
+        path = self.folder.policy_path(member.name)
+        evaluation = {**result.as_dict(), "stream": "test", "seed": 0}
+        longer = {"lengths": self.lengths} if len(self.lengths) > 1 else {}
+        record = {**provenance(self.config, member), **longer, **figures}
+        save_policy(dataclasses.replace(policy, provenance=record, evaluation=evaluation), path)
+        self.folder.unevaluated_path(member.name).unlink(missing_ok=True)  # of a former attempt
+        return row | {"policy": str(path), **_summary_row(result, figures), "wall_seconds": self.seconds}
+
+    def _save_unevaluated(self, cohort: Cohort, index: int, cause: str) -> dict[str, Any]:
+        """Saves the policy of a member that failed, as it was then, and returns what the summary says of it."""
+        member = cohort.members[index]
+        path = self.folder.unevaluated_path(member.name)
+        record = {**provenance(self.config, member), "failed": cause}
+        save_policy(dataclasses.replace(cohort.policy(index), provenance=record), path)
+        return {"policy": None, "failed": cause, "unevaluated": str(path)}
 
 
 def _summary_row(result: Evaluation, figures: dict[str, Any]) -> dict[str, Any]:

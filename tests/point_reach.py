@@ -86,4 +86,4 @@ def _difference_policy(
     return Policy(task, inputs, outputs, normalizer, tuple(layers), trained_parameters=count)
 
 
-gymnasium.register("PointReach-v0", entry_point=PointReach, disable_env_checker=True)
+gymnasium.register("PointReach-v0", entry_point=PointReach, max_episode_steps=20, disable_env_checker=True)

@@ -36,14 +36,15 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "inspection": ({"policy_file", "low_rank", "simplify"}, CORE),
     # what is solved: no tensor library
     "tasks": (
-        {"control", "policy_file", "errors"},
+        {"control", "policy_file", "stopping", "errors"},
         frozenset({"numpy", "gymnasium", "gymnasium_robotics", "pybullet", "surrol", "gym", "envpool"}),
     ),
-    "_rollouts": ({"tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy", "gymnasium"})),
+    "_rollouts": ({"tasks", "runtime", "policy_file", "stopping", "errors"}, frozenset({"numpy", "gymnasium"})),
     "_vector_rollouts": ({"_rollouts", "tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy"})),
+    "_players": ({"_rollouts", "tasks", "policy_file", "process", "stopping", "errors"}, frozenset({"gymnasium", "cloudpickle"})),
     "evaluation": (
-        {"_rollouts", "_vector_rollouts", "tasks", "policy_file", "process", "errors"},
-        frozenset({"numpy", "gymnasium", "scipy"}),
+        {"_players", "_rollouts", "_vector_rollouts", "tasks", "policy_file", "errors"},
+        frozenset({"numpy", "scipy"}),
     ),
     "compression": ({"_reduction", "evaluation", "low_rank", "simplify", "policy_file", "errors"}, frozenset({"numpy", "scipy"})),
     "compress_file": ({"compression", "evaluation", "low_rank", "policy_file", "errors"}, frozenset()),
@@ -59,7 +60,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "algorithms": ({"learner", "networks", "optimizers", "sparsity", "settings"}, frozenset({"torch", "numpy"})),
     "cohorts": (
         {"__init__", "algorithms", "learner", "networks", "sparsity", "replay", "tasks", "evaluation"}
-        | {"policy_file", "config", "settings", "stopping", "errors"},
+        | {"policy_file", "config", "settings", "errors"},
         frozenset({"torch", "numpy", "gymnasium"}),
     ),
     "event_file": (set(), frozenset({"tensorboard"})),
@@ -208,7 +209,10 @@ def calls_of_the_locales_encoding(source: str) -> list[int]:
         elif name in ("run", "Popen", "check_output"):
             found += [node.lineno for keyword in node.keywords if keyword.arg == "text"]
         elif name in ("open", "fdopen"):
-            mode = node.args[0:1] if is_method and name == "open" else node.args[1:2]
+            of_path = is_method and name == "open"
+            mode = node.args[0:1] if of_path else node.args[1:2]
+            if of_path and not mode and not node.keywords:  # also the call of a task or an arm
+                continue
             modes = [value.value for value in mode if isinstance(value, ast.Constant)] if mode else ["r"]
             found += [node.lineno for value in modes if isinstance(value, str) and set(value) <= set("rwax+t")]
     return found
@@ -227,9 +231,12 @@ def test_text_has_the_same_encoding_in_every_locale(folder: str) -> None:
 @pytest.mark.parametrize(
     ("source", "lines"),
     [
-        ("path.open()\npath.open('w')\nopen(path)\nopen(path, 'a')\nos.fdopen(3)", [1, 2, 3, 4, 5]),
+        ("path.open(newline='')\npath.open('w')\nopen(path)\nopen(path, 'a')\nos.fdopen(3)", [1, 2, 3, 4, 5]),
         ("path.read_text()\npath.write_text('a')\nsubprocess.run(['a'], text=True)", [1, 2, 3]),
-        ("path.open('rb')\nopen(path, 'wb')\nos.open(path, flags)\nRunFolder.open(path)\npath.open('w', encoding='utf-8')", []),
+        (
+            "path.open('rb')\nopen(path, 'wb')\nos.open(path, flags)\nRunFolder.open(path)\npath.open('w', encoding='u8')\ntask.open()",
+            [],
+        ),
     ],
 )
 def test_the_check_of_encodings_sees_what_it_should(source: str, lines: list[int]) -> None:

@@ -7,13 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import misbehaving
 import numpy as np
 import pytest
 
 from l0_surgical.cli import main
 from l0_surgical.compress_file import parse_ranks
 from l0_surgical.errors import BadInputError
-from l0_surgical.policy_file import load_policy
+from l0_surgical.evaluation import episode_seeds
+from l0_surgical.policy_file import load_policy, save_policy
 from l0_surgical.runtime import ReferenceEngine
 
 SMALL = ["--ddpg.hidden", "16", "16", "--ddpg.updates-per-episode", "5", "--episodes", "2", "--demonstration-episodes", "2"]
@@ -133,6 +135,47 @@ def test_the_table_of_a_search_names_its_methods(tmp_path: Path, capsys: pytest.
 )
 def test_bad_input_is_one_line_and_code_2(arguments: list[str], says: str, capsys: pytest.CaptureFixture):
     assert says in refused(capsys, 2, *arguments)
+
+
+def test_an_environment_that_cannot_be_made_or_has_no_limit_is_bad_input(capsys: pytest.CaptureFixture):
+    line = refused(capsys, 2, "evaluate", "needle-reach-l0", "--task", "Humanoid-v3", "--episodes", 1)
+    assert re.search("the task 'Humanoid-v3' cannot be made: (ImportError|DependencyNotInstalled): ", line)
+    misbehaving.register(misbehaving.LINE, "CliEndless", steps=None)
+    for command in (["evaluate", "needle-reach-l0", "--task"], ["train", "--algorithm", "dqn"]):
+        assert "has no time limit" in refused(capsys, 2, *command, "misbehaving/CliEndless-v0")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_environment_that_fails_is_one_line_and_code_1(jobs: int, tmp_path: Path, capsys: pytest.CaptureFixture):
+    task = misbehaving.register(misbehaving.LINE, "CliFailing", fault="raises", seed=episode_seeds("test", 0, 2)[1])
+    save_policy(misbehaving.line_policy(task), tmp_path / "line.safetensors")
+    line = refused(capsys, 1, "evaluate", tmp_path / "line.safetensors", "--episodes", 3, "--jobs", jobs)
+    assert "misbehaving/CliFailing-v0 failed at step 3, episode 1 (seed " in line
+    assert line.endswith("RuntimeError: lost the physics server")
+
+
+OWNLAB = """
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+print("chatter of a module")
+class Cart(CartPoleEnv):
+    pass
+gymnasium.register("ownlab/Cart-v0", entry_point=Cart, max_episode_steps=100)
+"""
+
+
+def test_a_task_of_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    (tmp_path / "ownlab.py").write_text(OWNLAB)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    few = ["--algorithm", "dqn", "--steps", 640, "--dqn.environments", 4, "--dqn.learning-starts", 100, "--dqn.cycles-per-round", 10]
+    few += ["--evaluation-episodes", 2, "--final-evaluation-episodes", 2, "--dqn.hidden", 16]
+    (member,) = run(capsys, "train", "ownlab:ownlab/Cart-v0", *few)["members"]
+    assert member["policy"].startswith("runs/ownlab-ownlab-Cart-v0-best-1/policies/")
+    assert load_policy(member["policy"]).task == "ownlab:ownlab/Cart-v0"
+    assert run(capsys, "train", "--resume", "runs/ownlab-ownlab-Cart-v0-best-1")["members"][0]["return_mean"] == member["return_mean"]
+    for options in (["--jobs", 1], ["--jobs", 2], ["--task", "ownlab:ownlab/Cart-v0"]):
+        assert run(capsys, "evaluate", member["policy"], "--episodes", 2, *options)["return_mean"] == member["return_mean"]
 
 
 def test_bad_compression_settings(trained: dict, tmp_path: Path, capsys: pytest.CaptureFixture):

@@ -191,7 +191,7 @@ class BrokenSensor(Recorder):
 
 
 def broken(problem: GoalProblem, seed: int) -> GoalProblem:
-    environment = BrokenSensor(problem.environment.env)
+    environment = BrokenSensor(problem.task.open())  # of its own: it is closed when it breaks
     environment.broken_seed = seed
     return dataclasses.replace(problem, environment=environment)
 

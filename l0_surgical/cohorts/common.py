@@ -15,7 +15,6 @@ from l0_surgical.config import MemberSpec, SparsityConfig, TrainingConfig, as_di
 from l0_surgical.policy_file import Policy
 from l0_surgical.sparsity import Dense, GateSettings, HardConcrete, Shrinkage, Sparsifier
 from l0_surgical.tasks import Task
-from l0_surgical.tasks.classic import CLASSIC
 
 GATE_SEED = 0
 """Seed of the one gate map that `sampled` evaluation draws and freezes."""
@@ -23,6 +22,9 @@ GATE_SEED = 0
 
 class Cohort(Protocol):
     """Trains members in rounds; a round is what lies between two lines of metrics.
+
+    A member whose environment fails stops alone. `Stopped` may leave `train_round` and `validate` at any step; a cohort that is then given
+    this one's state makes the same call again and goes on with the round.
 
     Attributes:
         members: all of one regulariser.
@@ -50,8 +52,11 @@ class Cohort(Protocol):
     def validate(self, number: int) -> list[dict[str, float]]:
         """Evaluates every member as it is after round `number` on validation episodes. Returns one row of figures per member."""
 
+    def forgive(self) -> None:
+        """Takes back the failures of environments in the last call of `train_round` or `validate`, so that it can be made again."""
+
     def policy(self, index: int) -> Policy:
-        """The policy that one member's training results in, without provenance."""
+        """The policy that one member's training results in, without provenance; of one that failed, as it was then."""
 
     def figures(self) -> list[dict[str, Any]]:
         """Every member's sparsity, size and cost, for the summary; empty for one that failed."""
@@ -118,16 +123,11 @@ def commit() -> str | None:
     return result.stdout.strip()
 
 
-def is_choice_of_vector(task: Task) -> bool:
-    """Whether DQN and PPO can learn the task: it observes a vector and takes one of several actions."""
-    return task.discrete and (task.name in CLASSIC or len(task.inputs) == 1)
-
-
 def who_trains(task: Task) -> str:
     """The remedy for who has chosen an algorithm that cannot learn the task."""
-    if is_choice_of_vector(task):
+    if task.discrete:
         return "for a choice of actions pass --algorithm dqn or ppo"
-    if not task.discrete and task.expert is not None:
+    if task.expert is not None:
         return "train it with --algorithm ddpg"
     return "no algorithm here can train it yet; choose another task"
 

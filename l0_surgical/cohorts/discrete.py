@@ -14,15 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l0_surgical.cohorts.common import GATE_SEED, is_choice_of_vector, who_trains
+from l0_surgical.cohorts.common import GATE_SEED, who_trains
 from l0_surgical.config import MemberSpec, TrainingConfig
-from l0_surgical.errors import BadInputError
+from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import episode_seeds, vector_rollouts
+from l0_surgical.learner import Learner
 from l0_surgical.networks import MemberMLP
 from l0_surgical.policy_file import Dense, Layer, Normalizer, Policy
 from l0_surgical.sparsity import Sparsifier, network_sparsity_at_init
-from l0_surgical.stopping import Stop
 from l0_surgical.tasks import Task
+from l0_surgical.tasks.boundary import Stop, never
 from l0_surgical.tasks.classic import CLASSIC, Engine, VectorEnvironment, open_vector
 
 
@@ -35,29 +36,28 @@ class DiscreteProblem:
         normalizer: of the observation.
         target: the return at which the paper ends a training; None where it names none.
         engine: of the vector environments.
+        stop: whether the caller wants to stop.
     """
 
     task: Task
     normalizer: Normalizer
     target: float | None
     engine: Engine = "auto"
+    stop: Stop = never
 
     @classmethod
-    def of(cls, task: Task) -> "DiscreteProblem":
+    def of(cls, task: Task, stop: Stop = never) -> "DiscreteProblem":
         """Checks the task and chooses the scale of its observation.
 
         Raises:
-            BadInputError: its actions are not a choice, or it does not observe a vector.
+            BadInputError: its actions are not a choice.
         """
         if not task.discrete:
             raise BadInputError(f"DQN and PPO choose among actions, but {task.name} has continuous ones; {who_trains(task)}")
-        if not is_choice_of_vector(task):
-            observed = " and ".join(part.name for part in task.inputs)
-            raise BadInputError(f"DQN and PPO observe one vector, but {task.name} gives {observed}; {who_trains(task)}")
         known = CLASSIC.get(task.name)
         size = sum(part.size for part in task.inputs)
         scale = np.array(known.scale if known else np.ones(size), np.float32)
-        return cls(task, Normalizer(np.zeros(size, np.float32), scale), known.target if known else None)
+        return cls(task, Normalizer(np.zeros(size, np.float32), scale), known.target if known else None, stop=stop)
 
     @property
     def dimensions(self) -> tuple[int, int]:
@@ -79,22 +79,21 @@ class Kept:
 class DiscreteCohort(ABC):
     """Members of one regulariser on a `DiscreteProblem`; DQN and PPO say how they learn."""
 
+    learner: Learner
     policy_network: MemberMLP
     policy_sparsifier: Sparsifier
 
-    def __init__(
-        self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem, environments: int, stop: Stop | None
-    ) -> None:
+    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem, environments: int) -> None:
         self.config, self.members, self.problem = config, tuple(members), problem
-        self._stop = stop or Stop()
         self.failures: dict[int, str] = {}
         self.finished: dict[int, int] = {}
         self.steps_to_target: dict[int, int] = {}
+        self._just_failed: set[int] = set()  # whose environment failed in the last call of train_round or validate
+        self._round = 0
         self._kept: dict[int, Kept] = {}
         self._environments_each = environments
         self._environment: VectorEnvironment | None = None
-        self._segment = 0
-        self._taken: list[np.ndarray] = []
+        self._segment, self._taken = 0, []  # the round in which the environments were opened, the actions since
 
     # what DQN and PPO add
 
@@ -119,18 +118,31 @@ class DiscreteCohort(ABC):
         """See `Cohort`."""
         return len(self.failures.keys() | self.finished.keys()) == len(self.members)
 
+    @property
+    def _all_failed(self) -> bool:
+        return len(self.failures) == len(self.members)
+
+    @property
+    def _running(self) -> list[int]:
+        return [index for index in range(len(self.members)) if index not in self.failures]
+
     def _open(self, number: int) -> None:
         """Opens the environments where a segment of rounds begins; after a resumption it also takes the segment's steps again."""
+        self._round = number
+        self._just_failed.clear()
         segment = number - number % self.config.checkpoint_every
-        if self._environment is not None and segment == self._segment:
+        if self._all_failed or (self._environment is not None and segment == self._segment):
             return
-        self._close()
+        self.close()
         if segment != self._segment:
             self._segment, self._taken = segment, []
         each = self._environments_each
         seeds = [seed for m in self.members for seed in episode_seeds("train", m.seed, (segment + 1) * each)[-each:]]
-        self._environment = open_vector(self.problem.task.name, seeds, self.problem.engine)
+        self._environment = self._vector(seeds)
+        if self._environment is None:
+            return
         self._observations = self._by_member(self._environment.reset())
+        self._note_environments(self._environment, each)
         self._begins = np.zeros(self._observations.shape[:2], np.bool_)
         self._returns = np.zeros(self._observations.shape[:2])
         self._ended: list[list[float]] = [[] for _ in self.members]
@@ -144,17 +156,22 @@ class DiscreteCohort(ABC):
         """Steps of every environment in a round."""
         return self.config.steps_per_round // self._environments_each
 
+    @property
+    def _steps_done(self) -> int:
+        """Steps of every environment in the present round, of which a stop may have left a part."""
+        return len(self._taken) - (self._round - self._segment) * self._steps_each
+
     def _step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """One step of every environment: next observations (members, environments, obs), rewards, terminated, ended, valid (members,
         environments); not valid are the steps in which a new episode begins."""
         result = self._advance(actions)
-        self._taken.append(actions.ravel().astype(np.uint8 if self.problem.dimensions[1] <= 256 else np.int32))
+        if not self._all_failed:  # then the step is taken again when the task is mended
+            self._taken.append(actions.ravel().astype(np.uint8 if self.problem.dimensions[1] <= 256 else np.int32))
         return result
 
     def _advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        with self._stop.raising():
-            stepped = self._environment.step(actions.ravel())
-        observations, rewards, terminated, truncated = (self._by_member(a) for a in stepped)
+        observations, rewards, terminated, truncated = (self._by_member(a) for a in self._environment.step(actions.ravel()))
+        self._note_environments(self._environment, self._environments_each)
         valid, ended = ~self._begins, terminated | truncated
         self._returns += rewards * valid
         for member, environment in zip(*np.nonzero(ended & valid), strict=True):
@@ -172,7 +189,35 @@ class DiscreteCohort(ABC):
     def _by_member(self, array: np.ndarray) -> np.ndarray:
         return array.reshape(len(self.members), -1, *array.shape[1:])
 
-    def _close(self) -> None:
+    def _vector(self, seeds: Sequence[int], doing: str = "") -> VectorEnvironment | None:
+        """One environment for each seed; None where it cannot be made any more, which stops all members."""
+        try:
+            return open_vector(self.problem.task.name, seeds, self.problem.engine, self.problem.stop)
+        except L0SurgicalError as error:
+            for index in range(len(self.members)):
+                self._environment_failed(index, doing + str(error))
+            return None
+
+    def _note_environments(self, environment: VectorEnvironment, each: int, doing: str = "") -> None:
+        """Stops the members of whose environments, `each` in number, one has failed."""
+        for number, cause in environment.failures.items():
+            self._environment_failed(number // each, doing + cause)
+
+    def _environment_failed(self, index: int, cause: str) -> None:
+        if index not in self.failures and index not in self.finished and index not in self.learner.diverged:
+            self.failures[index] = f"round {self._round}, {cause}"
+            self._just_failed.add(index)
+            self.learner.stop(index, cause)
+
+    def forgive(self) -> None:
+        """See `Cohort`."""
+        for index in self._just_failed:
+            del self.failures[index], self.learner.diverged[index]
+        self._just_failed.clear()
+        self.close()
+
+    def close(self) -> None:
+        """Closes the environments; they are opened anew when they are needed again."""
         if self._environment is not None:
             self._environment.close()
             self._environment = None
@@ -184,7 +229,8 @@ class DiscreteCohort(ABC):
 
     def validate(self, number: int) -> list[dict[str, float]]:
         """See `Cohort`; the policy with the best validation return is kept (the later of equals)."""
-        weights = self.policy_sparsifier.finalize()
+        self._round, weights = number, self.policy_sparsifier.finalize()
+        self._just_failed.clear()
         returns = self._validation_returns(weights)
         zeros = sum((w == 0).sum((1, 2)) for w in weights).cpu().numpy() / sum(w[0].numel() for w in weights)
         rows = []
@@ -214,20 +260,22 @@ class DiscreteCohort(ABC):
 
     @torch.no_grad()
     def _validation_returns(self, weights: Sequence[Tensor]) -> np.ndarray:
-        """Returns (members, episodes) of all members at once, each on its own validation episodes."""
+        """Returns (members, episodes) of all members at once, each on its own validation episodes; NaN where the environment failed."""
         episodes, network = self.config.evaluation_episodes, self.policy_network.plain_copy(weights)
         seeds = [seed for m in self.members for seed in episode_seeds("validation", m.seed, episodes)]
-        environment = open_vector(self.problem.task.name, seeds, self.problem.engine)
+        environment = self._vector(seeds, "validation: ")
+        if environment is None:
+            return np.full((len(self.members), episodes), np.nan)
 
         def act(observations: np.ndarray, live: np.ndarray) -> np.ndarray:
             states = self._states(self._by_member(observations))
             return network.columns(states).argmax(1).cpu().numpy().ravel()[live]
 
         try:
-            with self._stop.raising():
-                returns, _ = vector_rollouts(act, environment)
+            returns, _ = vector_rollouts(act, environment)
         finally:
             environment.close()
+        self._note_environments(environment, episodes, "validation: ")
         return returns.reshape(len(self.members), episodes)
 
     def _states(self, observations: np.ndarray) -> Tensor:
@@ -239,7 +287,9 @@ class DiscreteCohort(ABC):
 
     def policy(self, index: int) -> Policy:
         """See `Cohort`."""
-        kept, activations = self._kept[index], self.policy_network.activations
+        kept, activations = self._kept.get(index), self.policy_network.activations
+        if kept is None:  # it failed before its first validation
+            kept = self._copy(index, self._round, np.nan, np.nan, self.policy_sparsifier.finalize())
         sampled = self.members[index].regularizer == "l0" and self.config.sparsity.evaluation == "sampled"
         return Policy(
             task=self.problem.task.name,
@@ -284,7 +334,7 @@ class DiscreteCohort(ABC):
         self._kept = {index: Kept(**kept) for index, kept in state["kept"].items()}
         for name in _RECORDS:
             setattr(self, name, dict(state[name]))
-        self._close()
+        self.close()
 
 
 _RECORDS = ("failures", "finished", "steps_to_target")

@@ -12,7 +12,6 @@ from l0_surgical.cohorts.discrete import DiscreteCohort, DiscreteProblem
 from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.learner import mean_figures
 from l0_surgical.replay import Priorities, SoftmaxPriorities, SumTree, TransitionReplay, importance_weights
-from l0_surgical.stopping import Stop
 
 _EXPLORATION, _REPLAY = 1, 2
 
@@ -20,9 +19,9 @@ _EXPLORATION, _REPLAY = 1, 2
 class DQNCohort(DiscreteCohort):
     """A round is `cycles_per_round` times a few steps of every environment, followed by a few updates."""
 
-    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem, stop: Stop | None = None) -> None:
+    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem) -> None:
         dqn = config.dqn
-        super().__init__(config, members, problem, dqn.environments, stop)
+        super().__init__(config, members, problem, dqn.environments)
         updates = dqn.cycles_per_round * dqn.updates_per_cycle
         self.policy_sparsifier = make_sparsifier(config, members, "actor", updates)
         self.learner = DQN(dqn, problem.dimensions, [m.seed for m in members], self.policy_sparsifier, config.device)
@@ -50,6 +49,8 @@ class DQNCohort(DiscreteCohort):
         """See `Cohort`."""
         dqn = self.config.dqn
         self._open(number)
+        if self._all_failed:
+            return [{} for _ in self.members]
         self.learner.set_learning_rate(self._rate(number))
         steps = (dqn.cycles_per_round, dqn.steps_per_cycle)
         exploring = [random_numbers(m.seed, _EXPLORATION, number) for m in self.members]
@@ -58,13 +59,14 @@ class DQNCohort(DiscreteCohort):
         replaying = [random_numbers(m.seed, _REPLAY, number) for m in self.members]
         draws = np.stack([g.random((dqn.cycles_per_round, dqn.updates_per_cycle, dqn.batch_size)) for g in replaying], axis=2)
         learned: list[dict[str, torch.Tensor]] = []
-        # of a round that was stopped within
-        cycles_done, steps_done = divmod(len(self._taken) - (number - self._segment) * self._steps_each, dqn.steps_per_cycle)
+        cycles_done, steps_done = divmod(self._steps_done, dqn.steps_per_cycle)
         for cycle in range(cycles_done, dqn.cycles_per_round):
             epsilon = self.epsilon((number + cycle / dqn.cycles_per_round) / self.config.rounds)
             self._explore(chances[cycle, steps_done:] < epsilon, whims[cycle, steps_done:])
             steps_done = 0
-            if self.replay.sizes.min() >= dqn.learning_starts:
+            if self._all_failed:
+                return [{} for _ in self.members]
+            if self.replay.sizes[self._running].min() >= dqn.learning_starts:
                 learned += [self._learn(uniforms) for uniforms in draws[cycle]]
         self._rounds_done += 1
         self._note_failures(self.learner.diverged, number)
@@ -91,6 +93,8 @@ class DQNCohort(DiscreteCohort):
             greedy = self._acting.columns(self._tensor(states)).argmax(1).cpu().numpy()
             actions = np.where(by_chance, whim, greedy)
             observations, rewards, terminated, _, valid = self._step(actions)
+            if self._all_failed:
+                return
             rewards = rewards * np.float32(self.config.dqn.reward_scale)
             slots = self.replay.add(states, actions, rewards, self.problem.normalizer(observations), terminated, valid)
             if self.priorities is not None:

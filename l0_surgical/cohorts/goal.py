@@ -13,28 +13,30 @@ from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch
 from l0_surgical.cohorts.common import GATE_SEED, linear_schedule, make_sparsifier, random_numbers, who_trains
 from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.evaluation import Evaluation, episode_seeds, policy_act, rollouts
+from l0_surgical.evaluation import Act, Episode, Evaluation, episode_seeds, policy_act, rollouts
 from l0_surgical.learner import mean_figures
 from l0_surgical.networks import to_policy_layers
 from l0_surgical.policy_file import Normalizer, Policy
 from l0_surgical.replay import Demonstrations, HindsightReplay, Recorder, expert_actions
-from l0_surgical.replay import Episode as RecordedEpisode
+from l0_surgical.replay import Episode as ReplayEpisode
 from l0_surgical.settings import DDPGConfig
 from l0_surgical.sparsity import network_sparsity, network_sparsity_at_init
-from l0_surgical.stopping import Stop
 from l0_surgical.tasks import Task
+from l0_surgical.tasks.boundary import Stop, close_environment, expert_action, never, rewards_of
 
 _NOISE, _REPLAY, _DEMONSTRATION = 1, 2, 3
 
 
 @dataclass(frozen=True)
 class GoalProblem:
-    """What all cohorts of a run share: the task, one recorded environment, the demonstrations and the normaliser fitted to them."""
+    """What all cohorts of a run share: the task, one recorded environment, the demonstrations and the normaliser fitted to them, and
+    whether the caller wants to stop."""
 
     task: Task
     environment: Recorder
     demonstrations: Demonstrations
     normalizer: Normalizer
+    stop: Stop = never
 
     @property
     def dimensions(self) -> tuple[int, int, int]:
@@ -42,14 +44,49 @@ class GoalProblem:
         spaces = self.environment.observation_space
         return spaces["observation"].shape[0], spaces["desired_goal"].shape[0], self.environment.action_space.shape[0]
 
+    def rollouts(self, act: Act, seeds: Sequence[int], first: int = 0) -> list[Episode]:
+        """Episodes in the environment, counted from `first` in messages.
+
+        An environment that has failed is opened anew, so that the next member does not meet what it left behind.
+
+        Raises:
+            L0SurgicalError: the environment failed, or can no longer be made.
+            Stopped: the caller wants to stop.
+        """
+        try:
+            return rollouts(act, self._whole(), seeds, first=first, stop=self.stop)
+        except L0SurgicalError:
+            self.environment.broken = True
+            raise
+
+    def _whole(self) -> Recorder:
+        recorder = self.environment
+        if recorder.broken:
+            close_environment(recorder.env)
+            recorder.env, recorder.broken = self.task.open(), False
+        return recorder
+
+    def rewards(self, achieved_goals: np.ndarray, desired_goals: np.ndarray, info: dict) -> np.ndarray:
+        """The environment's own rewards of goals (..., goal) as (...); see `boundary.rewards_of`."""
+        return rewards_of(self._whole(), achieved_goals, desired_goals, info)
+
 
 def open_goal_task(task: Task) -> Recorder:
     """Opens a task that DDPG can learn.
 
     Raises:
-        BadInputError: it is not a goal task with a box action in [-1, 1], or has no expert.
+        BadInputError: the task is not a goal task with a box action in [-1, 1], or has no expert.
     """
-    environment = task.make()
+    environment = task.open()
+    try:
+        _check_goal_task(task, environment)
+    except BadInputError:
+        close_environment(environment)
+        raise
+    return Recorder(environment)
+
+
+def _check_goal_task(task: Task, environment: gymnasium.Env) -> None:
     spaces, action = environment.observation_space, environment.action_space
     goal_based = isinstance(spaces, gymnasium.spaces.Dict) and {"observation", "achieved_goal", "desired_goal"} <= set(spaces)
     if not goal_based or not isinstance(action, gymnasium.spaces.Box):
@@ -58,27 +95,41 @@ def open_goal_task(task: Task) -> Recorder:
         )
     if task.expert is None:
         raise BadInputError(f"{task.name} has no scripted expert, which DEX and the normaliser need; {who_trains(task)}")
+    if spaces["achieved_goal"].shape != spaces["desired_goal"].shape or not hasattr(environment.unwrapped, "compute_reward"):
+        raise BadInputError(
+            f"hindsight replay needs compute_reward(achieved_goal, desired_goal, info) and both goals of one shape; {task.name} lacks that"
+        )
     if not (np.all(action.low == -1) and np.all(action.high == 1)):
         raise BadInputError(f"the actions of {task.name} must lie in [-1, 1]; wrap it in gymnasium.wrappers.RescaleAction")
-    return Recorder(environment)
 
 
 def make_goal_problem(
-    config: TrainingConfig, task: Task, demonstrations_path: Path, progress: Callable[[str], None], recorder: Recorder | None = None
+    config: TrainingConfig,
+    task: Task,
+    demonstrations_path: Path,
+    progress: Callable[[str], None],
+    stop: Stop = never,
+    recorder: Recorder | None = None,
 ) -> GoalProblem:
     """Collects (or reads) the expert's episodes in `recorder`, by default one that is opened for it.
 
     Raises:
         BadInputError: DDPG cannot learn the task.
+        L0SurgicalError: the environment or the expert failed.
+        Stopped: the caller wants to stop.
     """
     recorder = recorder or open_goal_task(task)
-    if demonstrations_path.exists():
-        demonstrations = Demonstrations.load(demonstrations_path)
-    else:
-        progress("collecting demonstrations")
-        demonstrations = collect_demonstrations(recorder, task, config.demonstration_episodes, config.demonstration_seed)
-        demonstrations.save(demonstrations_path)
-    return GoalProblem(task, recorder, demonstrations, fit_normalizer(demonstrations, config.ddpg))
+    try:
+        if demonstrations_path.exists():
+            demonstrations = Demonstrations.load(demonstrations_path)
+        else:
+            progress("collecting demonstrations")
+            demonstrations = collect_demonstrations(recorder, task, config.demonstration_episodes, config.demonstration_seed, stop)
+            demonstrations.save(demonstrations_path)
+    except BaseException:
+        close_environment(recorder)
+        raise
+    return GoalProblem(task, recorder, demonstrations, fit_normalizer(demonstrations, config.ddpg), stop)
 
 
 def fit_normalizer(demonstrations: Demonstrations, ddpg: DDPGConfig) -> Normalizer:
@@ -90,11 +141,20 @@ def fit_normalizer(demonstrations: Demonstrations, ddpg: DDPGConfig) -> Normaliz
     return Normalizer(states.mean(axis=0).astype(np.float32), scale.astype(np.float32), ddpg.observation_clip)
 
 
-def collect_demonstrations(recorder: Recorder, task: Task, episodes: int, seed: int) -> Demonstrations:
-    """Plays the task's expert for `episodes` episodes and keeps every transition."""
+def collect_demonstrations(recorder: Recorder, task: Task, episodes: int, seed: int, stop: Stop = never) -> Demonstrations:
+    """Plays the task's expert for `episodes` episodes and keeps every transition.
+
+    Raises:
+        L0SurgicalError: the environment or the expert failed.
+        Stopped: `stop` said so.
+    """
+
+    def act(_: np.ndarray) -> np.ndarray:
+        return expert_action(task.expert, recorder, recorder.last_observation)
+
     played, states, actions, achieved = [], [], [], []
-    for episode_seed in episode_seeds("train", seed, episodes):
-        played += rollouts(lambda _: task.expert(recorder, recorder.last_observation), recorder, [episode_seed])
+    for number, episode_seed in enumerate(episode_seeds("train", seed, episodes)):
+        played += rollouts(act, recorder, [episode_seed], first=number, stop=stop)
         episode = recorder.episode()
         goals = np.broadcast_to(episode.desired_goal, (episode.length, len(episode.desired_goal)))
         states.append(np.concatenate([episode.observations[:-1], goals], axis=1))
@@ -108,10 +168,10 @@ def collect_demonstrations(recorder: Recorder, task: Task, episodes: int, seed: 
 class GoalCohort:
     """Trains `members` (all of one regulariser) on `problem`."""
 
-    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: GoalProblem, stop: Stop | None = None) -> None:
+    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: GoalProblem) -> None:
         self.config, self.members, self.problem = config, tuple(members), problem
-        self._stop = stop or Stop()
         self.failures: dict[int, str] = {}
+        self._just_failed: set[int] = set()  # whose environment failed in the last call of train_round or validate
         observation, goal, action = problem.dimensions
         ddpg = config.ddpg
         self.replay = HindsightReplay(
@@ -120,7 +180,7 @@ class GoalCohort:
             horizon=problem.environment.spec.max_episode_steps,
             dimensions=problem.dimensions,
             relabel_fraction=ddpg.relabel_fraction,
-            compute_reward=problem.environment.unwrapped.compute_reward,
+            compute_reward=problem.rewards,
         )
         actor, critic = (make_sparsifier(config, members, name, ddpg.updates_per_episode) for name in ("actor", "critic"))
         self.learner = DDPG(ddpg, (observation + goal, action), [m.seed for m in members], (actor, critic), config.device)
@@ -146,6 +206,7 @@ class GoalCohort:
     def train_round(self, number: int) -> list[dict[str, float]]:
         """Plays one episode per member, then makes the episode's updates; see `Cohort`."""
         episode = number
+        self._just_failed.clear()
         played = self.play(episode)
         if self.is_over:
             return [{} for _ in self.members]
@@ -160,17 +221,17 @@ class GoalCohort:
         return rows
 
     def play(self, episode: int) -> list[dict[str, float] | None]:
-        """One exploring episode per member into its replay buffer; None for members that have stopped."""
-        with self._stop.raising():
-            played = [self._play(index, episode) for index in range(len(self.members))]
+        """One exploring episode per member into its replay buffer; None for members that have stopped.
+
+        Nothing is stored before all have played, so that a stop in between leaves the round as it was.
+        """
+        played = [None if index in self.failures else self._play(index, episode) for index in range(len(self.members))]
         for index, one in enumerate(played):
             if one is not None:
                 self.replay.add(index, one[1])
-        return [one and one[0] for one in played]
+        return [None if one is None else one[0] for one in played]
 
-    def _play(self, index: int, episode: int) -> tuple[dict[str, float], RecordedEpisode] | None:
-        if index in self.failures:
-            return None
+    def _play(self, index: int, episode: int) -> tuple[dict[str, float], ReplayEpisode] | None:
         member, environment = self.members[index], self.problem.environment
         shape = (environment.spec.max_episode_steps, environment.action_space.shape[0])
         noise = random_numbers(member.seed, _NOISE, episode).standard_normal(shape)
@@ -178,12 +239,22 @@ class GoalCohort:
         act, steps = policy_act(self.policy(index), environment, self.problem.task.name), iter(noise)
         seed = episode_seeds("train", member.seed, episode + 1)[-1]
         try:
-            (played,) = rollouts(lambda flat: np.clip(act(flat) + next(steps), -1, 1).astype(np.float32), environment, [seed])
+            (played,) = self.problem.rollouts(lambda flat: np.clip(act(flat) + next(steps), -1, 1).astype(np.float32), [seed], episode)
         except L0SurgicalError as error:
-            self.failures[index] = f"episode {episode}: {error}"
-            self.learner.stop(index, self.failures[index])
+            self._environment_failed(index, str(error))
             return None
         return {"train_return": played.total_reward, "train_success": float(bool(played.success))}, environment.episode()
+
+    def _environment_failed(self, index: int, cause: str) -> None:
+        self.failures[index] = cause
+        self._just_failed.add(index)
+        self.learner.stop(index, cause)
+
+    def forgive(self) -> None:
+        """See `Cohort`."""
+        for index in self._just_failed:
+            del self.failures[index], self.learner.diverged[index]
+        self._just_failed.clear()
 
     def learn(self, episode: int) -> dict[str, np.ndarray]:
         """`updates_per_episode` updates; returns each diagnostic's mean over them, `(members,)`."""
@@ -230,14 +301,20 @@ class GoalCohort:
     def validate(self, number: int) -> list[dict[str, float]]:
         """See `Cohort`."""
         sparsity, task, environment = self.sparsity(), self.problem.task.name, self.problem.environment
+        self._just_failed.clear()
         rows = []
         for index, member in enumerate(self.members):
             if index in self.failures:
                 rows.append({})
                 continue
             seeds = episode_seeds("validation", member.seed, self.config.evaluation_episodes)
-            with self._stop.raising():
-                result = Evaluation.of(task, 0, rollouts(policy_act(self.policy(index), environment, task), environment, seeds))
+            try:
+                played = self.problem.rollouts(policy_act(self.policy(index), environment, task), seeds)
+            except L0SurgicalError as error:
+                self._environment_failed(index, f"validation after episode {number}: {error}")
+                rows.append({})
+                continue
+            result = Evaluation.of(task, 0, played)
             row = {name: float(sparsity[name][index]) for name in ("actor_sparsity", "critic_sparsity")}
             rows.append(row | {"validation_return": result.return_mean, "validation_success": result.success_rate})
         return rows

@@ -5,61 +5,70 @@ from pathlib import Path
 from typing import Protocol
 
 from l0_surgical.cohorts.common import Cohort
-from l0_surgical.cohorts.discrete import DiscreteProblem
+from l0_surgical.cohorts.discrete import DiscreteCohort, DiscreteProblem
 from l0_surgical.cohorts.dqn import DQNCohort
 from l0_surgical.cohorts.goal import GoalCohort, make_goal_problem, open_goal_task
 from l0_surgical.cohorts.ppo import PPOCohort
 from l0_surgical.config import MemberSpec, TrainingConfig
-from l0_surgical.stopping import Stop
 from l0_surgical.tasks import Task
+from l0_surgical.tasks.boundary import Stop, close_environment, never
 
 
 class Setting(Protocol):
     """What all cohorts of a run share."""
 
     def prepare(self, demonstrations: Path, progress: Callable[[str], None]) -> None:
-        """Gathers what the cohorts start from; `demonstrations` is where an expert's episodes are kept, if the algorithm wants them."""
+        """Gathers what the cohorts start from; `demonstrations` is where an expert's episodes are kept, if the algorithm wants them.
 
-    def cohort(self, members: Sequence[MemberSpec], stop: Stop) -> Cohort:
-        """Members of one regulariser, ready to be trained; `prepare` comes first. `stop` interrupts their waits for an environment."""
+        Raises:
+            L0SurgicalError: the environment or the expert failed.
+            Stopped: the caller wants to stop.
+        """
+
+    def cohort(self, members: Sequence[MemberSpec]) -> Cohort:
+        """Members of one regulariser, ready to be trained; `prepare` comes first."""
 
     def close(self) -> None:
         """Frees the environments."""
 
 
-def open_setting(config: TrainingConfig, task: Task) -> Setting:
-    """Opens the task for the algorithm.
+def open_setting(config: TrainingConfig, task: Task, stop: Stop = never) -> Setting:
+    """Opens the task for the algorithm. `stop` is whether the caller wants to stop, which is asked before every step of an environment.
 
     Raises:
         BadInputError: the algorithm cannot learn this task.
     """
-    return _Goal(config, task) if config.algorithm == "ddpg" else _Discrete(config, task)
+    return _Goal(config, task, stop) if config.algorithm == "ddpg" else _Discrete(config, DiscreteProblem.of(task, stop))
 
 
 class _Goal:
-    def __init__(self, config: TrainingConfig, task: Task) -> None:
-        self._config, self._task, self._recorder = config, task, open_goal_task(task)
+    def __init__(self, config: TrainingConfig, task: Task, stop: Stop) -> None:
+        self._config, self._task, self._stop = config, task, stop
+        self._recorder = open_goal_task(task)
 
     def prepare(self, demonstrations: Path, progress: Callable[[str], None]) -> None:
-        self._problem = make_goal_problem(self._config, self._task, demonstrations, progress, self._recorder)
+        self._problem = make_goal_problem(self._config, self._task, demonstrations, progress, self._stop, self._recorder)
 
-    def cohort(self, members: Sequence[MemberSpec], stop: Stop) -> Cohort:
-        return GoalCohort(self._config, members, self._problem, stop)
+    def cohort(self, members: Sequence[MemberSpec]) -> Cohort:
+        return GoalCohort(self._config, members, self._problem)
 
     def close(self) -> None:
-        self._recorder.close()
+        close_environment(self._recorder)
 
 
 class _Discrete:
-    def __init__(self, config: TrainingConfig, task: Task) -> None:
-        self._config, self._problem = config, DiscreteProblem.of(task)
+    def __init__(self, config: TrainingConfig, problem: DiscreteProblem) -> None:
+        self._config, self._problem = config, problem
+        self._cohorts: list[DiscreteCohort] = []
 
     def prepare(self, demonstrations: Path, progress: Callable[[str], None]) -> None:
         """There is nothing to gather."""
 
-    def cohort(self, members: Sequence[MemberSpec], stop: Stop) -> Cohort:
+    def cohort(self, members: Sequence[MemberSpec]) -> Cohort:
         kind = {"dqn": DQNCohort, "ppo": PPOCohort}[self._config.algorithm]
-        return kind(self._config, members, self._problem, stop)
+        self._cohorts.append(kind(self._config, members, self._problem))
+        return self._cohorts[-1]
 
     def close(self) -> None:
-        """The cohorts' environments end with the cohorts."""
+        for cohort in self._cohorts:
+            cohort.close()

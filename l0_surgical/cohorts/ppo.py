@@ -10,7 +10,6 @@ from l0_surgical.algorithms.ppo import PPO, Rollout, advantages
 from l0_surgical.cohorts.common import linear_schedule, make_sparsifier, random_numbers
 from l0_surgical.cohorts.discrete import DiscreteCohort, DiscreteProblem
 from l0_surgical.config import MemberSpec, TrainingConfig
-from l0_surgical.stopping import Stop
 
 _ACTIONS, _ORDER = 1, 2
 
@@ -18,9 +17,9 @@ _ACTIONS, _ORDER = 1, 2
 class PPOCohort(DiscreteCohort):
     """A round is one roll-out of `horizon` steps of every environment, and the updates from it."""
 
-    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem, stop: Stop | None = None) -> None:
+    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem) -> None:
         ppo = config.ppo
-        super().__init__(config, members, problem, ppo.environments, stop)
+        super().__init__(config, members, problem, ppo.environments)
         actor, critic = (make_sparsifier(config, members, name, 1) for name in ("actor", "critic"))
         self.learner = PPO(ppo, problem.dimensions, [m.seed for m in members], (actor, critic), config.device)
         self.policy_network, self.policy_sparsifier = self.learner.actor, actor
@@ -40,7 +39,12 @@ class PPOCohort(DiscreteCohort):
         """See `Cohort`."""
         self._open(number)
         self.learner.set_learning_rate(self._rate(number))
-        figures = self.learner.learn(self._roll_out(number), self._permutations(number))
+        if self._all_failed:
+            return [{} for _ in self.members]
+        rollout = self._roll_out(number)
+        if self._all_failed:
+            return [{} for _ in self.members]
+        figures = self.learner.learn(rollout, self._permutations(number))
         self._note_failures(self.learner.diverged, number)
         values = {name: value.cpu().numpy() for name, value in figures.items()}
         return [
@@ -81,7 +85,7 @@ class PPOCohort(DiscreteCohort):
         return self._tensor(np.stack([[g.permutation(samples) for _ in range(ppo.epochs)] for g in generators]))
 
     def state_dict(self) -> dict:
-        """See `Cohort`; a roll-out that was stopped within is made again from its beginning."""
+        """See `Cohort`; a roll-out of which a stop has left a part is made again from its beginning."""
         state = super().state_dict()
         whole = len(self._taken) - len(self._taken) % self._steps_each
         return {**state, "taken": state["taken"][:whole], "learner": self.learner.state_dict()}

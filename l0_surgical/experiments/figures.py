@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from l0_surgical.evaluation import episode_seeds, policy_act
 from l0_surgical.files import atomic_write
 from l0_surgical.policy_file import Policy
 from l0_surgical.tasks import flatten_observation, get_task
+from l0_surgical.tasks.boundary import CheckedEnvironment, open_environment
 
 EXPERT_RETURN = -18.8
 COLOURS = ("#0b6e99", "#d1495b", "#6a994e", "#7b2d8b", "#edae49", "#30638e", "#8d6a9f", "#3d405b", "#9c6644")
@@ -128,14 +130,14 @@ def animate(policies: Sequence[tuple[str, Policy]], path: Path, episodes: int = 
     """An animated GIF: each policy's first `steps` steps in the same unseen episodes, at real speed, captioned with its name."""
     frames = []
     for name, policy in policies:
-        environment = get_task(policy.task).make(render_mode="rgb_array")
+        environment = open_environment(policy.task, partial(get_task(policy.task).make, render_mode="rgb_array"))
         try:
-            act = policy_act(policy, environment, policy.task)
-            for seed in episode_seeds("test", 0, episodes):
-                observation, _ = environment.reset(seed=seed)
+            act, checked = policy_act(policy, environment, policy.task), CheckedEnvironment(environment)
+            for number, seed in enumerate(episode_seeds("test", 0, episodes)):
+                observation = checked.reset(seed, f"episode {number} (seed {seed})")
                 for step in range(steps):
                     frames.append(_captioned(environment.render(), f"{name}   {0.2 * step:.1f} s"))
-                    observation, *_ = environment.step(act(flatten_observation(observation)))
+                    observation, *_ = checked.step(act(flatten_observation(observation)))
         finally:
             environment.close()
     data = imageio.imwrite("<bytes>", np.stack(frames), extension=".gif", duration=200, loop=0)

@@ -1,9 +1,12 @@
 """What can be learned: the registry of tasks. Importing it registers our Gymnasium environments and loads no simulator.
 
 A task is named `needle-reach`, `surrol:<id>` (any task of an installed SurRoL), `cartpole`, `acrobot`, `lunar-lander`, or by a
-registered Gymnasium id with a Box action of one axis or discrete actions.
+registered Gymnasium id with a Box action of one axis or discrete actions; `module:id` imports the module that registers it first.
 """
 
+import contextlib
+import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,8 +19,11 @@ from gymnasium import spaces
 from l0_surgical.control.needle_reach import EPISODE_STEPS, INPUTS, OUTPUTS
 from l0_surgical.errors import BadInputError
 from l0_surgical.policy_file import Field
+from l0_surgical.tasks.boundary import check_time_limit, close_environment, flatten_observation, in_words, made, open_environment
 from l0_surgical.tasks.classic import CLASSIC
 from l0_surgical.tasks.quiet import silenced
+
+__all__ = ["Task", "flatten_observation", "get_task", "known_tasks"]
 
 NEEDLE_REACH_ID = "l0_surgical/NeedleReach-v0"
 SURROL = "surrol:"
@@ -53,13 +59,21 @@ class Task:
     outputs: tuple[Field, ...]
     discrete: bool = False
 
+    def open(self) -> gymnasium.Env:
+        """Opens a new environment.
+
+        Raises:
+            BadInputError: it cannot be made, or has no time limit.
+        """
+        return open_environment(self.name, self.make)
+
 
 def get_task(name: str) -> Task:
     """Returns the task of that name.
 
     Raises:
-        BadInputError: no such task (the message lists the known ones), its actions are neither a vector nor a choice, or SurRoL is not
-            installed.
+        BadInputError: no such task (the message lists the known ones), its module cannot be imported, its environment cannot be made or
+            has no time limit, its observations or actions are of no supported kind, or SurRoL is not installed.
     """
     if name == "needle-reach":
         return _needle_reach()
@@ -67,23 +81,12 @@ def get_task(name: str) -> Task:
         return _surrol(name)
     if name in CLASSIC:
         return _classic(name)
-    if name not in gymnasium.registry:
-        _register_robotics()
-    if name not in gymnasium.registry:
-        raise BadInputError(f"unknown task {name!r}; known are {', '.join(known_tasks())}, and any registered Gymnasium id")
-    return _task_from_spaces(name, partial(_make, name), expert=None)
+    return _task_from_spaces(name, partial(_make, _registered(name)), expert=None)
 
 
 def known_tasks() -> list[str]:
     """Returns the names of our own tasks, the classic ones and SurRoL's."""
     return ["needle-reach", *CLASSIC, *(SURROL + task for task in SURROL_TASKS)]
-
-
-def flatten_observation(observation: dict[str, np.ndarray] | np.ndarray) -> np.ndarray:
-    """Returns the policy's input (..., inputs), float64: observation and desired_goal of a goal environment, joined; an array as it is."""
-    if not isinstance(observation, dict):
-        return np.asarray(observation, dtype=np.float64)
-    return np.concatenate((observation["observation"], observation["desired_goal"]), axis=-1, dtype=np.float64)
 
 
 def _needle_reach() -> Task:
@@ -114,27 +117,82 @@ def _surrol(name: str) -> Task:
     return task
 
 
-def _make(gymnasium_id: str, render_mode: str | None = None) -> gymnasium.Env:
-    return gymnasium.make(gymnasium_id, render_mode=render_mode, disable_env_checker=True)
+def _make(specification: str | gymnasium.envs.registration.EnvSpec, render_mode: str | None = None) -> gymnasium.Env:
+    # an environment that draws nothing need not know of a render mode
+    rendering = {} if render_mode is None else {"render_mode": render_mode}
+    return gymnasium.make(specification, disable_env_checker=True, **rendering)
+
+
+def _registered(name: str) -> gymnasium.envs.registration.EnvSpec:
+    """The specification, and not the id alone: an evaluation process is sent it, and knows no id that a script has registered."""
+    module, colon, gymnasium_id = name.rpartition(":")
+    if colon:
+        _import(module, name)
+    elif gymnasium_id not in gymnasium.registry:
+        _register_robotics()
+    if gymnasium_id in gymnasium.registry:
+        return gymnasium.registry[gymnasium_id]
+    if colon:
+        raise BadInputError(f"the module {module} registers no environment {gymnasium_id!r}{_near(gymnasium_id)}; give module:id")
+    raise BadInputError(
+        f"unknown task {name!r}; known are {', '.join(known_tasks())}, any registered Gymnasium id, and module:id for what a module of "
+        f"yours registers{_near(name)}"
+    )
+
+
+def _import(module: str, name: str) -> None:
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is the command's result
+            importlib.import_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a script may even exit
+        raise BadInputError(
+            f"the task {name!r} names the module {module!r}, which cannot be imported: {in_words(error)}; install it, or put its folder "
+            "into PYTHONPATH"
+        ) from error
+
+
+def _near(gymnasium_id: str) -> str:
+    """What is near an id that is not registered, mostly in Gymnasium's own words."""
+    versions = [known for known in gymnasium.registry if known.rpartition("-v")[0] == gymnasium_id]
+    if versions:
+        return f" (did you mean {versions[-1]}?)"
+    try:
+        gymnasium.spec(gymnasium_id)
+    except gymnasium.error.Error as error:
+        return f" ({' '.join(str(error).split())})"
+    return ""
 
 
 def _task_from_spaces(name: str, make: Callable[..., gymnasium.Env], expert: Callable | None) -> Task:
-    env = make()
+    env = made(name, make)
     observations, actions = env.observation_space, env.action_space
-    env.close()
+    close_environment(env)
     discrete = isinstance(actions, spaces.Discrete)
-    if not discrete and (not isinstance(actions, spaces.Box) or len(actions.shape) != 1):
-        raise BadInputError(f"the task {name!r} has the action space {actions}; only Box actions of one axis and Discrete are supported")
+    if not discrete and not (_is_vector(actions) and np.issubdtype(actions.dtype, np.floating)):
+        raise BadInputError(
+            f"the task {name!r} has the action space {actions}; only Box actions of one axis and Discrete are supported, and a Box must "
+            "be of real numbers"
+        )
     keys = ("observation", "desired_goal") if isinstance(observations, spaces.Dict) else ()
     if not all(key in observations.spaces for key in keys):
         raise BadInputError(f"the task {name!r} observes {list(observations.spaces)}; a dictionary needs observation and desired_goal")
     parts = {key: observations[key] for key in keys} or {"observation": observations}
-    if any(not isinstance(part, spaces.Box) or len(part.shape) != 1 for part in parts.values()):
-        raise BadInputError(f"the task {name!r} has the observation space {observations}; only vectors are supported")
+    if not all(_is_vector(part) for part in parts.values()):
+        raise BadInputError(
+            f"the task {name!r} has the observation space {observations}; only vectors are supported: register it with "
+            "gymnasium.wrappers.FlattenObservation around it"
+        )
+    check_time_limit(name, env)
     inputs = tuple(Field(key, part.shape[0], "1") for key, part in parts.items())
     if discrete:
         return Task(name, make, expert, inputs, (Field("value", int(actions.n), "1"),), discrete=True)
     return Task(name, make, expert, inputs, (Field("action", actions.shape[0], "1", float(actions.low.min()), float(actions.high.max())),))
+
+
+def _is_vector(space: spaces.Space) -> bool:
+    return isinstance(space, spaces.Box) and len(space.shape) == 1 and space.shape[0] > 0
 
 
 def _register_robotics() -> None:

@@ -10,14 +10,18 @@ version number differs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from typing import Literal, Protocol
 
 import gymnasium
 import numpy as np
 
-from l0_surgical.errors import BadInputError
+from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.stopping import Stopped
+from l0_surgical.tasks.boundary import Stop, never
 from l0_surgical.tasks.quiet import silenced
+from l0_surgical.tasks.side_by_side import SideBySide
 
 Engine = Literal["auto", "envpool", "gymnasium"]
 ENGINES: tuple[Engine, ...] = ("auto", "envpool", "gymnasium")
@@ -80,11 +84,13 @@ class VectorEnvironment(Protocol):
         count: N.
         observation_size: numbers in an observation.
         actions: how many choices there are.
+        failures: causes by number of the environments that failed; from then on one gives zeros and no end.
     """
 
     count: int
     observation_size: int
     actions: int
+    failures: dict[int, str]
 
     def reset(self) -> np.ndarray:
         """The first observations (N, obs) float32, of new episodes."""
@@ -93,7 +99,11 @@ class VectorEnvironment(Protocol):
         """Takes one action in every environment, or only in those numbered `live` (n,), increasing.
 
         Returns:
-            Observations (n, obs) float32, rewards (n,) float32, terminated (n,) bool, truncated (n,) bool.
+            Observations (n, obs) float32, rewards (n,) float32, terminated (n,) bool, truncated (n,) bool; all finite.
+
+        Raises:
+            Stopped: the caller wants to stop.
+            L0SurgicalError: all of them failed at once.
         """
 
     def close(self) -> None:
@@ -117,25 +127,26 @@ def vector_engine(name: str, engine: Engine = "auto") -> Literal["envpool", "gym
     return "envpool"
 
 
-def open_vector(name: str, seeds: Sequence[int], engine: Engine = "auto") -> VectorEnvironment:
+def open_vector(name: str, seeds: Sequence[int], engine: Engine = "auto", stop: Stop = never) -> VectorEnvironment:
     """Opens one environment for each seed.
 
     Args:
         name: `cartpole`, `acrobot`, `lunar-lander`, or a Gymnasium id with a vector observation and discrete actions.
         seeds: in [0, 2^31) for EnvPool; larger ones are folded into that range.
         engine: `auto` takes EnvPool where it is installed (3 to 40 times as fast).
+        stop: whether the caller wants to stop.
 
     Raises:
-        BadInputError: an unknown task, or one whose actions are not a choice or whose observation is no vector.
+        BadInputError: an unknown task, one without a time limit, or one whose actions are not a choice or whose observation is no vector.
     """
     gymnasium_id = CLASSIC[name].gymnasium_id if name in CLASSIC else name
     if vector_engine(name, engine) == "envpool":
-        return _EnvPool(gymnasium_id, seeds)
-    return _Gymnasium(gymnasium_id, seeds)
+        return _EnvPool(gymnasium_id, seeds, stop)
+    return SideBySide(gymnasium_id, partial(gymnasium.make, gymnasium_id, disable_env_checker=True), seeds, stop)
 
 
 class _EnvPool:
-    def __init__(self, gymnasium_id: str, seeds: Sequence[int]) -> None:
+    def __init__(self, gymnasium_id: str, seeds: Sequence[int], stop: Stop) -> None:
         with silenced():
             import envpool
 
@@ -144,51 +155,25 @@ class _EnvPool:
             self.count = len(folded)
             self.observation_size = self._pool.observation_space.shape[0]
             self.actions = int(self._pool.action_space.n)
+        self.failures: dict[int, str] = {}
+        self._name, self._stop = gymnasium_id, stop
 
     def reset(self) -> np.ndarray:
         return self._pool.reset()[0].astype(np.float32, copy=False)
 
     def step(self, actions: np.ndarray, live: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        if self._stop():
+            raise Stopped
         numbers = None if live is None else live.astype(np.int32)
         observations, rewards, terminated, truncated, info = self._pool.step(actions.astype(np.int32), numbers)
         if live is not None and not np.array_equal(info["env_id"], live):
             order = np.argsort(info["env_id"])
             observations, rewards, terminated, truncated = (a[order] for a in (observations, rewards, terminated, truncated))
+        observations, rewards = observations.astype(np.float32, copy=False), rewards.astype(np.float32, copy=False)
+        if not (np.isfinite(observations).all() and np.isfinite(rewards).all()):
+            raise L0SurgicalError(f"EnvPool's {self._name} gave an observation or a reward that is not finite; choose the engine gymnasium")
         # an episode that ends at its time limit and in a terminal state is terminated
-        return observations.astype(np.float32, copy=False), rewards.astype(np.float32, copy=False), terminated, truncated & ~terminated
+        return observations, rewards, terminated, truncated & ~terminated
 
     def close(self) -> None:
         self._pool.close()
-
-
-class _Gymnasium:
-    def __init__(self, gymnasium_id: str, seeds: Sequence[int]) -> None:
-        self._environments = gymnasium.vector.SyncVectorEnv([lambda: gymnasium.make(gymnasium_id, disable_env_checker=True) for _ in seeds])
-        observed, chosen = self._environments.single_observation_space, self._environments.single_action_space
-        if not isinstance(chosen, gymnasium.spaces.Discrete) or not isinstance(observed, gymnasium.spaces.Box) or len(observed.shape) != 1:
-            self._environments.close()
-            raise BadInputError(
-                f"{gymnasium_id} observes {observed} and takes {chosen}; a vector observation and discrete actions are needed"
-            )
-        self.count, self.observation_size, self.actions = len(seeds), observed.shape[0], int(chosen.n)
-        self._start, self._seeds, self._opened = int(chosen.start), [int(seed) for seed in seeds], False
-
-    def reset(self) -> np.ndarray:
-        seeds = None if self._opened else self._seeds
-        self._opened = True
-        return self._environments.reset(seed=seeds)[0].astype(np.float32)
-
-    def step(self, actions: np.ndarray, live: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        numbers = np.arange(self.count) if live is None else live
-        everywhere = np.full(self.count, self._start)
-        everywhere[numbers] = actions + self._start
-        observations, rewards, terminated, truncated, _ = self._environments.step(everywhere)
-        return (
-            observations[numbers].astype(np.float32),
-            rewards[numbers].astype(np.float32),
-            terminated[numbers],
-            (truncated & ~terminated)[numbers],
-        )
-
-    def close(self) -> None:
-        self._environments.close()

@@ -14,11 +14,14 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import EzPickle
 
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.tasks.checks import finite_vector, known_render_mode
 
+ANSWER_S = 120.0  # opening a task imports and loads for a while; a step takes a tenth of a second
+CLOSING_S = 1.0
 INSTALL = "pip install -e 'git+https://github.com/med-air/SurRoL#egg=surrol'"
 GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
 
@@ -47,6 +50,7 @@ class SurRoLEnv(gymnasium.Env, EzPickle):
             self.close()
             raise
         self.max_episode_steps = facts["steps"]
+        self.spec = EnvSpec(f"surrol:{name}")  # to which TimeLimit adds the limit
         boxes = {key: spaces.Box(-np.inf, np.inf, (size,), np.float64) for key, size in facts["sizes"].items()}
         self.observation_space = spaces.Dict(boxes) if facts["goal"] else boxes["observation"]
         self.action_space = spaces.Box(-1.0, 1.0, (facts["action"],), np.float32)
@@ -93,7 +97,7 @@ class SurRoLEnv(gymnasium.Env, EzPickle):
         """Ends the worker process; harmless when it has ended already."""
         self._connection.close()
         try:
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=CLOSING_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -101,6 +105,8 @@ class SurRoLEnv(gymnasium.Env, EzPickle):
     def _ask(self, method: str, *arguments: Any) -> Any:
         try:
             self._connection.send((method, arguments))
+            if not self._connection.poll(ANSWER_S):
+                raise L0SurgicalError(f"the SurRoL process has not answered {method} for {ANSWER_S:g} s; open the task again")
             result, error = self._connection.recv()
         except (OSError, EOFError) as broken:
             raise L0SurgicalError(f"the SurRoL process ended during {method}; open the task again") from broken

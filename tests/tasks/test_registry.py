@@ -61,7 +61,7 @@ class Switches(gymnasium.Env):
         self.render_mode = render_mode
 
 
-gymnasium.register("test/Switches-v0", Switches)
+gymnasium.register("test/Switches-v0", Switches, max_episode_steps=10)
 
 
 def test_tasks_with_a_choice_of_actions() -> None:
@@ -79,6 +79,93 @@ def test_refused_tasks() -> None:
     with pytest.raises(BadInputError, match="only Box actions of one axis and Discrete"):
         get_task("test/Switches-v0")
     assert "needle-reach" in known_tasks()
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("CartPol-v1", "Did you mean: `CartPole`"),
+        ("CartPole-v7", "It provides versioned environments: . `v0`, `v1` ."),
+        ("CartPole", "did you mean CartPole-v1"),
+        ("mylab/Cart-v0", "Namespace mylab not found"),
+        (":CartPole-v1", "names the module '', which cannot be imported"),
+    ],
+)
+def test_what_is_near_an_unknown_name_is_said(name: str, near: str) -> None:
+    with pytest.raises(BadInputError, match=near):
+        get_task(name)
+
+
+MYLAB = """
+import gymnasium
+print("chatter of a module")
+gymnasium.register("mylab/Cart-v0", entry_point="gymnasium.envs.classic_control:CartPoleEnv", max_episode_steps=100)
+"""
+
+
+def test_a_module_that_registers_its_environments_is_imported(tmp_path, capsys, monkeypatch) -> None:
+    (tmp_path / "mylab").mkdir()
+    (tmp_path / "mylab" / "__init__.py").write_text("")
+    (tmp_path / "mylab" / "envs.py").write_text(MYLAB)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    task = get_task("mylab.envs:mylab/Cart-v0")
+    assert capsys.readouterr().out == ""
+    assert (task.name, task.discrete, [field.size for field in task.inputs]) == ("mylab.envs:mylab/Cart-v0", True, [4])
+    env = task.open()
+    assert env.spec.max_episode_steps == 100
+    env.close()
+    with pytest.raises(BadInputError, match=r"the module mylab.envs registers no environment 'mylab/Car-v0' \(.*Did you mean: `Cart`"):
+        get_task("mylab.envs:mylab/Car-v0")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (None, "cannot be imported: ModuleNotFoundError: No module named 'absent_lab'; install it, or put its folder into PYTHONPATH"),
+        ("import no_such_dependency", "cannot be imported: ModuleNotFoundError: No module named 'no_such_dependency'"),
+        ("def broken(:", "cannot be imported: SyntaxError"),
+        ("raise SystemExit(2)", "cannot be imported: SystemExit: 2"),
+        ("", "the module absent_lab registers no environment 'Cart-v0'"),
+    ],
+)
+def test_a_module_that_does_not_help_is_one_line(source: str | None, said: str, tmp_path, monkeypatch) -> None:
+    if source is not None:
+        (tmp_path / "absent_lab.py").write_text(source)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "absent_lab", raising=False)
+    with pytest.raises(BadInputError, match=said) as caught:
+        get_task("absent_lab:Cart-v0")
+    assert "\n" not in str(caught.value)
+
+
+class Spaces(gymnasium.Env):
+    def __init__(self, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> None:
+        self.observation_space, self.action_space = observation_space, action_space
+
+
+BOX, CHOICE = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(3)
+
+
+@pytest.mark.parametrize(
+    ("observed", "taken", "said"),
+    [
+        (gymnasium.spaces.Discrete(4), CHOICE, "only vectors are supported: register it with gymnasium.wrappers.FlattenObservation"),
+        (gymnasium.spaces.Tuple((BOX, BOX)), CHOICE, "only vectors are supported"),
+        (gymnasium.spaces.Box(0, 255, (8, 8, 3), np.uint8), CHOICE, "only vectors are supported"),
+        (gymnasium.spaces.Box(-1, 1, (0,)), CHOICE, "only vectors are supported"),
+        (gymnasium.spaces.Dict({"observation": BOX}), CHOICE, "needs observation and desired_goal"),
+        (gymnasium.spaces.Dict({"observation": BOX, "desired_goal": CHOICE}), CHOICE, "only vectors are supported"),
+        (BOX, gymnasium.spaces.MultiDiscrete([2, 3]), "only Box actions of one axis and Discrete"),
+        (BOX, gymnasium.spaces.Box(0, 9, (2,), np.int64), "a Box must be of real numbers"),
+        (BOX, gymnasium.spaces.Box(-1, 1, (2, 2)), "only Box actions of one axis and Discrete"),
+    ],
+)
+def test_spaces_that_no_policy_serves_are_refused(observed: gymnasium.Space, taken: gymnasium.Space, said: str) -> None:
+    gymnasium.registry.pop("test/Spaces-v0", None)
+    gymnasium.register("test/Spaces-v0", Spaces, max_episode_steps=5, kwargs={"observation_space": observed, "action_space": taken})
+    with pytest.raises(BadInputError, match=said) as caught:
+        get_task("test/Spaces-v0")
+    assert "\n" not in str(caught.value)
 
 
 def test_importing_the_registry_loads_no_simulator() -> None:

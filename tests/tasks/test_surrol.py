@@ -2,12 +2,14 @@
 
 import importlib.util
 import sys
+import time
 
 import numpy as np
 import pytest
 
-from l0_surgical.errors import BadInputError
-from l0_surgical.tasks import flatten_observation, get_task
+from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.evaluation import rollouts
+from l0_surgical.tasks import flatten_observation, get_task, surrol
 from l0_surgical.tasks.needle_reach.environment import NeedleReachEnv
 from l0_surgical.tasks.surrol import make_surrol
 
@@ -31,6 +33,69 @@ def test_without_surrol_the_message_says_how_to_install_it(tmp_path, monkeypatch
     with pytest.raises(BadInputError, match=r"SurRoL is not installed.*pip install -e 'git.https://github.com/med-air/SurRoL") as error:
         get_task("surrol:NeedleReach")
     assert "\n" not in str(error.value)
+
+
+GYM_REGISTRATION = """
+class Spec:
+    entry_point, max_episode_steps = "surrol.gym:Reach", 5
+registry = {"Reach-v0": Spec}
+"""
+SURROL_GYM = """
+import os, time
+import numpy as np
+class Space:
+    def __init__(self, size): self.shape = (size,)
+class Spaces:
+    spaces = {"observation": Space(2), "achieved_goal": Space(1), "desired_goal": Space(1)}
+class Reach:
+    observation_space, action_space, steps = Spaces(), Space(1), 0
+    def reset(self):
+        self.steps, self.start = 0, np.random.uniform()
+        return self.look()
+    def step(self, action):
+        self.steps += 1
+        if action[0] > 0.8: raise ValueError("no inverse kinematics")
+        if action[0] > 0.6: os._exit(1)
+        if action[0] > 0.4: time.sleep(60)
+        return self.look(), -1.0, False, {"is_success": 0.0}
+    def look(self):
+        return {"observation": np.array([self.start, self.steps]), "achieved_goal": np.zeros(1), "desired_goal": np.ones(1)}
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch) -> None:
+    """A package `surrol` with one task, for the adapter's own process."""
+    for package, module, text in [("surrol", "gym", SURROL_GYM), ("gym/envs", "registration", GYM_REGISTRATION)]:
+        (tmp_path / package).mkdir(parents=True)
+        (tmp_path / package / "__init__.py").touch()
+        (tmp_path / package / f"{module}.py").write_text(text)
+    (tmp_path / "gym" / "__init__.py").touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+
+
+def test_the_time_limit_is_known_and_the_process_can_fail(stand_in, monkeypatch) -> None:
+    task = get_task("surrol:Reach")
+    environment = task.open()
+    assert environment.spec.max_episode_steps == 5
+    (whole,) = rollouts(lambda _: np.zeros(1), environment, [3], keep_observations=True)
+    assert whole.steps == 5
+    for action, said in [
+        (0.9, "failed in step: ValueError: no inverse kinematics"),
+        (0.7, "ended during step"),
+        (0.5, "not answered step"),
+    ]:
+        monkeypatch.setattr(surrol, "ANSWER_S", 1.0)
+        with pytest.raises(L0SurgicalError, match=rf"surrol:Reach failed at step 1, episode 0 \(seed 3\): .*{said}"):
+            rollouts(lambda _, action=action: np.full(1, action), environment, [3])
+        monkeypatch.setattr(surrol, "ANSWER_S", 60.0)
+        start = time.monotonic()
+        environment.close()
+        assert time.monotonic() - start < 5  # the one that hangs is not waited for
+        environment = task.open()
+        (again,) = rollouts(lambda _: np.zeros(1), environment, [3], keep_observations=True)
+        np.testing.assert_array_equal(again.observations, whole.observations)
+    environment.close()
 
 
 @needs_surrol
