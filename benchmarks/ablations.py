@@ -54,7 +54,7 @@ def main() -> None:
         for name, members in zip(cells, summaries, strict=True):
             rows.append(summarise(name, members))
             print(json.dumps(rows[-1]), flush=True)
-            with arguments.results.open("w", newline="") as stream:
+            with arguments.results.open("w", newline="", encoding="utf-8") as stream:
                 writer = csv.DictWriter(stream, list(rows[0]))
                 writer.writeheader()
                 writer.writerows(rows)
@@ -64,7 +64,7 @@ def train_cell(name: str, out: Path) -> list[dict[str, Any]]:
     """One training run of three members on one thread; returns its members' rows."""
     run = out / name.replace(" ", "-").replace(",", "")
     if (run / "summary.json").exists():
-        return json.loads((run / "summary.json").read_text())["members"]
+        return json.loads((run / "summary.json").read_text(encoding="utf-8"))["members"]
     config = configuration(CELLS[name])
     return (training.resume(run) if (run / "config.json").exists() else training.train(config, run))["members"]
 

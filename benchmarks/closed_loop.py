@@ -103,7 +103,7 @@ class Witnesses:
 
     def __enter__(self) -> "Witnesses":
         self._processes = [
-            subprocess.Popen([sys.executable, "-c", WITNESS, str(core)], stdout=subprocess.PIPE, text=True)
+            subprocess.Popen([sys.executable, "-c", WITNESS, str(core)], stdout=subprocess.PIPE, encoding="utf-8")
             for core in sorted(os.sched_getaffinity(0))
         ]
         for process in self._processes:
@@ -139,7 +139,7 @@ def late_setpoints(messages: list, arm: str) -> list[tuple[float, float]]:
 def first_action() -> float:
     """Seconds from the first import to the first action, in a fresh process with warm caches: the median of five."""
     program = [sys.executable, "-c", START.format(policy=POLICY)]
-    times = sorted(float(subprocess.run(program, capture_output=True, text=True, check=True).stdout) for _ in range(6))
+    times = sorted(float(subprocess.run(program, capture_output=True, encoding="utf-8", check=True).stdout) for _ in range(6))
     print(f"import to first action: {times[2]:.2f} s")
     return times[2]
 
@@ -154,7 +154,7 @@ def at_arm(arm: str, recording: Path, options: list[str]) -> dict:
     where = ["--arm", arm, "--domain", DOMAIN]
     with arm_beside(*where) as process:
         command = [sys.executable, "-m", "l0_surgical", "control", POLICY, *where, "--record", str(recording), "--json", *options]
-        ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        ended = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=False)
         result = json.loads(ended.stdout)
         result["arm_cpu_percent"] = cpu_percent(process.pid)
     messages = list(read_recording(recording))

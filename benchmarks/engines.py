@@ -125,7 +125,7 @@ def time_c(policy: Policy, observations: int = 64, rounds: int = 1001) -> dict[s
         (folder / "timer.c").write_text(text, encoding="utf-8")
         sources = [str(folder / "timer.c"), str(folder / "policy.c")]
         subprocess.run(["cc", "-std=c99", "-O3", "-march=native", *sources, "-o", str(folder / "timer"), "-lm"], check=True)
-        output = subprocess.run([str(folder / "timer")], capture_output=True, text=True, check=True).stdout
+        output = subprocess.run([str(folder / "timer")], capture_output=True, encoding="utf-8", check=True).stdout
     call, bound = (1e6 * float(part) for part in output.split())
     return {"call_us": call, "bytes": policy.nbytes, "bound_us": bound, "bandwidth_gb_s": policy.nbytes / bound / 1e3}
 

@@ -55,7 +55,9 @@ def ours(kind: str, episodes: int) -> float:
 
 def surrol(episodes: int) -> float | None:
     """Returns SurRoL's own steps per second with its scripted expert, resets included; None where it does not run."""
-    result = subprocess.run([sys.executable, "-W", "ignore", "-c", SURROL, str(episodes)], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SURROL, str(episodes)], capture_output=True, encoding="utf-8", check=False
+    )
     return float(result.stderr.strip().splitlines()[-1]) if result.returncode == 0 else None
 
 

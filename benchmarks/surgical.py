@@ -79,7 +79,7 @@ def compress_best(arguments: argparse.Namespace, bar: ProgressBar) -> None:
         if not report.exists():
             request = Request(rank=None, ranks=None, keep=None, confidence=0.95, episodes=100, seed=row["seed"], jobs=arguments.jobs)
             evidence = compress_to(row["policy"], report.with_suffix(".safetensors"), request, bar)
-            report.write_text(json.dumps(evidence))
+            report.write_text(json.dumps(evidence), encoding="utf-8")
 
 
 def sweep_ranks(arguments: argparse.Namespace, bar: ProgressBar) -> None:
@@ -94,7 +94,7 @@ def sweep_ranks(arguments: argparse.Namespace, bar: ProgressBar) -> None:
                     path.parent.mkdir(exist_ok=True)
                     tell = lambda n, t=f"ranks, {path.stem}": bar(t, n, len(RANKS))  # noqa: E731
                     sweep = rank_sweep(load_policy(row["policy"]), RANKS, stream="test", progress=tell, evaluator=evaluator)
-                    path.write_text(json.dumps(sweep))
+                    path.write_text(json.dumps(sweep), encoding="utf-8")
 
 
 def write_report(arguments: argparse.Namespace, bar: ProgressBar) -> None:
@@ -110,7 +110,7 @@ def write_report(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     compressed = [_compressed_row(path) for path in reports]
     _write_csv(results / "compressed.csv", compressed)
     sweeps = _mean_sweeps(out / "ranks")
-    (results / "rank_sweeps.json").write_text(json.dumps(sweeps, indent=1) + "\n")
+    (results / "rank_sweeps.json").write_text(json.dumps(sweeps, indent=1) + "\n", encoding="utf-8")
     for run in ("best", "paper"):
         curves = [(name.split(" ", 1)[1], rows) for name, rows in sweeps.items() if name.startswith(run)]
         title = f"Low-rank decomposition, preset {run}: mean over {RANKED_SEEDS} seeds, 100 unseen episodes each"
@@ -120,9 +120,11 @@ def write_report(arguments: argparse.Namespace, bar: ProgressBar) -> None:
         "best": {kind: _medians(_members(out / "best", kind)) for kind in ("none", "l0")},
         "compressed": {kind: _medians([row for row in compressed if row["policy"].startswith(kind)]) for kind in ("l0", "dense")},
         "paper": {number_name(c): _medians([r for r in _members(out / "paper") if r["coefficient"] == c]) for c in _coefficients(out)},
-        "wall_seconds": {run: json.loads((out / run / "summary.json").read_text())["wall_seconds"] for run in ("best", "paper")},
+        "wall_seconds": {
+            run: json.loads((out / run / "summary.json").read_text(encoding="utf-8"))["wall_seconds"] for run in ("best", "paper")
+        },
     }
-    (results / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    (results / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     bar("report", 1, 1)
 
 
@@ -145,7 +147,7 @@ def _train(config: TrainingConfig, run: Path, bar: ProgressBar) -> None:
 
 
 def _members(run: Path, regularizer: str | None = None) -> list[dict[str, Any]]:
-    rows = json.loads((run / "summary.json").read_text())["members"]
+    rows = json.loads((run / "summary.json").read_text(encoding="utf-8"))["members"]
     return [row for row in rows if regularizer in (None, row["regularizer"])]
 
 
@@ -154,7 +156,7 @@ def _coefficients(out: Path) -> list[float]:
 
 
 def _compressed_row(path: Path) -> dict[str, Any]:
-    chosen = json.loads(path.read_text())["chosen"]
+    chosen = json.loads(path.read_text(encoding="utf-8"))["chosen"]
     description = describe(load_policy(path.with_suffix(".safetensors")))
     kinds = "+".join(layer["representation"] for layer in description["layers"])
     units = "-".join(str(units) for units in description["network"])
@@ -175,7 +177,7 @@ def _mean_sweeps(folder: Path) -> dict[str, list[dict[str, Any]]]:
     for path in sorted(folder.glob("*.json")):
         cell = path.stem.rsplit("-seed", 1)[0]
         name = cell.replace("best-dense", "best dense").replace("paper-dense", "paper dense").replace("-l0-", " L0 ")
-        cells.setdefault(name, []).append(json.loads(path.read_text()))
+        cells.setdefault(name, []).append(json.loads(path.read_text(encoding="utf-8")))
     result = {}
     for name, sweeps in cells.items():
         rows = []
@@ -203,7 +205,7 @@ def _medians(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    with path.open("w", newline="") as stream:
+    with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

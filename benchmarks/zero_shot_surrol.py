@@ -42,7 +42,7 @@ def main() -> None:
         report[Path(name).stem] = results | difference
         text = json.dumps(report, indent=2)
         if arguments.out:
-            arguments.out.write_text(text + "\n")
+            arguments.out.write_text(text + "\n", encoding="utf-8")
     print(text)
 
 

@@ -21,7 +21,8 @@ from l0_surgical._rollouts import Act, Episode, policy_act, rollouts, with_rando
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.policy_file import Policy, policy_bytes, policy_from_bytes
 from l0_surgical.process import THREADS
-from l0_surgical.tasks.boundary import Stop, Stopped, close_environment, in_words, never, open_environment
+from l0_surgical.stopping import Stopped
+from l0_surgical.tasks.boundary import Stop, close_environment, in_words, never, open_environment
 
 _POLL_S = 0.2  # between two questions whether to stop
 _GRACE_S = 1.0  # for a process to end by itself, and again after SIGTERM

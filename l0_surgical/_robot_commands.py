@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from l0_surgical.errors import L0SurgicalError
+from l0_surgical.files import check_new
 from l0_surgical.speaking import say
 
 INTERRUPTED = 130
@@ -149,13 +150,14 @@ def inspect(policy: str, /, *, json: bool = False) -> Callable[[], None]:
     return run
 
 
-def export(policy: str, /, *, format: Literal["onnx", "c"], out: Path, json: bool = False) -> Callable[[], None]:
+def export(policy: str, /, *, format: Literal["onnx", "c"], out: Path, overwrite: bool = False, json: bool = False) -> Callable[[], None]:
     """Writes a policy for other programs: an ONNX model, or C99 without dependencies.
 
     Args:
         policy: A policy file, or the name of a shipped policy.
         format: onnx, or c for a .c and .h pair.
-        out: The .onnx or .c file.
+        out: The .onnx or .c file, a new one.
+        overwrite: Replace the file (and the .h) if it is there.
         json: Print one JSON object on stdout.
     """
 
@@ -165,6 +167,7 @@ def export(policy: str, /, *, format: Literal["onnx", "c"], out: Path, json: boo
         from l0_surgical.runtime.onnx_export import export_onnx
         from l0_surgical.terminal import export_table, print_result
 
+        check_new(out, *[out.with_suffix(".h")] * (format == "c"), overwrite=overwrite)
         write = export_onnx if format == "onnx" else export_c
         error = write(load_policy(find_policy(policy)), out)
         print_result({"file": str(out), "max_abs_error": error}, json, export_table)

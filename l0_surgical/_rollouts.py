@@ -12,7 +12,8 @@ from l0_surgical.errors import BadInputError
 from l0_surgical.policy_file import Policy
 from l0_surgical.runtime import ReferenceEngine
 from l0_surgical.runtime.reference import limits_of
-from l0_surgical.tasks.boundary import CheckedEnvironment, Stop, Stopped, flatten_observation, never
+from l0_surgical.stopping import Stopped
+from l0_surgical.tasks.boundary import CheckedEnvironment, Stop, flatten_observation, never
 
 Act = Callable[[np.ndarray], Any]
 

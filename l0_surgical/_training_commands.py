@@ -3,6 +3,7 @@
 A function returns the call that does the work, so that parsing ends before anything heavy is imported.
 """
 
+import dataclasses
 import itertools
 import shlex
 from collections.abc import Callable
@@ -10,9 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from l0_surgical.errors import BadInputError
+from l0_surgical.files import check_new, made_folder
+from l0_surgical.locks import WorkLock
 from l0_surgical.terminal import print_result
 
 DEFAULT_OUT = Path("runs")
+_NO_TASK = ""  # tells whether one was given beside --resume
+_CHANGES = ("--device", "--threads", "--episodes", "--steps")
+_BESIDE_RESUME = (*_CHANGES, "--budget", "--json")
 
 
 def train(arguments: list[str]) -> Callable[..., Callable[[], None]]:
@@ -32,6 +38,8 @@ def train(arguments: list[str]) -> Callable[..., Callable[[], None]]:
     if algorithm not in (None, "ddpg", "dqn", "ppo"):
         raise BadInputError(f"--algorithm {algorithm}: choose ddpg, dqn or ppo")
     default = preset(named("--preset") or "best", task, algorithm)
+    if named("--resume"):
+        default = dataclasses.replace(default, task=_NO_TASK)
 
     def command(
         config: Annotated[TrainingConfig, tyro.conf.arg(name="")] = default,
@@ -45,26 +53,50 @@ def train(arguments: list[str]) -> Callable[..., Callable[[], None]]:
         Args:
             config: The settings.
             out: Folder of the run (default: runs/TASK-PRESET-N). An existing run is never overwritten.
-            resume: Folder of an interrupted run to go on with; all its settings are kept.
+            resume: Folder of an interrupted run to go on with. All its settings are kept; only --device, --threads, --budget, --json and a
+                longer training (--episodes, --steps) can be given beside it.
             budget: Minutes after which to stop cleanly, to be resumed.
             json: Print one JSON object on stdout.
         """
-        return lambda: _train(config, out, resume, budget, json)
+        if resume is not None:
+            changes = {name: getattr(config, name) for name in _changes_beside_resume(arguments, config.task != _NO_TASK)}
+            return lambda: _resume(resume, changes, budget, json)
+        return lambda: _train(config, out, budget, json)
 
     return command
 
 
-def _train(config: Any, out: Path | None, resume: Path | None, budget: float | None, as_json: bool) -> None:
+def _train(config: Any, out: Path | None, budget: float | None, as_json: bool) -> None:
+    from l0_surgical import training
+    from l0_surgical.terminal import ProgressBar, members_table
+
+    out = out or _free_folder(f"{config.task.replace(':', '-').replace('/', '-')}-{config.preset}")
+    with ProgressBar() as bar:
+        summary = training.train(config, out, budget_minutes=budget, progress=bar)
+    print_result(summary, as_json, members_table, out / "summary.json")
+
+
+def _resume(run: Path, changes: dict[str, Any], budget: float | None, as_json: bool) -> None:
     from l0_surgical import training
     from l0_surgical.terminal import ProgressBar, members_table
 
     with ProgressBar() as bar:
-        if resume is not None:
-            summary = training.resume(resume, budget_minutes=budget, progress=bar)
-        else:
-            out = out or _free_folder(f"{config.task.replace(':', '-').replace('/', '-')}-{config.preset}")
-            summary = training.train(config, out, budget_minutes=budget, progress=bar)
-    print_result(summary, as_json, members_table)
+        summary = training.resume(run, changes, budget_minutes=budget, progress=bar)
+    print_result(summary, as_json, members_table, run / "summary.json")
+
+
+def _changes_beside_resume(arguments: list[str], has_task: bool) -> list[str]:
+    """The settings that a resumption changes: those that the user gave.
+
+    Raises:
+        BadInputError: one of the given options cannot be changed any more.
+    """
+    given = dict.fromkeys(argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--"))
+    refused = [option for option in given if option not in ("--resume", "--no-json", *_BESIDE_RESUME)]
+    if refused or has_task:
+        named, taken = ", ".join(["the task"] * has_task + refused), ", ".join(_BESIDE_RESUME)
+        raise BadInputError(f"--resume goes on with the run's own settings; leave out {named}: beside it only {taken} can be given")
+    return [option.removeprefix("--") for option in given if option in _CHANGES]
 
 
 def evaluate(
@@ -108,13 +140,14 @@ def compress(
     episodes: int = 100,
     seed: int = 0,
     jobs: int = 1,
+    overwrite: bool = False,
     json: bool = False,
 ) -> Callable[[], None]:
     """Makes a policy smaller: one rank for all layers (--rank, --ranks) or the smallest that keeps a fraction of the return (--keep).
 
     Args:
         policy: A policy file, or the name of a shipped policy.
-        out: Where to save the result.
+        out: Where to save the result: a new file.
         rank: Fold every layer to this rank, as in the paper.
         ranks: Sweep ranks A:B or A:B:STEP (B included); the lowest whose return keeps --keep is saved.
         keep: Fraction of the return over random actions to keep (default 0.99).
@@ -122,6 +155,7 @@ def compress(
         episodes: Validation episodes per candidate.
         seed: Which validation episodes.
         jobs: Processes.
+        overwrite: Replace the file if it is there.
         json: Print one JSON object on stdout.
     """
 
@@ -130,7 +164,9 @@ def compress(
         from l0_surgical.terminal import ProgressBar, compression_table
 
         request = Request(rank, ranks, keep, confidence, episodes, seed, jobs)
-        with ProgressBar() as bar:
+        check_new(out, overwrite=overwrite)
+        lock = WorkLock(out.with_name(f".{out.name}.lock"), "compression", out)
+        with made_folder(out.parent), lock, ProgressBar() as bar:
             report = compress_to(policy, out, request, progress=bar)
         print_result(report, json, compression_table)
 
@@ -176,7 +212,7 @@ def _suite(config: Any, out: Path, where: tuple[Any, int, str | None], as_json: 
     command = shlex.join(["l0-surgical", "suite", *arguments])
     with ProgressBar() as bar:
         result = run_classic(config, out, engine=engine, jobs=jobs, address=address, command=command, progress=bar)
-    print_result(result, as_json, suite_table)
+    print_result(result, as_json, suite_table, out)
     return 1 if result["failed"] else 0
 
 
@@ -193,7 +229,7 @@ def report(folders: tuple[Path, ...], /, *, out: Path, json: bool = False) -> Ca
         from l0_surgical.experiments.report import build_report
         from l0_surgical.terminal import report_table
 
-        print_result(build_report(folders, out), json, report_table)
+        print_result(build_report(folders, out), json, report_table, out)
 
     return run
 
@@ -211,9 +247,9 @@ def demo(*, out: Path = DEFAULT_OUT / "demo", quick: bool = False, json: bool = 
         from l0_surgical.experiments.demo import run_demo
         from l0_surgical.terminal import ProgressBar, demo_table
 
-        with ProgressBar() as bar:
+        with made_folder(out), WorkLock(out / ".lock", "demonstration", out), ProgressBar() as bar:
             report = run_demo(out, quick=quick, progress=bar)
-        print_result(report, json, demo_table)
+        print_result(report, json, demo_table, out / "report.json")
 
     return run
 

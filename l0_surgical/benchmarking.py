@@ -100,7 +100,7 @@ def fresh_process(engine: str, policy: str) -> dict[str, float]:
     """
     command = [sys.executable, "-m", "l0_surgical.engines", engine, policy]
     for _ in range(2):
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        ended = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
         if ended.returncode:
             raise L0SurgicalError(f"{engine} failed in a process of its own: {ended.stderr.strip().splitlines()[-1]}")
     return json.loads(ended.stdout)

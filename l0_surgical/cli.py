@@ -15,6 +15,8 @@ from typing import Any
 
 from l0_surgical import __version__
 from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.stopping import Stop
+from l0_surgical.streams import Aside, Output, OutputError, prepare_streams
 
 TRAINING = ("training side", "train", ("torch", "tyro", "rich", "gymnasium", "pybullet"))
 ROBOT = ("robot side", "dds", ("tyro", "rich", "yaml"))
@@ -41,28 +43,33 @@ COMMANDS: dict[str, tuple[tuple[str, str, tuple[str, ...]], str, str]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code."""
+    """Runs one command; returns its exit code. A signal interrupts it unless the command itself listens."""
     arguments = [_with_home(argument) for argument in (sys.argv[1:] if argv is None else argv)]
-    if arguments in (["--version"], ["-V"]):
-        sys.stdout.write(f"l0-surgical {__version__}\n")
-        return 0
-    if not arguments or arguments[0] in ("-h", "--help"):
-        sys.stdout.write(_usage())
-        return 0 if arguments else 2
-    command, *rest = arguments
+    prepare_streams()
+    stop = Stop()
     try:
-        return _run(command, rest)
+        with stop.on_signals(), stop.raising():
+            return _run(arguments)
     except L0SurgicalError as error:
         _complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         _complain("interrupted")
         return 130
-    except BrokenPipeError:
-        return 1
 
 
-def _run(command: str, arguments: list[str]) -> int:
+def _run(arguments: list[str]) -> int:
+    if arguments in (["--version"], ["-V"]):
+        Output().write(f"l0-surgical {__version__}\n")
+        return 0
+    if not arguments or arguments[0] in ("-h", "--help"):
+        Output().write(_usage())
+        return 0 if arguments else 2
+    command, *rest = arguments
+    return _run_command(command, rest)
+
+
+def _run_command(command: str, arguments: list[str]) -> int:
     if command not in COMMANDS:
         raise BadInputError(f"unknown command {command!r}; choose one of {', '.join(COMMANDS)}")
     (side, extra, packages), _, _ = COMMANDS[command]
@@ -75,8 +82,11 @@ def _run(command: str, arguments: list[str]) -> int:
             call = _parse(command, arguments)
     except SystemExit as stop:
         if not stop.code:
+            Output().write("")  # hands on the help
             return 0
         raise BadInputError(_one_line(output.getvalue())) from None
+    except OSError as error:  # of more help than fits into its buffer
+        raise OutputError(error) from error
     return call() or 0
 
 
@@ -133,4 +143,4 @@ def _usage() -> str:
 
 
 def _complain(text: str) -> None:
-    sys.stderr.write(f"l0-surgical: {' '.join(text.split())}\n")
+    Aside().write(f"l0-surgical: {' '.join(text.split())}\n")

@@ -1,6 +1,7 @@
 """Writing files so that a crash, a kill or a full disk never destroys the last good version."""
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -9,6 +10,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 from l0_surgical.errors import BadInputError, L0SurgicalError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class WriteError(L0SurgicalError):
+    """A file could not be written. The message says to run again; who goes on with something else says so, from the parts.
+
+    Attributes:
+        path: the file.
+        what: what has failed, and that the file's former version is intact where there is one that was to be replaced.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, path: Path, error: OSError, kept: bool) -> None:
+        self.path = path
+        self.what = f"could not write {path}: {error.strerror or error}{'; the version saved before is intact' if kept else ''}"
+        self.remedy = "Free some space" if error.errno in _FULL else "Mend that"
+        super().__init__(f"{self.what}. {self.remedy} and run again.")
 
 
 @contextlib.contextmanager
@@ -20,7 +39,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
     Raises:
         BadInputError: see `file_to_write`.
-        L0SurgicalError: the data could not be written (a full disk, a quota); the former file is intact.
+        WriteError: the data could not be written (a full disk, a quota); the former file is intact.
     """
     path = file_to_write(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -32,8 +51,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        kept = "; the version saved before is intact" if path.exists() else ""
-        raise L0SurgicalError(f"could not write {path}: {error.strerror or error}{kept}. Free some space and run again.") from error
+        raise WriteError(path, error, kept=path.exists()) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -69,6 +87,31 @@ def make_folder(folder: str | Path) -> Path:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise BadInputError(f"the folder {folder} is not writable; choose another one or change its permissions")
     return folder
+
+
+@contextlib.contextmanager
+def made_folder(folder: Path) -> Iterator[Path]:
+    """`make_folder`, and if nothing is in it at the end, what was made is removed again, with the parents that were made for it."""
+    absent = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        yield make_folder(folder)
+    finally:
+        for one in absent:
+            with contextlib.suppress(OSError):  # it holds something, or was not made
+                one.rmdir()
+
+
+def check_new(*paths: Path, overwrite: bool) -> None:
+    """Refuses, before the work, to replace files that a command would write.
+
+    Raises:
+        BadInputError: one of them exists and `overwrite` is False, or is a folder.
+    """
+    for path in paths:
+        if path.is_dir():
+            raise BadInputError(f"{path} is a folder; give --out the name of a file")
+        if path.exists() and not overwrite:
+            raise BadInputError(f"{path} exists; choose another --out, or pass --overwrite to replace it")
 
 
 class WatchedFile:

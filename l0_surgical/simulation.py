@@ -101,7 +101,7 @@ def arm_beside(*arguments: str, timeout_s: float = 60.0) -> Iterator[subprocess.
         BadInputError: it ended at once; says what it said.
     """
     command = [sys.executable, "-m", "l0_surgical", "simulate-arm", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
     watchdog = threading.Timer(timeout_s, process.kill)
     watchdog.start()
     said = []

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -22,6 +23,7 @@ except ImportError:
     from l0_surgical._plain_table import Console, Table
 
 from l0_surgical.files import number_name
+from l0_surgical.streams import Aside, Output, OutputError
 
 _LOG_EVERY_S = 15.0
 _STATUS_EVERY_S = 0.2
@@ -31,24 +33,26 @@ _WIDTH_OF_A_FILE = 140
 class ProgressBar:
     """`bar(text, done, total)` shows a bar with rate and remaining time; where stderr is no terminal, a line now and then.
 
-    While it is shown, what anything else prints, such as an environment, goes to stderr: stdout is for the result.
+    While it is shown, what anything else prints, such as an environment, goes to stderr: stdout is for the result. Once nobody takes
+    it, nothing is shown.
     """
 
     def __enter__(self) -> "ProgressBar":
         self._apart = contextlib.ExitStack()
         self._apart.enter_context(_stdout_to_stderr())
-        self._console = Console(stderr=True)
+        self._console = Console(file=Aside())
+        self._is_terminal = self._console.is_terminal
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
         self._progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console)
         self._tasks: dict[str, Any] = {}
         self._started: dict[str, tuple[float, int]] = {}
         self._logged = 0.0
-        if self._console.is_terminal:
+        if self._is_terminal:
             self._progress.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._console.is_terminal:
+        if self._is_terminal:
             self._progress.stop()
         self._apart.close()
 
@@ -57,7 +61,7 @@ class ProgressBar:
         now = time.monotonic()
         start, first = self._started.setdefault(text, (now, done))
         rate = f"{(done - first) / (now - start):.2f}/s" if now > start else ""
-        if self._console.is_terminal:
+        if self._is_terminal:
             if text not in self._tasks:
                 self._tasks[text] = self._progress.add_task(text, total=total or None, rate="")
             self._progress.update(self._tasks[text], completed=done, rate=rate)
@@ -98,19 +102,30 @@ class StatusLine:
         write(f"{begin}{self._text()}{end}")
 
 
-def print_result(data: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], Any]) -> None:
-    """Prints a command's result on stdout: one JSON object, or a table."""
-    if as_json:
-        sys.stdout.write(json.dumps(data) + "\n")
-        sys.stdout.flush()
-    else:
-        show(table(data))
+def print_result(data: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], Any], kept: Path | None = None) -> None:
+    """Prints a command's result on stdout: one JSON object, or a table.
 
+    Args:
+        data: the result.
+        as_json: which of the two.
+        table: makes what is shown of the data.
+        kept: the file that holds the result, too. Then a reader that has gone is no error.
 
-def show(renderable: Any) -> None:
-    """Prints a table on stdout."""
-    console = Console()
-    (console if console.is_terminal else Console(width=_WIDTH_OF_A_FILE)).print(renderable)
+    Raises:
+        OutputError: stdout does not take it.
+    """
+    output = Output()
+    try:
+        if as_json:
+            output.write(json.dumps(data) + "\n")
+        else:
+            width = None if output.isatty() else _WIDTH_OF_A_FILE
+            Console(file=output, width=width).print(table(data))
+    except OutputError as failure:
+        if kept is None:
+            raise
+        if not isinstance(failure.error, BrokenPipeError):
+            raise OutputError(failure.error, kept) from failure
 
 
 @contextlib.contextmanager
@@ -120,7 +135,7 @@ def _stdout_to_stderr() -> Iterator[None]:
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(Aside()):
             yield
     finally:
         ctypes.CDLL(None).fflush(None)  # C keeps what it prints to a pipe

@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "errors": (set(), frozenset()),
     "bounds": ({"errors"}, frozenset()),
     "files": ({"errors"}, frozenset()),
+    "locks": ({"errors"}, frozenset()),
     # the one way of compiling, for both sides
     "compiled": (set(), frozenset({"numba"})),
     # the robot's side: needs the core install only
@@ -38,12 +39,12 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "inspection": ({"policy_file", "low_rank", "simplify"}, CORE),
     # what is solved: no tensor library
     "tasks": (
-        {"control", "policy_file", "errors"},
+        {"control", "policy_file", "stopping", "errors"},
         frozenset({"numpy", "gymnasium", "gymnasium_robotics", "pybullet", "surrol", "gym", "envpool"}),
     ),
-    "_rollouts": ({"tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy", "gymnasium"})),
+    "_rollouts": ({"tasks", "runtime", "policy_file", "stopping", "errors"}, frozenset({"numpy", "gymnasium"})),
     "_vector_rollouts": ({"_rollouts", "tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy"})),
-    "_players": ({"_rollouts", "tasks", "policy_file", "process", "errors"}, frozenset({"gymnasium", "cloudpickle"})),
+    "_players": ({"_rollouts", "tasks", "policy_file", "process", "stopping", "errors"}, frozenset({"gymnasium", "cloudpickle"})),
     "evaluation": (
         {"_players", "_rollouts", "_vector_rollouts", "tasks", "policy_file", "bounds", "errors"},
         frozenset({"numpy", "scipy"}),
@@ -70,18 +71,20 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
         frozenset({"torch", "numpy", "gymnasium"}),
     ),
     "metrics_file": ({"files"}, frozenset()),
-    "run_folder": ({"config", "metrics_file", "files", "errors"}, frozenset({"torch"})),
+    "event_file": (set(), frozenset({"tensorboard"})),
+    "run_folder": ({"config", "event_file", "metrics_file", "files", "locks", "errors"}, frozenset({"torch"})),
     "training": (
-        {"bounds", "cohorts", "config", "errors", "evaluation", "policy_file", "process", "run_folder", "tasks"},
+        {"cohorts", "run_folder", "tasks", "evaluation", "policy_file", "files", "stopping", "process", "config", "bounds", "errors"},
         frozenset({"torch", "numba"}),
     ),
     # what a person runs
     "experiments": (
         {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "presets", "files", "errors"}
-        | {"__init__", "bounds", "cohorts", "process", "remembering", "robot", "settings", "simulation", "stopping"},
+        | {"robot", "simulation", "stopping", "locks", "process", "cohorts", "settings", "bounds", "remembering", "__init__"},
         SCRIPTS,
     ),
-    "terminal": ({"_plain_table", "files", "speaking"}, frozenset({"rich"})),
+    "streams": ({"errors"}, frozenset()),
+    "terminal": ({"_plain_table", "files", "speaking", "streams"}, frozenset({"rich"})),
     "_plain_table": (set(), frozenset()),
     "speaking": (set(), frozenset()),
     "stopping": (set(), frozenset()),
@@ -101,14 +104,14 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "simulation": ({"bounds", "control", "messaging", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),
     "_training_commands": (
         {"training", "compression", "compress_file", "evaluation", "experiments", "terminal", "policy_file"}
-        | {"config", "presets", "tasks", "errors"},
+        | {"config", "presets", "tasks", "files", "locks", "errors"},
         frozenset({"tyro"}),
     ),
     "_robot_commands": (
-        {"robot", "simulation", "benchmarking", "inspection", "runtime", "policy_file", "speaking", "terminal", "errors"},
+        {"robot", "simulation", "benchmarking", "inspection", "runtime", "policy_file", "files", "speaking", "terminal", "errors"},
         frozenset(),
     ),
-    "cli": ({"__init__", "_training_commands", "_robot_commands", "errors"}, frozenset({"tyro"})),
+    "cli": ({"__init__", "_training_commands", "_robot_commands", "stopping", "streams", "errors"}, frozenset({"tyro"})),
     "__main__": ({"cli"}, frozenset()),
 }
 
@@ -213,3 +216,49 @@ def test_a_fresh_interpreter_loads_only_what_is_needed(packages: tuple[str, ...]
     loaded = {name.split(".")[0] for name in result.stdout.split()}
     assert "l0_surgical" in loaded
     assert not loaded & absent
+
+
+def calls_of_the_locales_encoding(source: str) -> list[int]:
+    """The lines that read or write text in an encoding that they do not name."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call) or any(keyword.arg == "encoding" for keyword in node.keywords):
+            continue
+        is_method, name = isinstance(node.func, ast.Attribute), getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if name in ("read_text", "write_text"):
+            found.append(node.lineno)
+        elif name in ("run", "Popen", "check_output"):
+            found += [node.lineno for keyword in node.keywords if keyword.arg == "text"]
+        elif name in ("open", "fdopen"):
+            of_path = is_method and name == "open"
+            mode = node.args[0:1] if of_path else node.args[1:2]
+            if of_path and not mode and not node.keywords:  # also the call of a task or an arm
+                continue
+            modes = [value.value for value in mode if isinstance(value, ast.Constant)] if mode else ["r"]
+            found += [node.lineno for value in modes if isinstance(value, str) and set(value) <= set("rwax+t")]
+    return found
+
+
+@pytest.mark.parametrize("folder", ["l0_surgical", "nodes", "launch", "demos", "benchmarks"])
+def test_text_has_the_same_encoding_in_every_locale(folder: str) -> None:
+    found = {
+        path.relative_to(ROOT).as_posix(): lines
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if (lines := calls_of_the_locales_encoding(path.read_text(encoding="utf-8")))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("path.open(newline='')\npath.open('w')\nopen(path)\nopen(path, 'a')\nos.fdopen(3)", [1, 2, 3, 4, 5]),
+        ("path.read_text()\npath.write_text('a')\nsubprocess.run(['a'], text=True)", [1, 2, 3]),
+        (
+            "path.open('rb')\nopen(path, 'wb')\nos.open(path, flags)\nRunFolder.open(path)\npath.open('w', encoding='u8')\ntask.open()",
+            [],
+        ),
+    ],
+)
+def test_the_check_of_encodings_sees_what_it_should(source: str, lines: list[int]) -> None:
+    assert calls_of_the_locales_encoding(source) == lines

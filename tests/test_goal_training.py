@@ -70,10 +70,9 @@ def test_a_checkpoint_of_another_version_is_refused_in_one_line(tmp_path: Path) 
 def test_success_is_a_number_only_where_the_task_reports_it(reports: bool, tmp_path: Path) -> None:
     cohort = reach_cohort(reach_task(reports_success=reports), tmp_path, members=1)
     (row,), (validated,) = cohort.train_round(0), cohort.validate(0)
-    folder = RunFolder.create(tmp_path / "run", cohort.config)
-    folder.open_metrics(0, ())
-    folder.log([{"round": 0, "member": 0, **row, **validated}])
-    folder.close()
+    with RunFolder.create(tmp_path / "run", cohort.config) as folder:
+        folder.open_metrics(0, ())
+        folder.log([{"round": 0, "member": 0, **row, **validated}])
     with (tmp_path / "run" / "metrics.csv").open(newline="") as stream:
         (read,) = csv.DictReader(stream)
     assert [read[name] in ("0.0", "1.0") for name in ("train_success", "validation_success")] == [reports] * 2
@@ -157,7 +156,7 @@ def test_a_task_record_that_contradicts_its_environment_is_refused(changes: dict
 
 
 @pytest.mark.parametrize(("task", "algorithm"), [("MountainCar-v0", "dqn"), ("needle-reach", "ddpg")])
-def test_a_target_that_no_task_has_is_no_reason_to_stop(task: str, algorithm: Any, tmp_path: Path) -> None:
+def test_a_target_that_no_task_has_is_no_reason_to_stop(task: str, algorithm: Any) -> None:
     config = dataclasses.replace(preset("best", task, algorithm), stop_at_target=True)
     with pytest.raises(BadInputError, match=f"--stop-at-target.*{task}"):
-        open_setting(config, get_task(task), tmp_path / "d.npz", lambda text: None)
+        open_setting(config, get_task(task))

@@ -16,7 +16,7 @@ from misbehaving import LINE, Line
 
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import Evaluator, episode_seeds, evaluate
-from l0_surgical.tasks.boundary import Stopped
+from l0_surgical.stopping import Stopped
 
 OWN = """
 import gymnasium, numpy as np, sys

@@ -14,6 +14,7 @@ from l0_surgical import __version__
 from l0_surgical.config import MemberSpec, SparsityConfig, TrainingConfig, as_dict
 from l0_surgical.policy_file import Policy
 from l0_surgical.sparsity import Dense, GateSettings, HardConcrete, Shrinkage, Sparsifier
+from l0_surgical.tasks import Task
 
 GATE_SEED = 0
 """Seed of the one gate map that `sampled` evaluation draws and freezes."""
@@ -118,10 +119,19 @@ def commit() -> str | None:
     """The git commit of this code; None where it is installed without one."""
     folder = Path(__file__).parent
     try:
-        result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
+        result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, encoding="utf-8", check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return result.stdout.strip()
+
+
+def who_trains(task: Task) -> str:
+    """The remedy for who has chosen an algorithm that cannot learn the task."""
+    if task.discrete:
+        return "for a choice of actions pass --algorithm dqn or ppo"
+    if task.expert is not None:
+        return "train it with --algorithm ddpg"
+    return "no algorithm here can train it yet; choose another task"
 
 
 def random_numbers(seed: int, stream: int, number: int) -> np.random.Generator:

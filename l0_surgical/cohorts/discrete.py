@@ -1,8 +1,8 @@
 """What DQN and PPO share: vector environments for all members at once, validation, and the policy that is kept.
 
-The environments are opened anew after every `checkpoint_every` rounds, with seeds that depend on the member and the round alone. So
-nothing of them has to be saved, and a run that is resumed from such a round (after a kill, say) sees what the uninterrupted one saw.
-One that was stopped between two of them loses nothing, but goes on with other episodes.
+The environments are opened anew after every `checkpoint_every` rounds, with seeds that depend on the member and the round alone. What they
+hold cannot be saved, but the actions since can: a run that is resumed takes them again, and so sees what the uninterrupted one saw (where
+the environments are functions of seed and actions alone). A byte a step is kept for that.
 """
 
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l0_surgical.cohorts.common import GATE_SEED
+from l0_surgical.cohorts.common import GATE_SEED, who_trains
 from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import episode_seeds, vector_rollouts
@@ -53,7 +53,7 @@ class DiscreteProblem:
             BadInputError: its actions are not a choice.
         """
         if not task.discrete:
-            raise BadInputError(f"DQN and PPO choose among actions, but {task.name} has continuous ones; train it with --algorithm ddpg")
+            raise BadInputError(f"DQN and PPO choose among actions, but {task.name} has continuous ones; {who_trains(task)}")
         known = CLASSIC.get(task.name)
         size = sum(part.size for part in task.inputs)
         scale = np.array(known.scale if known else np.ones(size), np.float32)
@@ -93,6 +93,7 @@ class DiscreteCohort(ABC):
         self._kept: dict[int, Kept] = {}
         self._environments_each = environments
         self._environment: VectorEnvironment | None = None
+        self._segment, self._taken = 0, []  # the round in which the environments were opened, the actions since
 
     # what DQN and PPO add
 
@@ -126,14 +127,17 @@ class DiscreteCohort(ABC):
         return [index for index in range(len(self.members)) if index not in self.failures]
 
     def _open(self, number: int) -> None:
-        """Opens the environments where a segment of rounds begins."""
+        """Opens the environments where a segment of rounds begins; after a resumption it also takes the segment's steps again."""
         self._round = number
         self._just_failed.clear()
-        if self._all_failed or (self._environment is not None and number % self.config.checkpoint_every):
+        segment = number - number % self.config.checkpoint_every
+        if self._all_failed or (self._environment is not None and segment == self._segment):
             return
         self.close()
+        if segment != self._segment:
+            self._segment, self._taken = segment, []
         each = self._environments_each
-        seeds = [seed for m in self.members for seed in episode_seeds("train", m.seed, (number + 1) * each)[-each:]]
+        seeds = [seed for m in self.members for seed in episode_seeds("train", m.seed, (segment + 1) * each)[-each:]]
         self._environment = self._vector(seeds)
         if self._environment is None:
             return
@@ -142,10 +146,30 @@ class DiscreteCohort(ABC):
         self._begins = np.zeros(self._observations.shape[:2], np.bool_)
         self._returns = np.zeros(self._observations.shape[:2])
         self._ended: list[list[float]] = [[] for _ in self.members]
+        for count, actions in enumerate(self._taken, 1):
+            self._advance(self._by_member(actions.astype(np.int64)))
+            if count % self._steps_each == 0:
+                self._train_returns()  # of a round that is over
+
+    @property
+    def _steps_each(self) -> int:
+        """Steps of every environment in a round."""
+        return self.config.steps_per_round // self._environments_each
+
+    @property
+    def _steps_done(self) -> int:
+        """Steps of every environment in the present round, of which a stop may have left a part."""
+        return len(self._taken) - (self._round - self._segment) * self._steps_each
 
     def _step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """One step of every environment: next observations (members, environments, obs), rewards, terminated, ended, valid (members,
         environments); not valid are the steps in which a new episode begins."""
+        result = self._advance(actions)
+        if not self._all_failed:  # then the step is taken again when the task is mended
+            self._taken.append(actions.ravel().astype(np.uint8 if self.problem.dimensions[1] <= 256 else np.int32))
+        return result
+
+    def _advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         observations, rewards, terminated, truncated = (self._by_member(a) for a in self._environment.step(actions.ravel()))
         self._note_environments(self._environment, self._environments_each)
         valid, ended = ~self._begins, terminated | truncated
@@ -300,10 +324,13 @@ class DiscreteCohort(ABC):
 
     def state_dict(self) -> dict:
         """See `Cohort`."""
-        return {"kept": {index: vars(kept) for index, kept in self._kept.items()}, **{name: dict(getattr(self, name)) for name in _RECORDS}}
+        taken = torch.from_numpy(np.array(self._taken)) if self._taken else torch.empty(0)
+        kept = {index: vars(kept) for index, kept in self._kept.items()}
+        return {"segment": self._segment, "taken": taken, "kept": kept, **{name: dict(getattr(self, name)) for name in _RECORDS}}
 
     def load_state_dict(self, state: dict) -> None:
         """See `Cohort`."""
+        self._segment, self._taken = state["segment"], list(state["taken"].numpy())
         self._kept = {index: Kept(**kept) for index, kept in state["kept"].items()}
         for name in _RECORDS:
             setattr(self, name, dict(state[name]))

@@ -35,7 +35,7 @@ class DQNCohort(DiscreteCohort):
             kind = {"proportional": SumTree, "softmax": SoftmaxPriorities}[dqn.prioritized]
             self.priorities = kind(len(members), dqn.buffer_size, dqn.priority_exponent)
         self._rate = linear_schedule(1.0, dqn.final_learning_rate_factor, config.rounds)
-        self._rounds_done, self._cycle = 0, 0  # cycles that are done of the round in which a stop left it
+        self._rounds_done = 0
 
     @property
     def env_steps(self) -> list[int]:
@@ -61,15 +61,16 @@ class DQNCohort(DiscreteCohort):
         replaying = [random_numbers(m.seed, _REPLAY, number) for m in self.members]
         draws = np.stack([g.random((dqn.cycles_per_round, dqn.updates_per_cycle, dqn.batch_size)) for g in replaying], axis=2)
         learned: list[dict[str, torch.Tensor]] = []
-        for cycle in range(self._cycle, dqn.cycles_per_round):
+        cycles_done, steps_done = divmod(self._steps_done, dqn.steps_per_cycle)
+        for cycle in range(cycles_done, dqn.cycles_per_round):
             epsilon = self.epsilon((number + cycle / dqn.cycles_per_round) / self.config.rounds)
-            self._explore(chances[cycle] < epsilon, whims[cycle])
+            self._explore(chances[cycle, steps_done:] < epsilon, whims[cycle, steps_done:])
+            steps_done = 0
             if self._all_failed:
                 return [{} for _ in self.members]
             if self.replay.sizes[self._running].min() >= dqn.learning_starts:
                 learned += [self._learn(uniforms) for uniforms in draws[cycle]]
-            self._cycle = cycle + 1
-        self._rounds_done, self._cycle = self._rounds_done + 1, 0
+        self._rounds_done += 1
         self._note_failures(self.learner.diverged, number)
         figures = {name: values.cpu().numpy() for name, values in mean_figures(learned).items()}
         return [
@@ -122,13 +123,13 @@ class DQNCohort(DiscreteCohort):
         if self.priorities is not None:
             arrays["priorities"] = self.priorities.state_dict()
         tensors = {name: {key: torch.from_numpy(array) for key, array in part.items()} for name, part in arrays.items()}
-        return {**super().state_dict(), "learner": self.learner.state_dict(), "rounds": self._rounds_done, "cycle": self._cycle, **tensors}
+        return {**super().state_dict(), "learner": self.learner.state_dict(), "rounds": self._rounds_done, **tensors}
 
     def load_state_dict(self, state: dict) -> None:
         """See `Cohort`."""
         super().load_state_dict(state)
         self.learner.load_state_dict(state["learner"])
-        self._rounds_done, self._cycle = state["rounds"], state.get("cycle", 0)
+        self._rounds_done = state["rounds"]
         self.replay.load_state_dict({key: tensor.numpy() for key, tensor in state["replay"].items()})
         if self.priorities is not None:
             self.priorities.load_state_dict({key: tensor.numpy() for key, tensor in state["priorities"].items()})

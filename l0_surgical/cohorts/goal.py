@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch
-from l0_surgical.cohorts.common import GATE_SEED, linear_schedule, make_sparsifier, random_numbers
+from l0_surgical.cohorts.common import GATE_SEED, linear_schedule, make_sparsifier, random_numbers, who_trains
 from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import Act, Episode, Evaluation, episode_seeds, policy_act, rollouts
@@ -77,55 +77,68 @@ class GoalProblem:
             self.environment.env, self.environment.broken = self.task.open(), False
 
 
-def make_goal_problem(
-    config: TrainingConfig, task: Task, demonstrations_path: Path, progress: Callable[[str], None], stop: Stop = never
-) -> GoalProblem:
-    """Opens the task and collects (or reads) the expert's episodes.
+def open_goal_task(task: Task) -> Recorder:
+    """Opens a task that DDPG can learn.
 
     Raises:
-        BadInputError: the task is not a goal task with a box action in [-1, 1], has no expert, or its rules or the expert contradict it.
-        L0SurgicalError: the environment or the expert failed.
-        Stopped: the caller wants to stop.
+        BadInputError: the task is not a goal task with a box action in [-1, 1], or has no expert.
     """
     environment = task.open()
     try:
-        return _problem(environment, config, task, demonstrations_path, progress, stop)
-    except BaseException:
+        _check_goal_task(task, environment)
+    except BadInputError:
         close_environment(environment)
         raise
+    return Recorder(environment)
 
 
-def _problem(
-    environment: gymnasium.Env,
-    config: TrainingConfig,
-    task: Task,
-    demonstrations_path: Path,
-    progress: Callable[[str], None],
-    stop: Stop,
-) -> GoalProblem:
+def _check_goal_task(task: Task, environment: gymnasium.Env) -> None:
     spaces, action = environment.observation_space, environment.action_space
     goal_based = isinstance(spaces, gymnasium.spaces.Dict) and {"observation", "achieved_goal", "desired_goal"} <= set(spaces)
     if not goal_based or not isinstance(action, gymnasium.spaces.Box):
         raise BadInputError(
-            f"DDPG with hindsight replay needs a goal task with continuous actions; {task.name} is not one; "
-            "for a choice of actions pass --algorithm dqn or ppo"
+            f"DDPG with hindsight replay needs a goal task with continuous actions; {task.name} is not one; {who_trains(task)}"
         )
     if task.expert is None:
-        raise BadInputError(f"{task.name} has no scripted expert, which DEX and the normaliser need; choose a task that has one")
+        raise BadInputError(f"{task.name} has no scripted expert, which DEX and the normaliser need; {who_trains(task)}")
+    if spaces["achieved_goal"].shape != spaces["desired_goal"].shape:
+        raise BadInputError(f"hindsight replay needs both goals of one shape; {task.name} lacks that")
     if not (np.all(action.low == -1) and np.all(action.high == 1)):
         raise BadInputError(f"the actions of {task.name} must lie in [-1, 1]; put gymnasium.wrappers.RescaleAction(..., -1, 1) around it")
     if any((part.low, part.high) not in ((-1, 1), (None, None)) for part in task.outputs):
         raise BadInputError(f"the outputs of {task.name} must have the limits of its actions, -1 and 1: give its Task such fields")
-    recorder = Recorder(environment)
-    rules = GoalRules(recorder, task.name)
-    if demonstrations_path.exists():
-        demonstrations = Demonstrations.load(demonstrations_path)
-    else:
-        progress("collecting demonstrations")
-        demonstrations = collect_demonstrations(recorder, rules, task, config.demonstration_episodes, config.demonstration_seed, stop)
-        demonstrations.save(demonstrations_path)
-        if (demonstrations.successes == 0).all():
-            warnings.warn(f"the expert of {task.name} ends none of its {config.demonstration_episodes} episodes at the goal", stacklevel=2)
+
+
+def make_goal_problem(
+    config: TrainingConfig,
+    task: Task,
+    demonstrations_path: Path,
+    progress: Callable[[str], None],
+    stop: Stop = never,
+    recorder: Recorder | None = None,
+) -> GoalProblem:
+    """Collects (or reads) the expert's episodes in `recorder`, by default one that is opened for it.
+
+    Raises:
+        BadInputError: DDPG cannot learn the task, or its rules or the expert contradict it.
+        L0SurgicalError: the environment or the expert failed.
+        Stopped: the caller wants to stop.
+    """
+    recorder = recorder or open_goal_task(task)
+    try:
+        rules = GoalRules(recorder, task.name)
+        if demonstrations_path.exists():
+            demonstrations = Demonstrations.load(demonstrations_path)
+        else:
+            progress("collecting demonstrations")
+            demonstrations = collect_demonstrations(recorder, rules, task, config.demonstration_episodes, config.demonstration_seed, stop)
+            demonstrations.save(demonstrations_path)
+            if (demonstrations.successes == 0).all():
+                count = config.demonstration_episodes
+                warnings.warn(f"the expert of {task.name} ends none of its {count} episodes at the goal", stacklevel=2)
+    except BaseException:
+        close_environment(recorder)
+        raise
     return GoalProblem(task, recorder, rules, demonstrations, fit_normalizer(demonstrations, config.ddpg), stop)
 
 

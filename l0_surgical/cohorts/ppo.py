@@ -90,8 +90,10 @@ class PPOCohort(DiscreteCohort):
         return self._tensor(np.stack([[g.permutation(samples) for _ in range(ppo.epochs)] for g in generators]))
 
     def state_dict(self) -> dict:
-        """See `Cohort`."""
-        return {**super().state_dict(), "learner": self.learner.state_dict()}
+        """See `Cohort`; a roll-out of which a stop has left a part is made again from its beginning."""
+        state = super().state_dict()
+        whole = len(self._taken) - len(self._taken) % self._steps_each
+        return {**state, "taken": state["taken"][:whole], "learner": self.learner.state_dict()}
 
     def load_state_dict(self, state: dict) -> None:
         """See `Cohort`."""

@@ -1,7 +1,6 @@
 """The worker's side of an attempt: `python -m l0_surgical.experiments._attempt_main DESCRIPTOR`, started by `_attempt.Attempt`."""
 
 import contextlib
-import fcntl
 import json
 import os
 import resource
@@ -18,6 +17,7 @@ from l0_surgical import __version__
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.experiments._attempt import Ended, Job, ended_to_dict, resolve_work
 from l0_surgical.experiments._cell_store import RESULT, CellResult, CorruptedResult, canonical, read_result, write_result
+from l0_surgical.locks import acquire
 from l0_surgical.process import age_s
 
 GRACE_S = 300.0
@@ -29,7 +29,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
     lifeline = os.dup(0)  # not inherited by the work's own processes
-    with open(os.devnull) as nothing:  # noqa: PTH123
+    with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     threading.Thread(target=_end_without_parent, args=(lifeline,), name="lifeline", daemon=True).start()
     with os.fdopen(int(sys.argv[1]), "r+b") as exchange:
@@ -54,7 +54,8 @@ def _attempt(job: Job) -> Ended:
     except KeyboardInterrupt:
         return Ended(job.name, "interrupted", "interrupted")
     except BaseException as error:
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # the log's disk may be full
+            traceback.print_exc()
         if getattr(error, "exit_code", None) == 130:
             return Ended(job.name, "interrupted", str(error))
         return Ended(job.name, "failed", str(error) if isinstance(error, L0SurgicalError) else f"{type(error).__name__}: {error}")
@@ -106,15 +107,11 @@ def _sigint_let_through() -> Iterator[None]:
 @contextlib.contextmanager
 def _folder_lock(file: Path) -> Iterator[None]:
     """Waits until an attempt whose suite or node is gone has saved and ended, too."""
-    with file.open("a") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if signal.SIGINT in signal.sigpending():
-                    raise KeyboardInterrupt from None
-                time.sleep(_POLL_S)
+    while (lock := acquire(file)) is None:
+        if signal.SIGINT in signal.sigpending():
+            raise KeyboardInterrupt
+        time.sleep(_POLL_S)
+    with lock:
         yield
 
 

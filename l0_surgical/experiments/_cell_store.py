@@ -6,12 +6,10 @@ cells/<name>/attempts.json    the attempts that ended without a result, and what
 cells/<name>/worker.log       what the work printed; everything else in there is the work's own
 """
 
-import fcntl
+import contextlib
 import hashlib
 import json
-import os
 import re
-import socket
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +21,7 @@ from typing import Any
 from l0_surgical import __version__
 from l0_surgical.errors import BadInputError
 from l0_surgical.files import atomic_write, make_folder
+from l0_surgical.locks import WorkLock
 
 FORMAT = 1
 RESULT = "result.json"
@@ -140,21 +139,12 @@ class Store:
         self.token = uuid.uuid4().hex
 
     def __enter__(self) -> "Store":
-        self._lock = (self.out / ".lock").open("a+")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.seek(0)
-            holder = self._lock.read().partition("\n")[0]
-            self._lock.close()
-            raise BadInputError(f"another suite ({holder}) works in {self.out}; wait for its end or {_REMEDY}") from None
-        self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}\n{self.token}\n")
-        self._lock.flush()
+        self._opened = contextlib.ExitStack()
+        self._opened.enter_context(WorkLock(self.out / ".lock", "suite", self.out, note=self.token))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._lock.close()
+        self._opened.close()
 
     def folder(self, name: str) -> Path:
         """The cell's own folder."""

@@ -118,7 +118,7 @@ def _run(job: Job, out: str, token: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def _folder(job: Job, out: str, token: str) -> Iterator[str]:
     try:
-        shared = token in (Path(out) / ".lock").read_text().split()
+        shared = token in (Path(out) / ".lock").read_text(encoding="utf-8").split()
     except OSError:
         shared = False
     if shared:

@@ -26,6 +26,7 @@ from l0_surgical.simulation import arm_beside
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100, 130)
 SWEEP_EPISODES = 30
 CONTROL_GOALS = 5
+GO_ON = "run the same command again to go on"
 
 Progress = Callable[[str, int, int], None]
 
@@ -45,7 +46,7 @@ def run_demo(out: Path, *, quick: bool = False, progress: Progress) -> dict[str,
     """Runs (or goes on with) the demonstration in `out`; returns the table's figures and writes them as report.json.
 
     Raises:
-        BadInputError: the folder cannot be written.
+        BadInputError: the folder cannot be written, or holds a demonstration of another kind.
         InterruptedRun: stopped by Ctrl-C after saving; run it again to go on.
     """
     make_folder(out)
@@ -97,12 +98,9 @@ def run_demo(out: Path, *, quick: bool = False, progress: Progress) -> dict[str,
 
 
 def _train(config: TrainingConfig, run: Path, progress: Progress) -> dict[str, Any]:
-    summary = run / "summary.json"
-    if summary.exists():
-        return json.loads(summary.read_text())
-    if (run / "config.json").exists():
-        return training.resume(run, progress=progress)
-    return training.train(config, run, progress=progress)
+    if (run / "config.json").exists() and not training.is_of(run, config):
+        raise BadInputError(f"{run} holds the training of another demonstration (with or without --quick?); choose another --out")
+    return training.complete(config, run, progress=progress, go_on=GO_ON)
 
 
 def _compress(sparse: Policy, quick: bool, evaluator: RememberingEvaluator, progress: Progress) -> tuple[Policy, dict[str, Any]]:

@@ -31,7 +31,7 @@ Curve = tuple[str, list[dict[str, Any]]]
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
     """The rows of a run's metrics.csv."""
-    with path.open(newline="") as stream:
+    with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 

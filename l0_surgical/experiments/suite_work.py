@@ -4,7 +4,6 @@ import base64
 import csv
 import dataclasses
 import hashlib
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from l0_surgical.simplify import simplify
 
 KEEP = 0.99
 """Part of the return over random actions that a reduced policy must provably keep."""
+GO_ON = "run the same command again to go on"
 
 
 def cell_config(specification: dict[str, Any]) -> TrainingConfig:
@@ -63,15 +63,10 @@ def train_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
         members: the rows of the run's summary; curves: validation return and sparsity; policies: the files' bytes in base64 by name.
     """
     config, run, started = cell_config(specification), folder / "run", time.process_time()
-    if run.exists() and not _is_of(run, config):
-        shutil.rmtree(run)
-    if (run / "summary.json").exists():
-        summary = json.loads((run / "summary.json").read_text())
-    elif (run / "config.json").exists():
-        summary = training.resume(run)
-    else:
-        summary = training.train(config, run)
-    with (run / "metrics.csv").open(newline="") as stream:
+    if run.exists() and not training.is_of(run, config):
+        shutil.rmtree(run)  # a preset has changed since
+    summary = training.complete(config, run, go_on=GO_ON)
+    with (run / "metrics.csv").open(newline="", encoding="utf-8") as stream:
         curves = [_curve(row) for row in csv.DictReader(stream) if row["validation_return"]]
     policies = {Path(row["policy"]).stem: Path(row["policy"]).read_bytes() for row in summary["members"] if row["policy"]}
     (run / "checkpoint.pt").unlink(missing_ok=True)
@@ -90,14 +85,6 @@ def settings_digest(config: TrainingConfig) -> str:
     """Changes with every setting that the training depends on (those of other algorithms do not count)."""
     settings = {name: value for name, value in as_dict(config).items() if name not in {"ddpg", "dqn", "ppo"} - {config.algorithm}}
     return hashlib.sha256(canonical(settings).encode()).hexdigest()[:16]
-
-
-def _is_of(run: Path, config: TrainingConfig) -> bool:
-    """Whether a run that was begun has these settings; if a preset has changed since, it begins anew."""
-    try:
-        return json.loads((run / "config.json").read_text()) == as_dict(config)
-    except (OSError, ValueError):
-        return False
 
 
 def _curve(row: dict[str, str]) -> dict[str, Any]:

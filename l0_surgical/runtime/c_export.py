@@ -256,7 +256,7 @@ def _compiled_actions(compiler: str, path: Path, policy: Policy, batch: np.ndarr
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "policy.so"
         command = [compiler, *FLAGS, "-shared", "-fPIC", str(path), "-o", str(library), "-lm"]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        ended = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
         if ended.returncode:
             raise L0SurgicalError(f"{compiler} refuses {path}: {ended.stderr.strip().splitlines()[0]}")
         act = getattr(ctypes.CDLL(str(library)), f"{path.stem}_act")

@@ -24,10 +24,6 @@ _LARGEST = np.float64(np.finfo(np.float32).max)  # networks and replay buffers h
 _WORDS = 400  # of a foreign error: a physics engine may quote its whole model
 
 
-class Stopped(Exception):
-    """The caller's `stop` said so while an environment was played; nothing is wrong. Not an L0SurgicalError: no failure of a member."""
-
-
 def never() -> bool:
     """The `stop` of a caller that is ended by its signals alone."""
     return False

@@ -18,7 +18,8 @@ import gymnasium
 import numpy as np
 
 from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.tasks.boundary import Stop, Stopped, never
+from l0_surgical.stopping import Stopped
+from l0_surgical.tasks.boundary import Stop, never
 from l0_surgical.tasks.quiet import silenced
 from l0_surgical.tasks.side_by_side import SideBySide
 

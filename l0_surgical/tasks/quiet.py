@@ -11,10 +11,11 @@ from pathlib import Path
 def silenced() -> Iterator[None]:
     """Sends what the body prints to nowhere, including what C code writes to file descriptors 1 and 2; exceptions still pass."""
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with contextlib.suppress(OSError):  # whoever writes to it is told
+            stream.flush()
     kept = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
     try:
-        with Path(os.devnull).open("w") as nowhere:
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
             for descriptor, _ in kept:
                 os.dup2(nowhere.fileno(), descriptor)
             with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):

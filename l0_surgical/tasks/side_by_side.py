@@ -7,7 +7,8 @@ import numpy as np
 from gymnasium import spaces
 
 from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.tasks.boundary import CheckedEnvironment, Stop, Stopped, close_environment, flatten_observation, never, open_environment
+from l0_surgical.stopping import Stopped
+from l0_surgical.tasks.boundary import CheckedEnvironment, Stop, close_environment, flatten_observation, never, open_environment
 
 
 class SideBySide:

@@ -11,8 +11,9 @@ from l0_surgical.cohorts.goal import collect_demonstrations
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import rollouts
 from l0_surgical.replay import GoalRules, Recorder
+from l0_surgical.stopping import Stopped
 from l0_surgical.tasks import Task, get_task
-from l0_surgical.tasks.boundary import CheckedEnvironment, Stopped, expert_action, open_environment
+from l0_surgical.tasks.boundary import CheckedEnvironment, expert_action, open_environment
 
 # what each fault is told as; FAULT stands at the step, or at the reset, of the episode
 SAID = {
