@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from l0_surgical.simulated_arm.body import Mode
 
 _PEERS_EVERY_S = 1.0
+_BESIDE = """
+import signal, sys
+from l0_surgical.cli import main
+from l0_surgical.process import follow_parent
+follow_parent(0, signal.SIGTERM, 5.0)
+sys.exit(main())
+"""
 
 
 @dataclass(frozen=True)
@@ -96,8 +103,9 @@ def arm_beside(*arguments: str, timeout_s: float = 60.0) -> Iterator[subprocess.
     Raises:
         BadInputError: it ended at once; says what it said.
     """
-    command = [sys.executable, "-m", "l0_surgical", "simulate-arm", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
+    command = [sys.executable, "-c", _BESIDE, "simulate-arm", *arguments]
+    # stdin is never written: its end tells the arm that this process is gone
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
     watchdog = threading.Timer(timeout_s, process.kill)
     watchdog.start()
     said = []
