@@ -103,11 +103,17 @@ def _episode(act: Act, environment: CheckedEnvironment, seed: int, name: str, ke
         observation, reward, terminated, truncated, info = environment.step(act(flat))
         total += reward
         over = terminated or truncated
-        if "is_success" in info:
-            success = bool(info["is_success"])
+        if (reported := _reported_success(info)) is not None:
+            success = reported
             if success and math.isnan(reached):
                 reached = float(environment.steps)
     return Episode(total, success, reached, environment.steps, np.array(observations) if keep_observations else None)
+
+
+def _reported_success(info: dict[str, Any]) -> bool | None:
+    """What a step says of success; None where it says nothing: no entry, None or NaN."""
+    value = info.get("is_success")
+    return None if value is None or np.isnan(value) else bool(value)
 
 
 def with_random_actions(act: Act, environment: gymnasium.Env, share: float, seed: int) -> Act:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import misbehaving
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from misbehaving import GOAL, LINE, Goal, Line
 from l0_surgical import training
 from l0_surgical.config import TrainingConfig
 from l0_surgical.errors import L0SurgicalError
-from l0_surgical.evaluation import episode_seeds
+from l0_surgical.evaluation import Evaluator, episode_seeds
 from l0_surgical.policy_file import Policy, load_policy
 from l0_surgical.presets import preset
 from l0_surgical.tasks import get_task
@@ -164,3 +165,38 @@ def test_a_signal_is_heard_before_the_next_step(algorithm: str, stream: str, num
     assert all(same_weights(mine, theirs) for mine, theirs in zip(resumed, whole[algorithm], strict=True))
     rounds = [line.split(",")[:2] for line in (tmp_path / "run" / "metrics.csv").read_text().splitlines()[1:]]
     assert rounds == [[str(round_), str(member)] for round_ in range(4) for member in range(2)]
+
+
+class Loud(Line):
+    """Whose rewards have squares beyond single precision from the fourth episode of an environment on."""
+
+    episodes = 0
+
+    def _begin(self) -> None:
+        super()._begin()
+        self.episodes += 1
+
+    def _move(self, action: int) -> tuple:
+        observation, reward, *rest = super()._move(action)
+        return observation, 1e30 * reward if self.episodes > 3 else reward, *rest
+
+
+def test_members_that_diverge_leave_their_last_finite_weights(tmp_path: Path) -> None:
+    gymnasium.registry.pop("misbehaving/Loud-v0", None)
+    gymnasium.register("misbehaving/Loud-v0", Loud, max_episode_steps=20)
+    with pytest.raises(L0SurgicalError, match=r"every member stopped .member 0: round 1, update .*; member 1: .*; lower the learn"):
+        training.train(small("ppo", "misbehaving/Loud-v0", checkpoint_every=4), tmp_path / "run")
+    left = [load_policy(path) for path in (tmp_path / "run" / "unevaluated").iterdir()]
+    assert len(left) == 2 and all("update" in policy.provenance["failed"] for policy in left)
+    with pytest.raises(L0SurgicalError, match=r"member 0: round 1, update"):
+        training.resume(tmp_path / "run")
+
+
+def test_the_final_evaluation_in_processes_knows_the_task(whole: dict, tmp_path: Path) -> None:
+    rows = training.train(small("ppo", LINE, threads=2), tmp_path / "run")["members"]
+    training.set_threads(1)
+    seeds = episode_seeds("test", 0, 3)
+    with Evaluator(LINE) as evaluator:
+        for row in rows:
+            returns = [episode.total_reward for episode in evaluator.run(load_policy(row["policy"]), seeds)]
+            assert row["return_mean"] == np.mean(returns)

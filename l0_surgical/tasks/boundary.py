@@ -39,10 +39,14 @@ def made(name: str, make: Callable[[], gymnasium.Env]) -> gymnasium.Env:
     """What `make` makes for the task `name`.
 
     Raises:
-        BadInputError: it raised something; the message has its words, which often name a package to install.
+        BadInputError: it raised something (the message has its words, which often name a package to install), or has no spaces.
     """
     try:
-        return make()
+        environment = make()
+        for kind in ("observation_space", "action_space"):
+            if not isinstance(getattr(environment, kind), spaces.Space):
+                raise TypeError(f"its {kind} is {_brief(getattr(environment, kind))}, which is no space of Gymnasium's")
+        return environment
     except (KeyboardInterrupt, SystemExit, L0SurgicalError):
         raise
     except BaseException as error:
@@ -183,8 +187,9 @@ class CheckedEnvironment:
                 raise self._fault(f"{name} is {_brief(over)}", "return True or False")
         if not isinstance(info, dict):
             raise self._fault(f"info is {_brief(info)}", "return a dictionary")
-        if "is_success" in info and _number(info["is_success"]) is None:
-            raise self._fault(f"info['is_success'] is {_brief(info['is_success'])}", "return True or False, or leave it out")
+        success = info.get("is_success")
+        if success is not None and _number(success, nan=True) is None:
+            raise self._fault(f"info['is_success'] is {_brief(success)}", "return True or False, or leave it out where it is not known")
         return observation, number, bool(terminated), bool(truncated), info
 
     def close(self) -> None:
@@ -226,8 +231,8 @@ def _name_of(environment: gymnasium.Env) -> str:
     return environment.spec.id if environment.spec is not None else type(environment.unwrapped).__name__
 
 
-def _number(value: Any) -> float | None:
-    """One number that single precision holds, as a float; None for anything else."""
+def _number(value: Any, nan: bool = False) -> float | None:
+    """One number that single precision holds, as a float, NaN only where `nan`; None for anything else."""
     if type(value) is not float:
         try:
             array = np.asarray(value)
@@ -236,7 +241,7 @@ def _number(value: Any) -> float | None:
         if array.ndim or array.dtype.kind not in _NUMBERS:
             return None
         value = float(array)
-    return value if abs(value) <= _LARGEST else None
+    return value if abs(value) <= _LARGEST or (nan and value != value) else None
 
 
 def _brief(value: Any) -> str:

@@ -34,8 +34,8 @@ SAID = {
     "terminated number": "terminated is 0.5 at step 3 of the first; .* return True or False",
     "truncated none": "truncated is None at step 3",
     "info list": r"info is \['fine'\] at step 3 of the first; .* return a dictionary",
-    "success nan": r"info\['is_success'\] is nan at step 3",
-    "success none": r"info\['is_success'\] is None at step 3",
+    "success text": r"info\['is_success'\] is 'yes' at step 3",
+    "success list": r"info\['is_success'\] is \[True, False\] at step 3",
 }
 SAID_OF_RESET = {
     "reset raises": "failed in reset, the first: OSError: no such device",
@@ -107,6 +107,16 @@ def test_numbers_of_any_kind_are_observations(dtype: type) -> None:
     np.testing.assert_array_equal(episode.observations, [[0.0, 1.0, 1.0]] * 4)
 
 
+def test_success_may_be_unknown() -> None:
+    class Unsure(Line):
+        def _move(self, action: int) -> tuple:
+            known = {2: True, 3: np.nan, 4: None}.get(self._steps, False)
+            return (*super()._move(action)[:2], False, self._steps == 4, {"is_success": known})
+
+    (episode,) = rollouts(lambda _: 0, Unsure(), [0])
+    assert (episode.success, episode.steps_to_success) == (True, 2.0)
+
+
 class Reusing(Goal):
     """Writes every observation into the same arrays."""
 
@@ -137,6 +147,26 @@ def test_what_cannot_be_made_is_bad_input_in_its_own_words() -> None:
     assert caught.value.exit_code == 2
     with pytest.raises(BadInputError, match=r"'Humanoid-v3' cannot be made: (ImportError|DependencyNotInstalled): .*"):
         get_task("Humanoid-v3")
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (gymnasium.Env, "AttributeError: .*observation_space"),
+        (lambda: Odd((3,)), r"TypeError: its observation_space is 1 values \(int\), which is no space of Gymnasium's"),
+        (lambda: object(), "TypeError: The environment must inherit from the gymnasium.Env class"),
+    ],
+)
+def test_what_is_no_environment_is_refused(made: object, said: str) -> None:
+    gymnasium.registry.pop("misbehaving/Odd-v0", None)
+    gymnasium.register("misbehaving/Odd-v0", made, max_episode_steps=5)
+    with pytest.raises(BadInputError, match=f"the task 'misbehaving/Odd-v0' cannot be made: {said}"):
+        get_task("misbehaving/Odd-v0")
+
+
+class Odd(gymnasium.Env):
+    def __init__(self, observation_space: object) -> None:
+        self.observation_space, self.action_space = observation_space, spaces.Discrete(2)
 
 
 def test_a_task_without_a_time_limit_is_refused() -> None:
