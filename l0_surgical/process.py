@@ -1,6 +1,8 @@
 """What Linux knows of this process, and what its libraries read."""
 
 import os
+import threading
+import time
 from pathlib import Path
 
 from l0_surgical.errors import BadInputError
@@ -40,3 +42,16 @@ def age_s() -> float:
     fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
     return uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def follow_parent(descriptor: int, number: int, grace_s: float) -> None:
+    """Ends this process once the other end of a pipe is closed, as it is when the parent is gone: by a signal, after a grace at once."""
+
+    def follow() -> None:
+        while os.read(descriptor, 1):
+            pass
+        os.kill(os.getpid(), number)
+        time.sleep(grace_s)
+        os._exit(1)
+
+    threading.Thread(target=follow, name="lifeline", daemon=True).start()

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 SimulatedSpeed = Annotated[float, Bound(0, 100, beyond="0 is as fast as possible")]
 _PEERS_EVERY_S = 1.0
 _PATIENCE_S = 5.0
+_BESIDE = f"""
+import signal, sys
+from l0_surgical.cli import main
+from l0_surgical.process import follow_parent
+follow_parent(0, signal.SIGTERM, {_PATIENCE_S})
+sys.exit(main())
+"""
 
 
 @dataclass(frozen=True)
@@ -100,8 +107,9 @@ def arm_beside(*arguments: str, timeout_s: float = 60.0) -> Iterator[subprocess.
     Raises:
         BadInputError: it ended at once; says what it said.
     """
-    command = [sys.executable, "-m", "l0_surgical", "simulate-arm", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
+    command = [sys.executable, "-c", _BESIDE, "simulate-arm", *arguments]
+    # stdin is never written: its end tells the arm that this process is gone
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
     watchdog = threading.Timer(timeout_s, process.kill)
     watchdog.start()
     said = []

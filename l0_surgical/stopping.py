@@ -31,18 +31,15 @@ class Stop(threading.Event):
         self._raises = False
 
     @contextlib.contextmanager
-    def on_signals(self) -> Iterator["Stop"]:
-        """Listens, and gives itself.
-
-        A thread other than the main one may not listen: there this does nothing. A SIGHUP that is ignored (nohup) stays so.
-        """
+    def on_signals(self) -> Iterator[None]:
+        """Listens; in another thread than the main one, which alone may, this does nothing. A SIGHUP that is ignored (nohup) stays so."""
         if threading.current_thread() is not threading.main_thread():
-            yield self
+            yield
             return
         heard = [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
         former = {number: signal.signal(number, self._hear) for number in heard}
         try:
-            yield self
+            yield
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)

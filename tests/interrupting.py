@@ -80,3 +80,11 @@ def the_line(errors: str) -> str:
     assert "Traceback" not in errors, errors
     (line,) = (line for line in errors.splitlines() if line.startswith("l0-surgical: "))
     return line
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

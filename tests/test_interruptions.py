@@ -7,7 +7,9 @@ import pty
 import resource
 import signal
 import subprocess
+import sys
 import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ import torch
 from l0_surgical import training
 from l0_surgical.cohorts import open as cohorts_open
 from l0_surgical.config import TrainingConfig
-from tests.interrupting import CARTPOLE, SMALL, Countdown, SignallingRecorder, rounds_in, start, the_line, wait_for
+from tests.interrupting import CARTPOLE, SMALL, Countdown, SignallingRecorder, is_running, rounds_in, start, the_line, wait_for
+from tests.messaging.domains import ARM, DOMAIN
 from tests.small import small_config
 from tests.test_discrete_training import small as small_discrete
 
@@ -258,3 +261,20 @@ def test_what_is_closed_in_the_end_does_not_hide_the_error(tmp_path: Path, monke
     with pytest.raises(Failure):
         training.train(small_config(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_simulated_arm_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
+    script = f"""
+import time
+from l0_surgical.simulation import arm_beside
+with arm_beside("--arm", {ARM!r}, "--domain", "{DOMAIN}") as arm:
+    print(arm.pid, flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as program:
+        arm = int(program.stdout.readline())
+        program.kill()
+    end = time.monotonic() + 30
+    while is_running(arm):
+        assert time.monotonic() < end, "the arm is still there"
+        time.sleep(0.05)

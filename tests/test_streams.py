@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interrupting import SMALL, rounds_in, start, the_line, wait_for
+from tests.interrupting import SMALL, is_running, rounds_in, start, the_line, wait_for
 
 INSPECT = ("inspect", "needle-reach-l0-compressed")
 EVALUATE = ("evaluate", "needle-reach-l0-compressed", "--episodes", "1")
@@ -76,13 +76,6 @@ def test_ascii_locale_and_other_names(tmp_path: Path) -> None:
 
 def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_signal_ends_a_command_and_its_processes() -> None:

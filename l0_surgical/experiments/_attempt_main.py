@@ -7,7 +7,6 @@ import resource
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.experiments._attempt import Ended, Job, ended_to_dict, resolve_work
 from l0_surgical.experiments._cell_store import RESULT, CellResult, CorruptedResult, canonical, read_result, write_result
 from l0_surgical.locks import acquire
-from l0_surgical.process import age_s
+from l0_surgical.process import age_s, follow_parent
 
 GRACE_S = 300.0
 _POLL_S = 0.05
@@ -31,7 +30,7 @@ def main() -> None:
     lifeline = os.dup(0)  # not inherited by the work's own processes
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
-    threading.Thread(target=_end_without_parent, args=(lifeline,), name="lifeline", daemon=True).start()
+    follow_parent(lifeline, signal.SIGINT, GRACE_S)
     with os.fdopen(int(sys.argv[1]), "r+b") as exchange:
         exchange.seek(0)
         job = Job(**json.load(exchange))
@@ -113,14 +112,6 @@ def _folder_lock(file: Path) -> Iterator[None]:
         time.sleep(_POLL_S)
     with lock:
         yield
-
-
-def _end_without_parent(lifeline: int) -> None:
-    while os.read(lifeline, 1):
-        pass
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(GRACE_S)
-    os._exit(1)
 
 
 if __name__ == "__main__":
