@@ -21,8 +21,9 @@ def more_seeds(analyses: Sequence[CellAnalysis]) -> Table | None:
     columns += (Column("Dense reward, further seeds", text=True),)
     caption = (
         f"Picked by: {RULES['doubt']} and {RULES['ours']} with the seeds of the grid, and {RULES['ours']} with all seeds, among the "
-        "coefficients of this table. The grid's seeds are those of the choice, so all seeds together still lean towards it; the further "
-        "seeds alone do not. Dense reward as in the table of the rules: kept, lost or open by the 95 % interval of the difference."
+        "coefficients of this table. What was picked with the grid's seeds leans towards them, in all seeds together too; the further "
+        "seeds had no part in that. They have one in what is picked with all seeds. Dense reward as in the table of the rules: kept, "
+        "lost or open by the 95 % interval of the difference."
     )
     return Table("more-seeds", "What was picked, with further seeds", caption, columns, rows)
 
