@@ -15,7 +15,7 @@ import torch
 from l0_surgical import training
 from l0_surgical._training_commands import demo
 from l0_surgical.cli import main
-from l0_surgical.cohorts import goal
+from l0_surgical.cohorts import goal_problem
 from l0_surgical.config import TrainingConfig, as_dict
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.experiments.demo import demo_config
@@ -82,7 +82,7 @@ def test_a_training_that_fails_before_its_first_round_leaves_nothing(tmp_path: P
 
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     with monkeypatch.context() as patch:
-        patch.setattr(goal, "collect_demonstrations", fail)
+        patch.setattr(goal_problem, "collect_demonstrations", fail)
         for out in (tmp_path / "a" / "b", tmp_path):
             with pytest.raises(L0SurgicalError, match="lost the needle"):
                 training.train(small_config(), out)

@@ -7,7 +7,8 @@ from typing import Protocol
 from l0_surgical.cohorts.common import Cohort
 from l0_surgical.cohorts.discrete import DiscreteCohort, DiscreteProblem
 from l0_surgical.cohorts.dqn import DQNCohort
-from l0_surgical.cohorts.goal import GoalCohort, make_goal_problem, open_goal_task
+from l0_surgical.cohorts.goal import GoalCohort
+from l0_surgical.cohorts.goal_problem import make_goal_problem, open_goal_task
 from l0_surgical.cohorts.ppo import PPOCohort
 from l0_surgical.config import MemberSpec, TrainingConfig
 from l0_surgical.errors import BadInputError

@@ -7,7 +7,7 @@ import pytest
 from gymnasium import spaces
 from misbehaving import GOAL, LINE, Goal, Line
 
-from l0_surgical.cohorts.goal import collect_demonstrations
+from l0_surgical.cohorts.goal_problem import collect_demonstrations
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import rollouts
 from l0_surgical.replay import GoalRules, Recorder
