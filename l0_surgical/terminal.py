@@ -135,7 +135,8 @@ def _stdout_to_stderr() -> Iterator[None]:
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
-        with contextlib.redirect_stdout(Aside()):
+        aside = Aside()  # also for who prints on stderr: a reader that has gone must not end the work
+        with contextlib.redirect_stdout(aside), contextlib.redirect_stderr(aside):
             yield
     finally:
         ctypes.CDLL(None).fflush(None)  # C keeps what it prints to a pipe

@@ -140,7 +140,7 @@ tree = SumTree(1, 150, 0.6)
 tree.add(np.arange(150)[None])
 tree.update(np.arange(150)[None], weights[:1].detach().double().numpy())
 slots, probabilities = tree.sample(np.linspace(0, 0.99, 20)[None], np.array([150]))
-arrays = (noise_offsets(np.arange(5, dtype=np.uint64), 7, 100), weights.detach().numpy(), slots, probabilities)
+arrays = (noise_offsets(np.arange(5, dtype=np.uint64), 7, 100, 4096), weights.detach().numpy(), slots, probabilities)
 result = [array.tobytes().hex() for array in arrays]
 """
 

@@ -68,15 +68,15 @@ def open_goal_task(task: Task) -> Recorder:
     """Opens a task that DDPG can learn.
 
     Raises:
-        BadInputError: the task is not a goal task with a box action in [-1, 1], or has no expert.
+        BadInputError: the task is not a goal task with a box action in [-1, 1], has no expert, or no rule of its rewards.
     """
-    environment = task.open()
+    recorder = Recorder(task.open())
     try:
-        _check_goal_task(task, environment)
-    except BadInputError:
-        close_environment(environment)
+        _check_goal_task(task, recorder)
+    except BaseException:
+        close_environment(recorder)
         raise
-    return Recorder(environment)
+    return recorder
 
 
 def _check_goal_task(task: Task, environment: gymnasium.Env) -> None:
@@ -94,6 +94,7 @@ def _check_goal_task(task: Task, environment: gymnasium.Env) -> None:
         raise BadInputError(f"the actions of {task.name} must lie in [-1, 1]; put gymnasium.wrappers.RescaleAction(..., -1, 1) around it")
     if any((part.low, part.high) not in ((-1, 1), (None, None)) for part in task.outputs):
         raise BadInputError(f"the outputs of {task.name} must have the limits of its actions, -1 and 1: give its Task such fields")
+    GoalRules(environment, task.name)
 
 
 def make_goal_problem(

@@ -170,11 +170,8 @@ def _task_from_spaces(name: str, make: Callable[..., gymnasium.Env], expert: Cal
     observations, actions = env.observation_space, env.action_space
     close_environment(env)
     discrete = isinstance(actions, spaces.Discrete)
-    if not discrete and not (_is_vector(actions) and np.issubdtype(actions.dtype, np.floating)):
-        raise BadInputError(
-            f"the task {name!r} has the action space {actions}; only Box actions of one axis and Discrete are supported, and a Box must "
-            "be of real numbers"
-        )
+    if not discrete and not _is_vector(actions):
+        raise BadInputError(f"the task {name!r} has the action space {actions}; only Box actions of one axis and Discrete are supported")
     keys = ("observation", "desired_goal") if isinstance(observations, spaces.Dict) else ()
     if not all(key in observations.spaces for key in keys):
         raise BadInputError(f"the task {name!r} observes {list(observations.spaces)}; a dictionary needs observation and desired_goal")

@@ -61,7 +61,8 @@ class Boxed(gymnasium.Env):
 
 
 def task_with(low: list[float], high: list[float], dtype: type = np.float64) -> Task:
-    gymnasium.register("test/Boxed-v0", Boxed, kwargs={"box": gymnasium.spaces.Box(np.array(low), np.array(high), dtype=dtype)})
+    box = gymnasium.spaces.Box(np.array(low), np.array(high), dtype=dtype)
+    gymnasium.register("test/Boxed-v0", Boxed, kwargs={"box": box}, max_episode_steps=5)
     try:
         return get_task("test/Boxed-v0")
     finally:
@@ -197,7 +198,7 @@ BOX, CHOICE = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(3)
         (gymnasium.spaces.Dict({"observation": BOX}), CHOICE, "needs observation and desired_goal"),
         (gymnasium.spaces.Dict({"observation": BOX, "desired_goal": CHOICE}), CHOICE, "only vectors are supported"),
         (BOX, gymnasium.spaces.MultiDiscrete([2, 3]), "only Box actions of one axis and Discrete"),
-        (BOX, gymnasium.spaces.Box(0, 9, (2,), np.int64), "a Box must be of real numbers"),
+        (BOX, gymnasium.spaces.Box(0, 9, (2,), np.int64), "are int64; policies give float32"),
         (BOX, gymnasium.spaces.Box(-1, 1, (2, 2)), "only Box actions of one axis and Discrete"),
     ],
 )
