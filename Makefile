@@ -2,7 +2,7 @@
 #
 #   make demo      train, compress and evaluate in minutes         make test     the whole test suite
 #   make install   only set up .venv                               make lint     ruff: rules and format
-#   make clean     remove .venv and build folders
+#   make clean     remove .venv and build folders            make test-generic  the tests as on an old processor
 #
 # PYTHON=...    another Python 3.11
 # PIP_ARGS=...  more arguments for pip, e.g. "--extra-index-url https://download.pytorch.org/whl/cpu" for PyTorch without CUDA
@@ -21,7 +21,7 @@ apt install python3.11 python3.11-venv | pyenv install 3.11 | uv python install 
 NO_VENV = "$(PYTHON)" cannot make virtual environments; install the missing part with: apt install python3.11-venv
 runs = $(shell "$(PYTHON)" -c "$(1)" >/dev/null 2>&1 && echo yes)
 
-.PHONY: install demo test lint clean
+.PHONY: install demo test test-generic lint clean
 
 install: $(VENV)/.installed
 
@@ -40,6 +40,16 @@ demo: install
 # One thread per test process: small networks run many times slower with more.
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+# Every library's oldest code path, which rounds as another processor would.
+test-generic: export NPY_DISABLE_CPU_FEATURES := X86_V3 X86_V4 AVX512_ICL AVX512_SPR
+test-generic: export OPENBLAS_CORETYPE := Nehalem
+test-generic: export MKL_CBWR := COMPATIBLE
+test-generic: export ONEDNN_MAX_CPU_ISA := SSE41
+test-generic: export ATEN_CPU_CAPABILITY := default
+test-generic: export NUMBA_CPU_NAME := generic
+test-generic: export GLIBC_TUNABLES := glibc.cpu.hwcaps=-AVX2,-FMA
+test-generic: test
 
 lint: install
 	$(BIN)/ruff check .

@@ -63,7 +63,17 @@ setup(
         "fast": ["envpool"],  # half a gigabyte: it brings the assets of all its environments
         "sweep": ["ray", "envpool", *REPORT],
         "test": ["pytest"],  # by this `colcon test` knows that pytest runs the tests
-        "dev": ["pytest", "pytest-xdist", "ruff", "setuptools>=77", "stable-baselines3", "mcap-ros2-support", "ray", "envpool"],
+        "dev": [
+            "pytest",
+            "pytest-xdist",
+            "hypothesis",
+            "ruff",
+            "setuptools>=77",
+            "stable-baselines3",
+            "mcap-ros2-support",
+            "ray",
+            "envpool",
+        ],
     },
     entry_points={"console_scripts": [f"l0-surgical = {PACKAGE}.cli:main"]},
     zip_safe=False,

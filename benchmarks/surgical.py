@@ -1,6 +1,6 @@
 """The NeedleReach results: everything in results/surgical but the speeds, from training to tables and figures.
 
-    python benchmarks/surgical.py --out runs/surgical --results results/surgical [--jobs 2]
+    python benchmarks/surgical.py --out runs/surgical --results results/surgical [--jobs 2] [--threads 2]
 
 1. preset `best`, dense and L0, 10 seeds in one process     4. return by rank of dense and sparse policies (Figs. 16 to 18)
 2. preset `paper`, dense and 8 coefficients, 5 seeds         5. tables (CSV), summary.json, figures
@@ -23,9 +23,11 @@ from l0_surgical.compress_file import Request, compress_to
 from l0_surgical.compression import rank_sweep
 from l0_surgical.config import TrainingConfig
 from l0_surgical.experiments import figures
+from l0_surgical.files import number_name
 from l0_surgical.inspection import describe
 from l0_surgical.policy_file import load_policy
 from l0_surgical.presets import preset
+from l0_surgical.remembering import RememberingEvaluator
 from l0_surgical.terminal import ProgressBar
 
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100, 130)
@@ -50,6 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="working folder (large)")
     parser.add_argument("--results", type=Path, required=True, help="folder of the small tables and figures")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=0, help="of a training; 0: all cores")
     parser.add_argument("--stages", nargs="+", default=["best", "paper", "compress", "ranks", "report"])
     arguments = parser.parse_args()
     with ProgressBar() as bar:
@@ -59,12 +62,13 @@ def main() -> None:
 
 def train_best(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     """Stage 1."""
-    _train(dataclasses.replace(preset("best"), regularizer=("none", "l0"), seeds=10), arguments.out / "best", bar)
+    config = dataclasses.replace(preset("best"), regularizer=("none", "l0"), seeds=10, threads=arguments.threads)
+    _train(config, arguments.out / "best", bar)
 
 
 def train_paper(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     """Stage 2."""
-    _train(dataclasses.replace(preset("paper"), seeds=5), arguments.out / "paper", bar)
+    _train(dataclasses.replace(preset("paper"), seeds=5, threads=arguments.threads), arguments.out / "paper", bar)
 
 
 def compress_best(arguments: argparse.Namespace, bar: ProgressBar) -> None:
@@ -81,17 +85,16 @@ def compress_best(arguments: argparse.Namespace, bar: ProgressBar) -> None:
 def sweep_ranks(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     """Stage 4."""
     cells = [("best", "none", None), ("best", "l0", None), ("paper", "none", None), ("paper", "l0", PAPER_BEST_COEFFICIENT)]
-    for run, regularizer, coefficient in cells:
-        rows = [r for r in _members(arguments.out / run, regularizer) if coefficient in (None, r["coefficient"])]
-        for row in rows[:RANKED_SEEDS]:
-            path = arguments.out / "ranks" / f"{run}-{Path(row['policy']).stem}.json"
-            if not path.exists():
-                path.parent.mkdir(exist_ok=True)
-                told = f"ranks, {path.stem}"
-                sweep = rank_sweep(
-                    load_policy(row["policy"]), RANKS, jobs=arguments.jobs, stream="test", progress=lambda n, t=told: bar(t, n, len(RANKS))
-                )
-                path.write_text(json.dumps(sweep), encoding="utf-8")
+    with RememberingEvaluator(preset("best").task, arguments.jobs) as evaluator:
+        for run, regularizer, coefficient in cells:
+            rows = [r for r in _members(arguments.out / run, regularizer) if coefficient in (None, r["coefficient"])]
+            for row in rows[:RANKED_SEEDS]:
+                path = arguments.out / "ranks" / f"{run}-{Path(row['policy']).stem}.json"
+                if not path.exists():
+                    path.parent.mkdir(exist_ok=True)
+                    tell = lambda n, t=f"ranks, {path.stem}": bar(t, n, len(RANKS))  # noqa: E731
+                    sweep = rank_sweep(load_policy(row["policy"]), RANKS, stream="test", progress=tell, evaluator=evaluator)
+                    path.write_text(json.dumps(sweep), encoding="utf-8")
 
 
 def write_report(arguments: argparse.Namespace, bar: ProgressBar) -> None:
@@ -116,7 +119,7 @@ def write_report(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     summary = {
         "best": {kind: _medians(_members(out / "best", kind)) for kind in ("none", "l0")},
         "compressed": {kind: _medians([row for row in compressed if row["policy"].startswith(kind)]) for kind in ("l0", "dense")},
-        "paper": {f"{c:g}": _medians([r for r in _members(out / "paper") if r["coefficient"] == c]) for c in _coefficients(out)},
+        "paper": {number_name(c): _medians([r for r in _members(out / "paper") if r["coefficient"] == c]) for c in _coefficients(out)},
         "wall_seconds": {
             run: json.loads((out / run / "summary.json").read_text(encoding="utf-8"))["wall_seconds"] for run in ("best", "paper")
         },

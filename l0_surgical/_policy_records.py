@@ -36,8 +36,11 @@ def _array(name: str, values: Any, dimensions: int, dtype: type = np.float32) ->
 class Field:
     """A named part of the observation or action: `size` numbers in `unit`, inside [low, high] where there are limits.
 
+    Numbers with different limits are different fields.
+
     Raises:
-        PolicyFileError: no name, a size below 1, or limits that are not finite, lack their partner or are out of order.
+        PolicyFileError: no name, a size below 1, or limits that are not finite, lack their partner, are out of order or have no float32
+            between them.
     """
 
     name: str
@@ -52,10 +55,23 @@ class Field:
         if (self.low is None) != (self.high is None):
             raise PolicyFileError(f"the field {self.name!r} has one limit without the other (low {self.low}, high {self.high})")
         if self.low is not None and self.high is not None:
-            if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-                raise PolicyFileError(f"the field {self.name!r} needs finite limits with low < high, not [{self.low}, {self.high}]")
             object.__setattr__(self, "low", float(self.low))
             object.__setattr__(self, "high", float(self.high))
+            if not (max(abs(self.low), abs(self.high)) <= float(np.finfo(np.float32).max) and self.low < self.high):
+                raise PolicyFileError(f"the field {self.name!r} needs finite limits with low < high, not [{self.low}, {self.high}]")
+            low, high = self.float32_limits
+            if low > high:
+                raise PolicyFileError(f"the field {self.name!r} has no float32 number between its limits {self.low} and {self.high}")
+
+    @property
+    def float32_limits(self) -> tuple[float, float]:
+        """The limits rounded to float32, inward: engines compute in float32, and no action leaves [low, high]. Infinite without limits."""
+        if self.low is None or self.high is None:
+            return -math.inf, math.inf
+        low, high = np.float32(self.low), np.float32(self.high)
+        low = np.nextafter(low, np.float32(np.inf)) if float(low) < self.low else low
+        high = np.nextafter(high, np.float32(-np.inf)) if float(high) > self.high else high
+        return float(low), float(high)
 
 
 @dataclass(frozen=True, eq=False)

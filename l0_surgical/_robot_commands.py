@@ -3,14 +3,13 @@
 A function returns the call that does the work, so that parsing ends before anything heavy is imported.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from l0_surgical.errors import L0SurgicalError
 from l0_surgical.files import check_new
-from l0_surgical.terminal import StatusLine, print_result
+from l0_surgical.speaking import say
 
 INTERRUPTED = 130
 
@@ -64,7 +63,7 @@ def control(
 
     def run() -> int:
         from l0_surgical.robot import ControlRequest, Operation
-        from l0_surgical.terminal import control_table
+        from l0_surgical.terminal import StatusLine, control_table, print_result
 
         request = ControlRequest(
             policy=policy,
@@ -133,6 +132,24 @@ def simulate_arm(
     return run
 
 
+def inspect(policy: str, /, *, json: bool = False) -> Callable[[], None]:
+    """Shows what is in a policy file.
+
+    Args:
+        policy: A policy file, or the name of a shipped policy.
+        json: Print one JSON object on stdout.
+    """
+
+    def run() -> None:
+        from l0_surgical.inspection import describe
+        from l0_surgical.policy_file import find_policy, load_policy
+        from l0_surgical.terminal import inspection_table, print_result
+
+        print_result(describe(load_policy(find_policy(policy))), json, inspection_table)
+
+    return run
+
+
 def export(policy: str, /, *, format: Literal["onnx", "c"], out: Path, overwrite: bool = False, json: bool = False) -> Callable[[], None]:
     """Writes a policy for other programs: an ONNX model, or C99 without dependencies.
 
@@ -148,7 +165,7 @@ def export(policy: str, /, *, format: Literal["onnx", "c"], out: Path, overwrite
         from l0_surgical.policy_file import find_policy, load_policy
         from l0_surgical.runtime.c_export import export_c
         from l0_surgical.runtime.onnx_export import export_onnx
-        from l0_surgical.terminal import export_table
+        from l0_surgical.terminal import export_table, print_result
 
         check_new(out, *[out.with_suffix(".h")] * (format == "c"), overwrite=overwrite)
         write = export_onnx if format == "onnx" else export_c
@@ -158,28 +175,25 @@ def export(policy: str, /, *, format: Literal["onnx", "c"], out: Path, overwrite
     return run
 
 
-def benchmark(policy: str, /, *, reference: str | None = None, rounds: int = 40, json: bool = False) -> Callable[[], None]:
+def benchmark(
+    policy: str, /, *, reference: str | None = None, rounds: int = 40, explain: bool = False, json: bool = False
+) -> Callable[[], None]:
     """Times a policy in every engine that is installed, in turn, one thread each; and the memory of each in a process of its own.
 
     Args:
         policy: A policy file, or the name of a shipped policy.
         reference: Another policy to time in the same run, e.g. the dense one.
         rounds: Turns of each engine.
+        explain: Also time the forms that each layer of our engine may take.
         json: Print one JSON object on stdout.
     """
 
     def run() -> None:
         from l0_surgical import benchmarking
-        from l0_surgical.terminal import ProgressBar, benchmark_table
+        from l0_surgical.terminal import ProgressBar, benchmark_table, print_result
 
         with ProgressBar() as bar:
-            report = benchmarking.benchmark(policy, reference=reference, rounds=rounds, progress=bar)
+            report = benchmarking.benchmark(policy, reference=reference, rounds=rounds, explain=explain, progress=bar)
         print_result(report, json, benchmark_table)
 
     return run
-
-
-def say(text: str) -> None:
-    """A line for a person, on stderr."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()

@@ -11,6 +11,7 @@ import numpy as np
 from l0_surgical.errors import BadInputError
 from l0_surgical.policy_file import Policy
 from l0_surgical.runtime import ReferenceEngine
+from l0_surgical.runtime.reference import limits_of
 from l0_surgical.stopping import Stopped
 from l0_surgical.tasks.boundary import CheckedEnvironment, Stop, flatten_observation, never
 
@@ -46,6 +47,8 @@ def policy_act(policy: Policy, environment: gymnasium.Env, task: str) -> Act:
     check_fit(policy, task, observed, actions)
     engine = ReferenceEngine(policy)
     if start is None:
+        _check_limits(policy, task, space)
+    if start is None:
         return engine.act
     return lambda observation: start + int(np.argmax(engine.act(observation)))
 
@@ -56,6 +59,18 @@ def check_fit(policy: Policy, task: str, observed: int, actions: int) -> None:
         raise BadInputError(
             f"the policy for {policy.task} reads {policy.observation_size} numbers and gives {policy.action_size}, but {task} "
             f"observes {observed} and takes {actions}; choose a policy that was trained on {task}"
+        )
+
+
+def _check_limits(policy: Policy, task: str, space: gymnasium.spaces.Box) -> None:
+    """Raises `BadInputError` if the policy may give actions outside the task's box."""
+    low, high, _, _ = limits_of(policy)
+    outside = np.flatnonzero((low < space.low) | (high > space.high))
+    if outside.size:
+        axis = outside[0]
+        raise BadInputError(
+            f"the policy for {policy.task} gives actions in [{low[axis]:g}, {high[axis]:g}] on axis {axis}, but {task} takes "
+            f"[{space.low[axis]:g}, {space.high[axis]:g}] there; choose a policy that was trained on {task}, or train one anew"
         )
 
 

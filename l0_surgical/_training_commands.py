@@ -173,24 +173,6 @@ def compress(
     return run
 
 
-def inspect(policy: str, /, *, json: bool = False) -> Callable[[], None]:
-    """Shows what is in a policy file.
-
-    Args:
-        policy: A policy file, or the name of a shipped policy.
-        json: Print one JSON object on stdout.
-    """
-
-    def run() -> None:
-        from l0_surgical.inspection import describe
-        from l0_surgical.policy_file import find_policy, load_policy
-        from l0_surgical.terminal import inspection_table
-
-        print_result(describe(load_policy(find_policy(policy))), json, inspection_table)
-
-    return run
-
-
 def suite(arguments: list[str]) -> Callable[..., Callable[[], None]]:
     """The command `suite`."""
     import tyro

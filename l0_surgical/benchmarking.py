@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from l0_surgical import runtime
+from l0_surgical.bounds import Bound, check_value
 from l0_surgical.engines import ENGINES, Act, build
-from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.errors import L0SurgicalError
 from l0_surgical.policy_file import Policy, find_policy, load_policy
 from l0_surgical.runtime.verification import sample_observations
 
@@ -38,24 +39,26 @@ class Contestant:
     seconds: list[float]
 
 
-def benchmark(policy: str, *, reference: str | None = None, rounds: int = ROUNDS, progress: Progress | None = None) -> dict[str, Any]:
+def benchmark(
+    policy: str, *, reference: str | None = None, rounds: int = ROUNDS, explain: bool = False, progress: Progress | None = None
+) -> dict[str, Any]:
     """Times a policy in every engine that is installed; the other engines are listed under `absent` with the reason.
 
     Args:
         policy: a policy file, or the name of a shipped policy.
         reference: another policy, timed in the same run: what the first was compressed from.
         rounds: how often each engine has its turn; more for finer percentiles.
+        explain: also measures the forms that each layer of our engine may take.
         progress: told after each round.
 
     Returns:
         `engines`: of each p50_us, p99_us, p999_us, resident_mib, first_action_s; `resident_mib`: of ours; `reference`: likewise the
-        engines with the other policy; `explain`: the forms of our engine's layers.
+        engines with the other policy; `explain`: the forms of our engine's layers, a line each.
 
     Raises:
-        BadInputError: a policy cannot be read, or `rounds` is below 1.
+        BadInputError: a policy cannot be read, or `rounds` is not from 1 to 1000.
     """
-    if rounds < 1:
-        raise BadInputError(f"the number of rounds is {rounds}; give 1 or more")
+    check_value("rounds", rounds, Annotated[int, Bound(1, 1000, beyond="every call's time is kept in memory")])
     names = {"": policy} | ({"reference": reference} if reference else {})
     loads = {role: load_policy(find_policy(name)) for role, name in names.items()}
     contestants, absent = _contestants(loads)
@@ -71,7 +74,7 @@ def benchmark(policy: str, *, reference: str | None = None, rounds: int = ROUNDS
         "engines": results[""],
         "absent": absent,
         "resident_mib": results[""]["l0"]["resident_mib"],
-        "explain": runtime.compile(loads[""]).explain().splitlines(),
+        "explain": runtime.compile(loads[""]).explain(measure=explain).splitlines(),
     }
     return report | ({"reference": {"policy": reference, "engines": results["reference"]}} if reference else {})
 

@@ -3,8 +3,10 @@
 Exit codes: 0 done, 1 failed, 2 bad input (one line that says what is wrong and how to mend it), 130 interrupted after saving.
 """
 
+import argparse
 import contextlib
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -22,13 +24,14 @@ DEMO = ("training and the robot side", "train,dds", (*TRAINING[2], "cyclonedds",
 REPORT = ("report", "report", ("tyro", "rich", "matplotlib", "rliable"))
 SUITE = ("training side and the statistics", "train,sweep", (*TRAINING[2], "rliable"))
 SIMULATION = ("simulated arm", "train,dds", ("tyro", "rich", "pybullet"))
+CORE = ("package", "dds", ())
 
 # what it needs (its name, pip's extra, the packages), the module and function of its command line, what it does
 COMMANDS: dict[str, tuple[tuple[str, str, tuple[str, ...]], str, str]] = {
     "train": (TRAINING, "_training_commands", "train a grid of policies: regularizers x coefficients x seeds"),
     "evaluate": (TRAINING, "_training_commands", "success and return of a policy over unseen episodes"),
     "compress": (TRAINING, "_training_commands", "fold to low rank, remove dead units, pack, with evidence"),
-    "inspect": (TRAINING, "_training_commands", "what is in a policy file"),
+    "inspect": (CORE, "_robot_commands", "what is in a policy file"),
     "suite": (SUITE, "_training_commands", "the paper's classic suite, on local processes or a Ray cluster"),
     "report": (REPORT, "_training_commands", "tables, figures and one page from results folders, beside the paper's numbers"),
     "demo": (DEMO, "_training_commands", "train, compress, evaluate, control a simulated arm and draw, in minutes"),
@@ -41,7 +44,7 @@ COMMANDS: dict[str, tuple[tuple[str, str, tuple[str, ...]], str, str]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. A signal interrupts it unless the command itself listens."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = [_with_home(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     prepare_streams()
     stop = Stop()
     try:
@@ -70,15 +73,13 @@ def _run_command(command: str, arguments: list[str]) -> int:
     if command not in COMMANDS:
         raise BadInputError(f"unknown command {command!r}; choose one of {', '.join(COMMANDS)}")
     (side, extra, packages), _, _ = COMMANDS[command]
-    missing = [name for name in packages if find_spec(name) is None]
+    missing = [name for name in packages if not _is_installed(name)]
     if missing:
         raise BadInputError(f"{command} needs {', '.join(missing)}; install the {side}: pip install '.[{extra}]' in a clone")
-    import tyro
-
     output = io.StringIO()
     try:
         with contextlib.redirect_stderr(output):
-            call = tyro.cli(_function(command, arguments), prog=f"l0-surgical {command}", args=arguments)
+            call = _parse(command, arguments)
     except SystemExit as stop:
         if not stop.code:
             Output().write("")  # hands on the help
@@ -87,6 +88,29 @@ def _run_command(command: str, arguments: list[str]) -> int:
     except OSError as error:  # of more help than fits into its buffer
         raise OutputError(error) from error
     return call() or 0
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ImportError:
+        return False
+
+
+def _parse(command: str, arguments: list[str]) -> Callable[[], int | None]:
+    """The call that a command line asks for; raises SystemExit where it asks for none."""
+    function = _function(command, arguments)
+    try:
+        import tyro
+    except ImportError:
+        # only `inspect` comes here: a robot's computer may have the core install alone
+        parser = argparse.ArgumentParser(f"l0-surgical {command}", usage=f"l0-surgical {command} POLICY [--json]")
+        parser.description = function.__doc__.partition("\n")[0]
+        parser.add_argument("policy", metavar="POLICY", help="a policy file, or the name of a shipped policy")
+        parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+        values = parser.parse_args(arguments)
+        return function(values.policy, json=values.json)
+    return tyro.cli(function, prog=f"l0-surgical {command}", args=arguments)
 
 
 def _function(command: str, arguments: list[str]) -> Callable[..., Any]:
@@ -99,6 +123,12 @@ def _function(command: str, arguments: list[str]) -> Callable[..., Any]:
 
     function = getattr(_training_commands, command)
     return function(arguments) if command in ("train", "suite") else function
+
+
+def _with_home(argument: str) -> str:
+    """`~` as a shell expands it, which leaves it as it is in --out=~/run."""
+    flag, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return f"{flag}{equals}{os.path.expanduser(value)}"  # noqa: PTH111 (it need not be a path)
 
 
 def _one_line(box: str) -> str:

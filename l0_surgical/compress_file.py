@@ -4,29 +4,40 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from l0_surgical.bounds import Bound, Episodes, Jobs, Seed, check_fields
 from l0_surgical.compression import compress, lowest_rank, rank_sweep
 from l0_surgical.errors import BadInputError
-from l0_surgical.evaluation import evaluate
+from l0_surgical.files import file_to_write
 from l0_surgical.low_rank import fold, size_decrease_percent
 from l0_surgical.policy_file import Policy, find_policy, load_policy, save_policy
+from l0_surgical.remembering import RememberingEvaluator
 
 Progress = Callable[[str, int, int], None]
 DEFAULT_KEEP = 0.99
+MOST_RANK = 4096
+"""No layer that training makes is wider."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the caller asked for; the flags of the command."""
+    """What the caller asked for; the flags of the command.
 
-    rank: int | None
+    Raises:
+        BadInputError: a number out of its range.
+    """
+
+    rank: Annotated[int, Bound(1, MOST_RANK)] | None
     ranks: str | None
-    keep: float | None
-    confidence: float
-    episodes: int
-    seed: int
-    jobs: int
+    keep: Annotated[float, Bound(above=0, most=1)] | None
+    confidence: Annotated[float, Bound(least=0.5, below=1)]
+    episodes: Episodes
+    seed: Seed
+    jobs: Jobs
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def compress_to(source: str, out: Path, request: Request, progress: Progress) -> dict[str, Any]:
@@ -40,19 +51,19 @@ def compress_to(source: str, out: Path, request: Request, progress: Progress) ->
     """
     if request.rank is not None and (request.ranks is not None or request.keep is not None):
         raise BadInputError("--rank excludes --ranks and --keep; give one of them")
+    ranks = None if request.ranks is None else parse_ranks(request.ranks)
+    ranks = ranks if request.rank is None else [request.rank]
     policy = load_policy(find_policy(source))
-    if request.rank is not None or request.ranks is not None:
-        compressed, report = _one_rank(policy, request, progress)
-    else:
-        compressed, report = _by_evidence(policy, request, progress)
-    result = evaluate(
-        compressed,
-        episodes=request.episodes,
-        seed=request.seed,
-        jobs=request.jobs,
-        progress=lambda n: progress("evaluating on unseen episodes", n, request.episodes),
-    ).as_dict()
-    save_policy(dataclasses.replace(compressed, evaluation={**result, "stream": "test", "seed": request.seed}), out)
+    # absolute: an environment may change the working directory
+    target = file_to_write(out).absolute()
+    with RememberingEvaluator(policy.task, request.jobs) as evaluator:
+        if ranks is None:
+            compressed, report = _by_evidence(policy, request, evaluator, progress)
+        else:
+            compressed, report = _one_rank(policy, ranks, request, evaluator, progress)
+        tell = lambda n: progress("evaluating on unseen episodes", n, request.episodes)  # noqa: E731
+        result = evaluator.evaluate(compressed, "test", request.seed, request.episodes, tell).as_dict()
+    save_policy(dataclasses.replace(compressed, evaluation={**result, "stream": "test", "seed": request.seed}), target)
     test = {key: result[key] for key in ("return_mean", "return_ci95", "success_rate")}
     return {"sweep": report["sweep"], "chosen": {**report["chosen"], "file": str(out), "test": test}}
 
@@ -65,22 +76,24 @@ def parse_ranks(text: str) -> list[int]:
     """
     try:
         first, last, *step = (int(part) for part in text.split(":"))
-        ranks = list(range(first, last + 1, *step))
-        valid = len(step) <= 1 and first >= 1 and bool(ranks)
-    except (ValueError, TypeError):
+        ranks = range(first, last + 1, *step)
+        valid = len(step) <= 1 and first >= 1 and last <= MOST_RANK and len(ranks) > 0
+    except (ValueError, TypeError, OverflowError):
         valid = False
     if not valid:
-        raise BadInputError(f"--ranks {text}: give A:B or A:B:STEP with 1 <= A <= B and STEP >= 1, e.g. 5:60:5")
-    return ranks
+        raise BadInputError(f"--ranks {text}: give A:B or A:B:STEP with 1 <= A <= B <= {MOST_RANK} and STEP >= 1, e.g. 5:60:5")
+    return list(ranks)
 
 
-def _one_rank(policy: Policy, request: Request, progress: Progress) -> tuple[Policy, dict[str, Any]]:
-    ranks = [request.rank] if request.rank is not None else parse_ranks(str(request.ranks))
-    rows = rank_sweep(policy, ranks, request.episodes, request.seed, request.jobs, progress=lambda n: progress("rank sweep", n, len(ranks)))
+def _one_rank(
+    policy: Policy, ranks: list[int], request: Request, evaluator: RememberingEvaluator, progress: Progress
+) -> tuple[Policy, dict[str, Any]]:
+    tell = lambda n: progress("rank sweep", n, len(ranks))  # noqa: E731
+    rows = rank_sweep(policy, ranks, request.episodes, request.seed, progress=tell, evaluator=evaluator)
     chosen = rows[-1]
     if request.ranks is not None:
         keep = request.keep if request.keep is not None else DEFAULT_KEEP
-        lowest = lowest_rank(policy, ranks, keep, request.confidence, request.episodes, request.seed, request.jobs)
+        lowest = lowest_rank(policy, ranks, keep, request.confidence, request.episodes, request.seed, evaluator)
         if lowest is None:
             raise BadInputError(f"no rank in {request.ranks} keeps {keep:g} of the return; give higher ranks or a lower --keep")
         chosen = rows[ranks.index(lowest)]
@@ -90,7 +103,7 @@ def _one_rank(policy: Policy, request: Request, progress: Progress) -> tuple[Pol
     return dataclasses.replace(folded, provenance=provenance, evaluation={}), report
 
 
-def _by_evidence(policy: Policy, request: Request, progress: Progress) -> tuple[Policy, dict[str, Any]]:
+def _by_evidence(policy: Policy, request: Request, evaluator: RememberingEvaluator, progress: Progress) -> tuple[Policy, dict[str, Any]]:
     tried = 0
 
     def tell(line: str) -> None:
@@ -99,7 +112,8 @@ def _by_evidence(policy: Policy, request: Request, progress: Progress) -> tuple[
         progress("candidates", tried, 0)
 
     keep = request.keep if request.keep is not None else DEFAULT_KEEP
-    compressed, report = compress(policy, keep, request.confidence, request.episodes, request.seed, request.jobs, tell)
+    settings = {"keep": keep, "confidence": request.confidence, "episodes": request.episodes, "seed": request.seed}
+    compressed, report = compress(policy, **settings, progress=tell, evaluator=evaluator)
 
     def row(figures: dict[str, Any]) -> dict[str, Any]:
         smaller = size_decrease_percent(figures["parameters"], policy.trained_parameters)

@@ -20,9 +20,10 @@ from scipy.special import stdtrit
 
 from l0_surgical._reduction import LayerTrace, Method, reduce_layers, trace
 from l0_surgical.errors import BadInputError
-from l0_surgical.evaluation import Episode, Evaluation, Evaluator, Stream, episode_seeds, mean_interval
+from l0_surgical.evaluation import Episode, Stream, episode_seeds, mean_interval
 from l0_surgical.low_rank import fold, layer_shapes, paper_parameters, size_decrease_percent
-from l0_surgical.policy_file import Policy, policy_bytes
+from l0_surgical.policy_file import Policy
+from l0_surgical.remembering import RememberingEvaluator, evaluating
 from l0_surgical.simplify import remove_dead_units, simplify, smallest_representation
 
 __all__ = ["compress", "kept_fraction", "rank_sweep", "remove_dead_units", "smallest_representation"]
@@ -45,11 +46,12 @@ def rank_sweep(
     task: str | None = None,
     stream: Stream = "validation",
     progress: Callable[[int], None] | None = None,
+    evaluator: RememberingEvaluator | None = None,
 ) -> list[dict[str, Any]]:
     """One rank for all layers, as in the paper (Figs. 16 to 18, 32, 33), all ranks over the same episodes.
 
     `parameters_paper` and `size_decrease_percent` use the paper's accounting, against the dense network; `parameters` and `bytes` are what
-    is really stored. `progress` is told the number of ranks done so far.
+    is really stored. `progress` is told the number of ranks done so far. An `evaluator` that is given takes the place of `task` and `jobs`.
 
     Raises:
         BadInputError: no ranks, a rank below 1, or a policy that does not fit the task.
@@ -58,11 +60,10 @@ def rank_sweep(
         raise BadInputError("the range of ranks is empty; give for example 5:60:5")
     shapes = layer_shapes(policy)
     folded = [fold(policy, rank) for rank in ranks]
-    seeds = episode_seeds(stream, seed, episodes)
     rows = []
-    with Evaluator(task or policy.task, jobs) as evaluator:
+    with evaluating(evaluator, task or policy.task, jobs) as running:
         for rank, candidate in zip(ranks, folded, strict=True):
-            result = Evaluation.of(evaluator.task, seed, evaluator.run(candidate, seeds)).as_dict()
+            result = running.evaluate(candidate, stream, seed, episodes).as_dict()
             count = paper_parameters(shapes, rank)
             rows.append(
                 {
@@ -82,17 +83,18 @@ def rank_sweep(
 
 
 def lowest_rank(
-    policy: Policy, ranks: Sequence[int], keep: float, confidence: float, episodes: int, seed: int, jobs: int = 1
+    policy: Policy, ranks: Sequence[int], keep: float, confidence: float, episodes: int, seed: int, evaluator: RememberingEvaluator
 ) -> int | None:
     """The lowest of `ranks` at which the policy folded to it provably keeps the fraction `keep` of its return; None if there is none.
+
+    The validation episodes are those of `rank_sweep`, so that with the same `evaluator` no rank is run again.
 
     Raises:
         BadInputError: as for `compress`.
     """
     _check_keep(keep, confidence)
-    with Evaluator(policy.task, jobs) as evaluator:
-        judge = _judge(evaluator, policy, episode_seeds("validation", seed, episodes), keep, confidence)
-        return next((rank for rank in sorted(ranks) if judge.judge(fold(policy, rank))["accepted"]), None)
+    judge = _judge(evaluator, policy, episode_seeds("validation", seed, episodes), keep, confidence)
+    return next((rank for rank in sorted(ranks) if judge.judge(fold(policy, rank))["accepted"]), None)
 
 
 def kept_fraction(candidate: np.ndarray, original: np.ndarray, random: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
@@ -124,7 +126,7 @@ def kept_fraction(candidate: np.ndarray, original: np.ndarray, random: np.ndarra
 class _Judge:
     """Paired episodes with the results of the original and of random actions on them."""
 
-    evaluator: Evaluator
+    evaluator: RememberingEvaluator
     seeds: list[int]
     original: list[Episode]
     random: list[Episode]
@@ -137,7 +139,7 @@ class _Judge:
         returns = [_returns(group) for group in (episodes, self.original, self.random)]
         fraction, bound = kept_fraction(*returns, self.confidence)
         succeeded, expected = (sum(bool(episode.success) for episode in group) for group in (episodes, self.original))
-        reported = episodes[0].success is not None
+        reported = any(episode.success is not None for episode in episodes)
         return {
             "parameters": policy.numbers,
             "bytes": policy.nbytes,
@@ -162,7 +164,6 @@ class _Search:
     progress: Callable[[str], None] | None
     candidates: dict[tuple[int, ...], Policy] = dataclasses.field(default_factory=dict)
     rows: dict[tuple[int, ...], dict[str, Any]] = dataclasses.field(default_factory=dict)
-    verdicts: dict[bytes, dict[str, Any]] = dataclasses.field(default_factory=dict)  # by file content: neighbouring levels often agree
 
     def candidate(self, levels: tuple[int, ...]) -> Policy:
         """The policy reduced at these levels."""
@@ -173,12 +174,10 @@ class _Search:
     def accepts(self, levels: tuple[int, ...]) -> bool:
         """Whether the candidate passes on the episodes of the search."""
         if levels not in self.rows:
-            data = policy_bytes(self.candidate(levels))
-            if data not in self.verdicts:
-                self.verdicts[data] = self.judge.judge(self.candidate(levels))
-                _tell(self.progress, f"{self.method} {len(self.verdicts)}", self.verdicts[data])
+            verdict = self.judge.judge(self.candidate(levels))
             tolerances = [float(LEVELS[level]) for level in levels]
-            self.rows[levels] = {"method": self.method, "tolerances": tolerances, **self.verdicts[data]}
+            self.rows[levels] = {"method": self.method, "tolerances": tolerances, **verdict}
+            _tell(self.progress, f"{self.method} {len(self.rows)}", verdict)
         return bool(self.rows[levels]["accepted"])
 
     def run(self, limit: int) -> int:
@@ -217,13 +216,15 @@ def compress(
     *,
     task: str | None = None,
     methods: Sequence[Method] = METHODS,
+    evaluator: RememberingEvaluator | None = None,
 ) -> tuple[Policy, dict[str, Any]]:
     """The smallest policy found that keeps the fraction `keep` of the return at the given confidence, with a report ready for JSON.
 
     Lossy candidates of the `methods`, sparse and low rank (see `_reduction`), are searched by bisection over one tolerance for all
     layers, then refined layer by layer. The search uses `episodes` validation episodes; the smallest that passed must pass again on as
     many others. If none does, the result is the policy simplified exactly, which acts the same. The result depends on `policy`, `seed`
-    and the settings, not on `jobs`. `progress` is told one line per candidate.
+    and the settings, not on `jobs`. `progress` is told one line per candidate. An `evaluator` that is given takes the place of `task` and
+    `jobs`; what it has run before, for example in another search, is not run again.
 
     Raises:
         BadInputError: keep outside (0, 1], confidence outside [0.5, 1), a policy that does not fit the task or is no better than random.
@@ -231,9 +232,9 @@ def compress(
     _check_keep(keep, confidence)
     seeds = episode_seeds("validation", seed, 2 * episodes)
     exact = simplify(policy)
-    with Evaluator(task or policy.task, jobs) as evaluator:
-        searching, confirming = (_judge(evaluator, policy, half, keep, confidence) for half in (seeds[:episodes], seeds[episodes:]))
-        disturbed = evaluator.run(policy, searching.seeds, keep_observations=True, random_share=DISTURBED)
+    with evaluating(evaluator, task or policy.task, jobs) as running:
+        searching, confirming = (_judge(running, policy, half, keep, confidence) for half in (seeds[:episodes], seeds[episodes:]))
+        disturbed = running.run(policy, searching.seeds, keep_observations=True, random_share=DISTURBED)
         traces = trace(exact, _observations([*searching.original, *disturbed]))
         searches = [_Search(method, exact, traces, searching, progress) for method in methods]
         limit = exact.nbytes
@@ -270,7 +271,7 @@ def _check_keep(keep: float, confidence: float) -> None:
         raise BadInputError(f"the confidence {confidence} is out of range; give one from 0.5 to below 1, for example 0.95")
 
 
-def _judge(evaluator: Evaluator, policy: Policy, seeds: list[int], keep: float, confidence: float) -> _Judge:
+def _judge(evaluator: RememberingEvaluator, policy: Policy, seeds: list[int], keep: float, confidence: float) -> _Judge:
     original = evaluator.run(policy, seeds, keep_observations=True)
     return _Judge(evaluator, seeds, original, evaluator.run(policy, seeds, random_share=1.0), keep, confidence)
 
@@ -286,7 +287,7 @@ def _observations(episodes: Sequence[Episode]) -> np.ndarray:
 
 
 def _reference(policy: Policy | None, episodes: Sequence[Episode]) -> dict[str, Any]:
-    reported = episodes[0].success is not None
+    reported = any(episode.success is not None for episode in episodes)
     return {
         "parameters": None if policy is None else policy.numbers,
         "bytes": None if policy is None else policy.nbytes,

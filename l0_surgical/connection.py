@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from l0_surgical import runtime
-from l0_surgical.control.controller import Controller
-from l0_surgical.control.limits import load_limits
+from l0_surgical.bounds import check_fields
+from l0_surgical.control.controller import Controller, ServoRate
+from l0_surgical.control.limits import Limits, Speed, load_limits
+from l0_surgical.control.reaching import check_policy
 from l0_surgical.control.realtime import RealTime, enter_real_time
 from l0_surgical.files import WatchedFile
 from l0_surgical.messaging.arm_client import CrtkArm
-from l0_surgical.messaging.recording import Recording
+from l0_surgical.messaging.crtk import check_arm_name
+from l0_surgical.messaging.recording import Recording, check_new_recording
 from l0_surgical.messaging.transport import Transport
 from l0_surgical.policy_file import find_policy, load_policy
 
@@ -29,33 +32,52 @@ class ConnectionSettings:
         record: a new .mcap file; no recording where None.
         dry_run: computes and records, but sends nothing.
         real_time: asks for real-time priority and locked memory.
+
+    Raises:
+        BadInputError: a value is of another type or out of its bounds, or the arm cannot have that name.
     """
 
     policy: str
     arm: str = "PSM1"
-    servo_rate: float = 200.0
-    speed: float = 1.0
+    servo_rate: ServoRate = 200.0
+    speed: Speed = 1.0
     limits: Path | None = None
     record: Path | None = None
     dry_run: bool = False
     real_time: bool = True
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_arm_name(self.arm)
+
 
 class Connection:
-    """Opens everything in the right order; `close` closes all. Nothing is sent before somebody arms the `controller`.
+    """Reads and judges all that the settings name, then opens everything in the right order; `close` closes all.
+
+    Nothing is sent before somebody arms the `controller`.
 
     Args:
         settings: what to run.
         open_transport: opens the transport to the arm, after all threads have taken real-time priority, which new ones inherit.
+        judge: raises what the caller has against these limits, before anything is opened.
 
     Raises:
-        BadInputError, L0SurgicalError: something cannot be read or opened; nothing stays open.
+        BadInputError, L0SurgicalError: something cannot be read, does not fit or cannot be opened; nothing stays open.
     """
 
-    def __init__(self, settings: ConnectionSettings, open_transport: Callable[[], Transport]) -> None:
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        open_transport: Callable[[], Transport],
+        judge: Callable[[Limits], object] = lambda limits: None,
+    ) -> None:
         path = find_policy(settings.policy)
-        policy, limits = load_policy(path), load_limits(settings.limits)
-        # whatever has to be measured or compiled is, before memory is locked
+        policy, limits = load_policy(path), load_limits(settings.limits, settings.arm)
+        check_policy(policy)
+        judge(limits)
+        if settings.record is not None:
+            check_new_recording(settings.record)
+        # what has to be compiled is, before memory is locked
         runtime.compile(policy)
         self.settings = settings
         self.warnings: list[str] = []

@@ -17,6 +17,7 @@ from scipy.special import ndtri, stdtrit
 from l0_surgical._players import Player, Processes, Request
 from l0_surgical._rollouts import Act, Episode, policy_act, rollouts, with_random_actions
 from l0_surgical._vector_rollouts import vector_episodes, vector_rollouts
+from l0_surgical.bounds import Episodes, Jobs, Seed, check_value
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.policy_file import Policy
 from l0_surgical.tasks import get_task
@@ -158,6 +159,8 @@ def evaluate(
         BadInputError: an unknown task, a policy that does not fit it, or a count that makes no sense.
         L0SurgicalError: the environment failed.
     """
+    check_value("episodes", episodes, Episodes)
+    check_value("seed", seed, Seed)
     seeds = episode_seeds(stream, seed, episodes)
     with Evaluator(task or policy.task, jobs) as evaluator:
         return Evaluation.of(evaluator.task, seed, evaluator.run(policy, seeds, progress))
@@ -169,12 +172,11 @@ class Evaluator:
     The classic tasks run all episodes side by side in one vector environment of this process, whatever the number of jobs.
 
     Raises:
-        BadInputError: an unknown task or less than one job.
+        BadInputError: an unknown task, or a number of jobs that makes no sense.
     """
 
     def __init__(self, task: str, jobs: int = 1, *, stop: Stop = never) -> None:
-        if jobs < 1:
-            raise BadInputError(f"{jobs} jobs cannot evaluate anything; give at least 1")
+        check_value("jobs", jobs, Jobs)
         self._task = get_task(task)
         self.task = self._task.name
         self._jobs, self._stop = jobs, stop

@@ -3,7 +3,8 @@
 import contextlib
 import errno
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -33,28 +34,43 @@ class WriteError(L0SurgicalError):
 def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     """Opens a temporary file beside `path` for writing and renames it over `path` once it is on the disk.
 
-    If the body or the disk fails, `path` keeps its former content and the temporary file is removed.
+    If the body or the disk fails, `path` keeps its former content and the temporary file is removed. The file's permissions are those
+    of any new file. A symbolic link is replaced by the file, as by git.
 
     Raises:
+        BadInputError: see `file_to_write`.
         WriteError: the data could not be written (a full disk, a quota); the former file is intact.
     """
-    path = Path(path)
-    make_folder(path.parent)
-    temporary = None
+    path = file_to_write(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
         raise WriteError(path, error, kept=path.exists()) from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def file_to_write(path: str | Path) -> Path:
+    """Creates the folder of `path` and checks that a file can be put there: a command's last step should not be its first refusal.
+
+    Raises:
+        BadInputError: a folder, a device or a pipe has that name, or the folder cannot be created or is not writable.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    with contextlib.suppress(OSError):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            # renaming a file over it would remove it, even /dev/null
+            raise BadInputError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'a device or a pipe'}; give the name of a file")
+    return path
 
 
 def make_folder(folder: str | Path) -> Path:
@@ -123,3 +139,9 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def number_name(number: float) -> str:
+    """A number as a part of a name: short where six digits tell it exactly, else with all its digits, so that no two have one name."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))

@@ -40,12 +40,18 @@ class Learner:
                 values = ", ".join(f"{name} {loss[member].item()}" for name, loss in losses.items())
                 self.stop(member, f"update {self.updates}: {values}")
 
-    def minimize(self, losses: Tensor, optimizer: MemberAdam) -> None:
-        """One step down the gradient of every member's own loss `(members,)`."""
-        optimizer.zero_grad()
-        losses.sum().backward(inputs=optimizer.parameters)
-        self._before_step(optimizer)
-        optimizer.step(frozen=self.diverged)
+    def minimize(self, *objectives: tuple[Tensor, MemberAdam]) -> None:
+        """One step of each optimiser down the gradient of every member's own loss `(members,)`.
+
+        All gradients come before any step: a network that steps while another loss still has to pass back through it (DDPG's actor
+        learns through its critic) would hand on gradients of weights that no loss was computed with.
+        """
+        for losses, optimizer in objectives:
+            optimizer.zero_grad()
+            losses.sum().backward(inputs=optimizer.parameters)
+        for _, optimizer in objectives:
+            self._before_step(optimizer)
+            optimizer.step(frozen=self.diverged)
 
     def _before_step(self, optimizer: MemberAdam) -> None:
         """May change the gradients."""

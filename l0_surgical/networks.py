@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from l0_surgical import policy_file
+from l0_surgical.memory import check_memory
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh, "linear": lambda x: x}
 
@@ -43,11 +44,16 @@ class MemberMLP(nn.Module):
         sizes: units per layer, input first, e.g. `(10, 256, 256, 256, 5)`.
         seeds: one initialisation seed per member; a member's weights depend on its own seed alone.
         output: activation of the last layer: `"tanh"` or `"linear"`.
+
+    Raises:
+        BadInputError: they do not fit into memory.
     """
 
     def __init__(self, sizes: Sequence[int], seeds: Sequence[int], output: str) -> None:
         super().__init__()
         self.sizes, self.members = tuple(sizes), len(seeds)
+        # weight, gradient and two moments of Adam
+        check_memory("networks", self.members, 4 * 4 * self.parameters_per_member, "pass smaller layers, or train fewer members at a time")
         self.layers = nn.ModuleList(MemberLinear(self.members, n_in, n_out) for n_in, n_out in itertools.pairwise(sizes))
         self.activations = ("relu",) * (len(self.layers) - 1) + (output,)
         for member, seed in enumerate(seeds):

@@ -11,11 +11,13 @@ import numba
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 
+from l0_surgical.compiled import cached_njit
 from l0_surgical.sparsity import Sparsifier
 
 _CHUNK = 4096
-_JIT = {"fastmath": True, "error_model": "numpy", "cache": True}
+_JIT = {"fastmath": True, "error_model": "numpy"}
 
 
 @dataclass
@@ -79,6 +81,8 @@ class MemberAdam:
             for parameter, moments, rows in zip(group.parameters, group.moments, group.rows, strict=True):
                 if rows is not None:
                     _step(_rows(parameter.grad.contiguous()), *rows, active, rate, first, second, self.epsilon * root)
+                    # autograd does not see numba write: told of it, it refuses to pass back through what held the former weights
+                    increment_version(parameter)
                 else:
                     _step_tensors(parameter, parameter.grad, *moments, frozen, rate, first, second, self.epsilon * root)
 
@@ -140,7 +144,7 @@ def _step_tensors(  # same formula as _step, for devices that numba does not rea
     parameter.addcdiv_(first_moment, second_moment.sqrt().add_(epsilon), value=-rate)
 
 
-@numba.njit(**_JIT)
+@cached_njit(**_JIT)
 def _moments(gradient, first_moment, second_moment, first, second):
     one = np.float32(1)
     for j in range(gradient.shape[0]):
@@ -149,13 +153,13 @@ def _moments(gradient, first_moment, second_moment, first, second):
         second_moment[j] = second * second_moment[j] + (one - second) * g * g
 
 
-@numba.njit(**_JIT)
+@cached_njit(**_JIT)
 def _descend(parameter, first_moment, second_moment, rate, epsilon):
     for j in range(parameter.shape[0]):
         parameter[j] -= rate * first_moment[j] / (np.sqrt(second_moment[j]) + epsilon)
 
 
-@numba.njit(parallel=True, **_JIT)
+@cached_njit(parallel=True, **_JIT)
 def _step(gradient, parameter, first_moment, second_moment, active, rate, first, second, epsilon):
     members, count = parameter.shape
     chunks = (count + _CHUNK - 1) // _CHUNK

@@ -4,6 +4,7 @@
 the policies that come with the package. The records check themselves (`_policy_records`); the bytes are described in `_policy_format`.
 """
 
+import stat
 from importlib import resources
 from pathlib import Path
 
@@ -52,8 +53,9 @@ def load_policy(path: str | Path) -> Policy:
         PolicyFileError: it is missing, unreadable, damaged in any bit, from another program or version, or inconsistent.
     """
     path = Path(path)
-    if not path.is_file():
-        kind = "is a folder, not a policy file" if path.is_dir() else "is no file"
+    mode = _mode(path)
+    if not stat.S_ISREG(mode):
+        kind = "is a folder, not a policy file" if stat.S_ISDIR(mode) else "is no file"
         raise PolicyFileError(
             f"{path} {kind}; give the path of a {SUFFIX} policy or one of: {', '.join(shipped_policies()) or 'none shipped'}"
         )
@@ -105,10 +107,19 @@ def find_policy(name_or_path: str | Path) -> Path:
         PolicyFileError: neither; the message lists the shipped names.
     """
     path = Path(name_or_path)
-    if path.is_file():
+    mode = _mode(path)
+    if stat.S_ISREG(mode):
         return path
     names = shipped_policies()
     if str(name_or_path) in names:
         return Path(str(resources.files("l0_surgical") / "policies" / f"{name_or_path}{SUFFIX}"))
-    kind = "a folder" if path.is_dir() else "neither a file nor a shipped policy"
+    kind = "a folder" if stat.S_ISDIR(mode) else "neither a file nor a shipped policy"
     raise PolicyFileError(f"{name_or_path} is {kind}; give the path of a {SUFFIX} policy or one of: {', '.join(names) or 'none shipped'}")
+
+
+def _mode(path: Path) -> int:
+    """What kind of file it is, as `stat` says; 0 where there is none, also of a name that is too long or may not be looked up."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):
+        return 0

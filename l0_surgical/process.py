@@ -5,8 +5,30 @@ import threading
 import time
 from pathlib import Path
 
+from l0_surgical.errors import BadInputError
+
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """The variables that a process reads when NumPy, PyTorch or numba is loaded, for the number of its threads."""
+
+
+_threaded: int | None = None
+
+
+def claim_threads() -> None:
+    """Notes that this process runs PyTorch and numba in threads, which do not survive a fork.
+
+    In a fork numba raises SIGTERM and leaves its kernels undone, which a training that saves at SIGTERM would take for numbers.
+
+    Raises:
+        BadInputError: this process is a fork of one that ran them.
+    """
+    global _threaded
+    if _threaded not in (None, os.getpid()):
+        raise BadInputError(
+            "this process is a fork of one that has trained, and the threads of PyTorch and numba do not survive a fork; "
+            "start it by multiprocessing.get_context('spawn')"
+        )
+    _threaded = os.getpid()
 
 
 def resident_mib() -> float:

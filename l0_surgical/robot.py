@@ -1,23 +1,24 @@
 """What `l0-surgical control` does: a policy at an arm, over DDS or ROS 2, with everything that must be opened and closed around it."""
 
-import contextlib
 import dataclasses
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from l0_surgical.bounds import Bound, Seed
 from l0_surgical.connection import Connection, ConnectionSettings
-from l0_surgical.control.controller import check_rate
+from l0_surgical.control.goals import check_drawn_goals, check_goal
 from l0_surgical.control.kinematics import SURROL_WORLD, Vector
+from l0_surgical.control.limits import Limits
 from l0_surgical.control.needle_reach import sample_goal
 from l0_surgical.control.servo_loop import ServoLoop
 from l0_surgical.control.session import Session
-from l0_surgical.errors import BadInputError
+from l0_surgical.errors import L0SurgicalError
+from l0_surgical.messaging.domain import HIGHEST_DOMAIN, domain_id
 from l0_surgical.messaging.transport import Transport
 from l0_surgical.process import resident_mib
 from l0_surgical.stopping import Stop
@@ -27,6 +28,8 @@ _FILE_CHECK_S = 1.0
 
 TransportName = Literal["dds", "ros2"]
 Discovery = Literal["localhost", "subnet"]
+Domain = Annotated[int, Bound(0, HIGHEST_DOMAIN)]
+Duration = Annotated[float, Bound(above=0, most=10_000_000)]
 Say = Callable[[str], None]
 
 
@@ -46,29 +49,31 @@ class ControlRequest(ConnectionSettings):
         timeout: seconds that the arm may take to appear, to enable, to home, to be ready.
 
     Raises:
-        BadInputError: numbers out of their range.
+        BadInputError: a value is of another type or out of its bounds, or the goal is outside the task's workspace.
     """
 
     transport: TransportName = "dds"
-    domain: int | None = None
+    domain: Domain | None = None
     discovery: Discovery = "localhost"
-    goals: int = 10
+    goals: Annotated[int, Bound(1, 1_000_000)] = 10
     goal: Vector | None = None
-    seed: int = 0
-    duration: float | None = None
+    seed: Seed = 0
+    duration: Duration | None = None
     bring_up: bool = True
-    timeout: float = 15.0
+    timeout: Annotated[float, Bound(above=0, most=3600)] = 15.0
 
     def __post_init__(self) -> None:
-        check_rate(self.servo_rate)
-        if not 0 < self.timeout < math.inf:
-            raise BadInputError(f"--timeout is {self.timeout:g} s; give a number above 0")
-        if self.goals < 1:
-            raise BadInputError(f"--goals is {self.goals}; give 1 or more")
-        if self.duration is not None and not 0 < self.duration < math.inf:
-            raise BadInputError(f"--duration is {self.duration:g} s; give a number above 0")
-        if self.seed < 0:
-            raise BadInputError(f"--seed is {self.seed}; give 0 or more")
+        if self.goal is not None:
+            check_goal(self.goal)
+        super().__post_init__()
+        domain_id(self.domain)
+
+    def judge(self, limits: Limits) -> None:
+        """Raises BadInputError where the limits do not allow the goals."""
+        if self.goal is not None:
+            check_goal(self.goal, limits)
+        else:
+            check_drawn_goals(limits)
 
 
 class Operation:
@@ -86,8 +91,7 @@ class Operation:
         self._request = request
         self._say = say
         self._stop = Stop()
-        name = f"l0_surgical_control_{request.arm}"
-        self._connection = Connection(request, lambda: open_transport(request.transport, request.domain, request.discovery, name))
+        self._connection = Connection(request, self._open_transport, request.judge)
         self.controller = self._connection.controller
         self._session = Session(
             self.controller,
@@ -102,26 +106,17 @@ class Operation:
     def run(self) -> dict[str, Any]:
         """Waits for the arm's topics, runs the servo loop in this thread until the session is over or a signal comes, and closes all.
 
-        SIGINT and SIGTERM end it: nothing more is sent, the recording is completed, the result is returned.
+        A signal ends it: nothing more is sent, the recording is completed, the result is returned.
 
         Returns:
-            The keys that `docs/robot.md` lists; `failure` is None unless the session ended before its time.
-
-        Raises:
-            L0SurgicalError: the disk did not take the whole recording.
+            The keys that `docs/robot.md` lists; `failure` is None unless the session ended before its time or the recording is incomplete.
         """
-        connection = self._connection
-        with contextlib.closing(connection), self._stop.on_signals():
-            connection.arm.wait_for_peers(min(PEERS_TIMEOUT_S, self._request.timeout))
-            self._say(connection.arm.describe_peers())
-            for refused in connection.real_time.refused:
-                self._say(f"without {refused}")
-            begin = time.monotonic()
-            self._note("begin")
-            self._loop.run(self._stop)
-            self._session.end()
-            self._note("end")
-            return self._result(time.monotonic() - begin)
+        with self._stop.on_signals():
+            try:
+                seconds = self._work()
+            finally:
+                incomplete = self._close()
+            return self._result(seconds, incomplete)
 
     def describe(self) -> str:
         """One line for a person: what is being done, how far it is and how well time is kept. Any thread may ask."""
@@ -133,6 +128,32 @@ class Operation:
             f"jitter p99 {status.jitter.p99_ms:.2f} ms, age p99 {status.age.p99_ms:.1f} ms, missed {loop.missed_periods}"
             + ("; DRY RUN" if status.dry_run else "")
         )
+
+    def _open_transport(self) -> Transport:
+        request = self._request
+        return open_transport(request.transport, request.domain, request.discovery, f"l0_surgical_control_{request.arm}")
+
+    def _work(self) -> float:
+        """Runs the servo loop to its end; returns how many seconds it ran."""
+        connection = self._connection
+        connection.arm.wait_for_peers(min(PEERS_TIMEOUT_S, self._request.timeout), self._stop)
+        self._say(connection.arm.describe_peers())
+        for refused in connection.real_time.refused:
+            self._say(f"without {refused}")
+        begin = time.monotonic()
+        self._note("begin")
+        self._loop.run(self._stop)
+        self._session.end()
+        self._note("end")
+        return time.monotonic() - begin
+
+    def _close(self) -> str | None:
+        """Closes all; returns why the recording is incomplete, or None: what was done at the arm is told nevertheless."""
+        try:
+            self._connection.close()
+        except L0SurgicalError as error:
+            return str(error)
+        return None
 
     def _goals(self) -> Iterator[Vector]:
         if self._request.goal is not None:
@@ -154,7 +175,7 @@ class Operation:
         if recording is not None and not recording.failure:
             recording.note(f"{what}: {self._request}")
 
-    def _result(self, seconds: float) -> dict[str, Any]:
+    def _result(self, seconds: float, incomplete: str | None) -> dict[str, Any]:
         request, session, status, loop = self._request, self._session, self.controller.status(), self._loop.report()
         reached = sum(outcome.is_reached for outcome in session.outcomes)
         # the goal at which it failed was tried, too; one that was cut short was not
@@ -176,7 +197,7 @@ class Operation:
             "longest_late_periods": loop.longest_late_periods,
             **{name: dataclasses.asdict(getattr(status, name)) for name in ("latency", "jitter", "period", "age", "policy_step")},
             "faults": [status.fault] if status.fault is not None else [],
-            "failure": session.failure,
+            "failure": session.failure or incomplete,
             "interrupted_by": self._stop.signal_name,
             "warnings": self._connection.warnings,
             "real_time": dataclasses.asdict(self._connection.real_time),

@@ -1,21 +1,24 @@
-"""Running one rclpy node as a process: parameters from a table, errors as one line, an orderly end on SIGINT and SIGTERM.
+"""Running one rclpy node as a process: parameters from a table, errors as one line, an orderly end on a signal.
 
 Works with the API that ROS 2 Humble and Jazzy share. rclpy comes with a ROS 2 installation and is imported where it is needed.
 """
 
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from l0_surgical.bounds import check_value
 from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.stopping import Stop
 
 if TYPE_CHECKING:
     import rclpy.node
 
 SPIN_TIMEOUT_S = 0.1
+# Ctrl-C at `ros2 launch` reaches a node twice: from the terminal and from launch
+REPEAT_S = 1.0
+INTERRUPTED = 130
 
 
 class ClosingNode(Protocol):
@@ -27,11 +30,15 @@ class ClosingNode(Protocol):
 
 @dataclass(frozen=True)
 class NodeParameter:
-    """A ROS parameter: its name, its default, which also fixes its type, and what `ros2 param describe` says of it."""
+    """A ROS parameter: its name, its default, which also fixes its type, and what `ros2 param describe` says of it.
+
+    `kind` is an annotation with the `bounds.Bound` of its value, where it has any.
+    """
 
     name: str
     default: str | float | int | bool
     description: str
+    kind: Any = None
 
 
 def declare_parameters(node: "rclpy.node.Node", parameters: Sequence[NodeParameter]) -> None:
@@ -56,16 +63,16 @@ def parameter_values(node: "rclpy.node.Node", parameters: Sequence[NodeParameter
     """The present values of declared `parameters` by their names.
 
     Raises:
-        BadInputError: a number is asked for and something else was passed.
+        BadInputError: one is of another type or out of its bounds.
     """
     values = {}
     for parameter in parameters:
         value = node.get_parameter(parameter.name).value
-        if isinstance(parameter.default, float):
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise BadInputError(f"parameter {parameter.name} is {value!r}; pass a number such as {parameter.default}")
-            value = float(value)
-        values[parameter.name] = value
+        try:
+            check_value(parameter.name, value, parameter.kind or type(parameter.default))
+        except BadInputError as error:
+            raise BadInputError(f"parameter {str(error).removeprefix('--')}") from None
+        values[parameter.name] = type(parameter.default)(value)
     return values
 
 
@@ -73,21 +80,30 @@ def run_node(make_node: Callable[[], ClosingNode], arguments: list[str] | None =
     """Spins the node until a signal, a shutdown of ROS, or `SystemExit` from a callback; returns the process's exit code.
 
     The node is ended by its `close()` while ROS still works, so that it can stop the arm's stream and say goodbye: rclpy's own signal
-    handlers would shut ROS down first. Further SIGINT and SIGTERM are ignored meanwhile, as Ctrl-C at `ros2 launch` sends two.
+    handlers would shut ROS down first. A second signal, later than `REPEAT_S`, ends the process at once.
 
     Args:
         make_node: makes the node; a `L0SurgicalError` in it ends the process with one line and the error's exit code.
         arguments: of the process, by default `sys.argv`.
     """
     try:
-        import rclpy
-        from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-        from rclpy.signals import SignalHandlerOptions
+        import rclpy  # noqa: F401
     except ImportError as error:
         print(f"this needs rclpy ({error}); source a ROS 2 installation, e.g. /opt/ros/jazzy/setup.bash", file=sys.stderr)  # noqa: T201
         return BadInputError.exit_code
-    stop = threading.Event()
-    former = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    stop = Stop(REPEAT_S)
+    try:
+        with stop.on_signals():
+            return _spin(make_node, arguments, stop)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _spin(make_node: Callable[[], ClosingNode], arguments: list[str] | None, stop: Stop) -> int:
+    import rclpy
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     node = executor = None
     try:
@@ -111,6 +127,4 @@ def run_node(make_node: Callable[[], ClosingNode], arguments: list[str] | None =
             executor.shutdown()
         if rclpy.ok():
             rclpy.shutdown()
-        for number, handler in former.items():
-            signal.signal(number, handler)
     return 0

@@ -7,7 +7,6 @@ unevaluated/*.safetensors                     what the members have learned that
 """
 
 import contextlib
-import csv
 import io
 import json
 import shutil
@@ -22,21 +21,8 @@ from l0_surgical.errors import BadInputError
 from l0_surgical.event_file import EventFile
 from l0_surgical.files import WriteError, atomic_write, made_folder, make_folder
 from l0_surgical.locks import WorkLock
+from l0_surgical.metrics_file import MetricsFile
 
-COLUMNS = (
-    *("round", "member", "seed", "regularizer", "coefficient", "env_steps", "updates", "train_return", "train_success"),
-    *("validation_return", "validation_success", "loss", "actor_loss", "critic_loss", "q", "penalty", "actor_penalty", "critic_penalty"),
-    *(
-        "actor_sparsity",
-        "critic_sparsity",
-        "dex_coefficient",
-        "epsilon",
-        "entropy",
-        "approximate_kl",
-        "steps_per_second",
-        "updates_per_second",
-    ),
-)
 _LABELS = {"round", "member", "seed", "regularizer", "coefficient"}
 
 
@@ -125,37 +111,30 @@ class RunFolder:
             kind = type(error).__name__
             raise BadInputError(f"{self.checkpoint} is damaged ({kind}); delete it to start the run from its beginning") from error
 
-    def open_metrics(self, rounds: int) -> None:
+    def open_metrics(self, rounds: int, columns: Sequence[str]) -> None:
         """Opens the metrics for appending after the first `rounds` rounds; later rows, of work to be done again, are dropped.
 
         Raises:
             WriteError: the disk is full.
         """
-        buffer = io.StringIO(newline="")
-        writer = csv.DictWriter(buffer, COLUMNS)
-        writer.writeheader()
-        writer.writerows(row for row in _complete_rows(self._metrics_path) if int(row["round"]) < rounds)
-        with atomic_write(self._metrics_path) as stream:
-            stream.write(buffer.getvalue().encode())
         with _writing(self._metrics_path):
-            self._metrics = self._files.enter_context(_closing_quietly(self._metrics_path.open("a", newline="", encoding="utf-8")))
-            self._writer = csv.DictWriter(self._metrics, COLUMNS)
+            self._metrics = self._files.enter_context(_closing_quietly(MetricsFile(self._metrics_path, rounds, columns)))
         with _writing(self.path / "tensorboard"):
             self._events = self._files.enter_context(_closing_quietly(EventFile(self.path / "tensorboard", rounds)))
 
     def log(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Appends one row per member to metrics.csv and TensorBoard's events, and hands them to the system.
+        """Appends one row per member to metrics.csv and TensorBoard's events, and hands them to the system; what is None stays empty.
 
         Raises:
             WriteError: the disk is full.
         """
         with _writing(self._metrics_path):
-            self._writer.writerows(rows)
+            self._metrics.add(rows)
             self._metrics.flush()
         with _writing(self._events.path):
             for row in rows:
-                figures = {f"{name}/member{row['member']}": value for name, value in row.items() if name not in _LABELS}
-                self._events.add(row["round"], figures)
+                known = {name: value for name, value in row.items() if name not in _LABELS and value is not None}
+                self._events.add(row["round"], {f"{name}/member{row['member']}": value for name, value in known.items()})
             self._events.flush()
 
     def policy_path(self, name: str) -> Path:
@@ -191,12 +170,3 @@ def _closing_quietly(file: Any) -> Iterator[Any]:
     finally:
         with contextlib.suppress(OSError):
             file.close()
-
-
-def _complete_rows(file: Path) -> list[dict[str, str]]:
-    """The rows of a metrics file that may be absent, or end in a row that a crash or a full disk has cut short."""
-    if not file.exists():
-        return []
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    rows = csv.DictReader(line.replace("\0", "") for line in lines if line.endswith("\n"))
-    return [row for row in rows if (row.get("round") or "").isdecimal() and None not in row.values() and None not in row]

@@ -1,24 +1,27 @@
 """What `l0-surgical simulate-arm` does, and how another program starts it beside itself."""
 
 import contextlib
-import math
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from l0_surgical.bounds import Bound, check_fields
 from l0_surgical.control.realtime import enter_real_time
 from l0_surgical.errors import BadInputError
-from l0_surgical.robot import Discovery, TransportName, open_transport
+from l0_surgical.messaging.crtk import check_arm_name
+from l0_surgical.messaging.domain import domain_id
+from l0_surgical.robot import Discovery, Domain, Duration, TransportName, open_transport
 from l0_surgical.stopping import Stop
 
 if TYPE_CHECKING:
     from l0_surgical.simulated_arm import SimulatedArm
-    from l0_surgical.simulated_arm.body import Mode
 
+SimulatedSpeed = Annotated[float, Bound(0, 100, beyond="0 is as fast as possible")]
 _PEERS_EVERY_S = 1.0
+_PATIENCE_S = 5.0
 _BESIDE = """
 import signal, sys
 from l0_surgical.cli import main
@@ -33,23 +36,24 @@ class SimulationRequest:
     """Which arm to simulate, and how; the names are those of the command line.
 
     Raises:
-        BadInputError: the duration is not above 0.
+        BadInputError: a value is of another type or out of its bounds, or the arm cannot have that name.
     """
 
     arm: str = "PSM1"
     transport: TransportName = "dds"
-    domain: int | None = None
+    domain: Domain | None = None
     discovery: Discovery = "localhost"
-    mode: "Mode" = "kinematic"
-    speed: float = 1.0
+    mode: Literal["kinematic", "physical"] = "kinematic"
+    speed: SimulatedSpeed = 1.0
     telemetry_rate: float = 100.0
-    duration: float | None = None
+    duration: Duration | None = None
     inject: bool = False
     real_time: bool = True
 
     def __post_init__(self) -> None:
-        if self.duration is not None and not 0 < self.duration < math.inf:
-            raise BadInputError(f"--duration is {self.duration:g} s; give a number above 0")
+        check_fields(self)
+        check_arm_name(self.arm)
+        domain_id(self.domain)
 
 
 def simulated_arm_class() -> "type[SimulatedArm]":
@@ -123,7 +127,11 @@ def arm_beside(*arguments: str, timeout_s: float = 60.0) -> Iterator[subprocess.
     finally:
         watchdog.cancel()
         process.terminate()
-        process.wait()
+        try:
+            process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _tell_peers(arm: "SimulatedArm", stop: threading.Event, say: Callable[[str], None]) -> None:

@@ -91,6 +91,9 @@ class Aside(io.TextIOBase):
             _abandon(self._stream)
         return len(text)
 
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
     def isatty(self) -> bool:
         return not self._stream.closed and self._stream.isatty()
 

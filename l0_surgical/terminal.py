@@ -1,19 +1,29 @@
 """What a person sees in the terminal: progress on stderr, tables on stdout."""
 
+import contextlib
+import ctypes
 import json
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
-
+from l0_surgical.speaking import write
 from l0_surgical.streams import Aside, Output, OutputError
+
+try:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.table import Table
+except ImportError:
+    # a robot's computer with the core install alone: only `inspect` runs there
+    from l0_surgical._plain_table import Console, Table
+
+from l0_surgical.files import number_name
 
 _LOG_EVERY_S = 15.0
 _STATUS_EVERY_S = 0.2
@@ -23,10 +33,13 @@ _WIDTH_OF_A_FILE = 140
 class ProgressBar:
     """`bar(text, done, total)` shows a bar with rate and remaining time; where stderr is no terminal, a line now and then.
 
-    Once nobody takes it, nothing is shown.
+    While it is shown, what anything else prints, such as an environment, goes to stderr: stdout is for the result. Once nobody takes what
+    it shows, it shows nothing.
     """
 
     def __enter__(self) -> "ProgressBar":
+        self._apart = contextlib.ExitStack()
+        self._apart.enter_context(_stdout_to_stderr())
         self._console = Console(file=Aside())
         self._is_terminal = self._console.is_terminal
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
@@ -41,6 +54,7 @@ class ProgressBar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._is_terminal:
             self._progress.stop()
+        self._apart.close()
 
     def __call__(self, text: str, done: int, total: int) -> None:
         """Shows `done` of `total` units of `text`; a total of 0 means that nobody knows it."""
@@ -60,7 +74,7 @@ class ProgressBar:
 class StatusLine:
     """Shows `text()` again and again on stderr, in a thread: over itself in a terminal, else a line every 15 s and at the end.
 
-    A terminal that is stopped (Ctrl-S) stops only this thread.
+    A reader that takes nothing (a terminal that is stopped by Ctrl-S) misses it.
     """
 
     def __init__(self, text: Callable[[], str]) -> None:
@@ -85,8 +99,7 @@ class StatusLine:
     def _write(self, end: str) -> None:
         # the terminal's code for: clear this line
         begin = "\r\x1b[2K" if self._is_terminal else ""
-        sys.stderr.write(f"{begin}{self._text()}{end}")
-        sys.stderr.flush()
+        write(f"{begin}{self._text()}{end}")
 
 
 def print_result(data: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], Any], kept: Path | None = None) -> None:
@@ -115,13 +128,29 @@ def print_result(data: dict[str, Any], as_json: bool, table: Callable[[dict[str,
             raise OutputError(failure.error, kept) from failure
 
 
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """For Python, for C and for the processes that the body starts."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        aside = Aside()  # also for who prints on stderr: a reader that has gone must not end the work
+        with contextlib.redirect_stdout(aside), contextlib.redirect_stderr(aside):
+            yield
+    finally:
+        ctypes.CDLL(None).fflush(None)  # C keeps what it prints to a pipe
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def members_table(summary: dict[str, Any]) -> Table:
     """The result of `train`."""
     table = Table(
         "seed", "regularizer", "coefficient", "success", "return", "actor sparsity", "at start", "critic sparsity", title=summary["run"]
     )
     for row in summary["members"]:
-        head = (str(row["seed"]), row["regularizer"], f"{row['coefficient']:g}")
+        head = (str(row["seed"]), row["regularizer"], number_name(row["coefficient"]))
         if row["policy"] is None:
             table.add_row(*head, f"stopped: {row['failed']}")
             continue
@@ -173,7 +202,7 @@ def suite_table(result: dict[str, Any]) -> Table:
     hours = f"{result['wall_seconds'] / 3600:.2f} h, {result['cpu_seconds'] / 3600:.2f} CPU h"
     table = Table("environment / algorithm", "chosen L0 coefficients", title=f"{result['policies']} policies in {result['out']}, {hours}")
     for cell, picks in result["chosen"].items():
-        table.add_row(cell, ", ".join(f"{pick:g}" for pick in picks) or "-")
+        table.add_row(cell, ", ".join(number_name(pick) for pick in picks) or "-")
     lines = [f"failed: {name}: {cause}" for name, cause in result["failed"].items()]
     lines += [f"run again: {line}" for line in result["run_again"]]
     table.caption = "\n".join([*lines, f"look at them with: l0-surgical report {result['out']} --out {result['out']}/report"])

@@ -9,17 +9,19 @@ import shlex
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numba
 import torch
 
+from l0_surgical.bounds import Bound, check_value
 from l0_surgical.cohorts import Cohort, Setting, open_setting, provenance
-from l0_surgical.config import TrainingConfig, as_dict
+from l0_surgical.config import MemberSpec, TrainingConfig, as_dict
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import Evaluation, Evaluator, episode_seeds
 from l0_surgical.files import WriteError
 from l0_surgical.policy_file import save_policy
+from l0_surgical.process import claim_threads
 from l0_surgical.run_folder import RunFolder
 from l0_surgical.stopping import Stop, Stopped
 from l0_surgical.tasks import get_task
@@ -27,6 +29,8 @@ from l0_surgical.tasks import get_task
 CHECKPOINT_EVERY_S = 120.0
 """A checkpoint is saved at the first end of a round so long after the last one, besides those that the configuration asks for."""
 
+Budget = Annotated[float, Bound(0, 10**7)]
+"""Minutes; up to 19 years."""
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, units done so far, and units in all."""
 
@@ -118,9 +122,8 @@ def complete(config: TrainingConfig, run: Path, **options: Any) -> dict[str, Any
 
 def _open(config: TrainingConfig, budget_minutes: float | None, stop: Stop) -> Setting:
     """Judges everything that can be judged before there is a folder, and opens the task."""
+    check_value("budget", budget_minutes, Budget | None)
     config.validate()
-    if budget_minutes is not None and not 0 <= budget_minutes < math.inf:
-        raise BadInputError(f"--budget {budget_minutes:g}: give minutes, at least 0")
     _check_device(config.device)
     return open_setting(config, get_task(config.task), stop.is_set)
 
@@ -184,7 +187,7 @@ class _Run:
             self.parts, self.seconds, self.lengths = state["parts"], state["seconds"], state["lengths"]
             if self.lengths[-1][1] != self.config.rounds:
                 self.lengths.append([self.done, self.config.rounds])
-        self.folder.open_metrics(self.done)
+        self.folder.open_metrics(self.done, self._columns())
         self.folder.write_json("config.json", as_dict(self.config))  # with what a resumption has changed
         self.folder.keep()
 
@@ -244,7 +247,13 @@ class _Run:
 
     def _costs(self) -> list[tuple[int, int]]:
         """Environment steps and updates of each member so far."""
-        return [(cohort.env_steps, cohort.updates) for cohort in self.cohorts for _ in cohort.members]
+        return [(steps, cohort.updates) for cohort in self.cohorts for steps in cohort.env_steps]
+
+    def _columns(self) -> tuple[str, ...]:
+        """Of the metrics, in their order: whose row it is, what it has cost, what the cohorts report, how fast it was."""
+        labels = ("round", "member", *(field.name for field in dataclasses.fields(MemberSpec)))
+        reported = dict.fromkeys(name for cohort in self.cohorts for name in cohort.reports)
+        return (*labels, "env_steps", "updates", *reported, "steps_per_second", "updates_per_second")
 
     def _log(self, number: int, rows: list[dict[str, Any]], before: list[tuple[int, int]], seconds: float) -> None:
         members, after = [m for cohort in self.cohorts for m in cohort.members], self._costs()
@@ -317,12 +326,8 @@ class _Run:
 def _summary_row(result: Evaluation, figures: dict[str, Any]) -> dict[str, Any]:
     """The figures of a member under the names of the command's JSON: the actor's sparsity is the policy's."""
     named = {name.removeprefix("actor_"): value for name, value in figures.items()}
-    return {
-        "return_mean": result.return_mean,
-        "return_ci95": result.return_ci95,
-        "success_rate": None if math.isnan(result.success_rate) else result.success_rate,
-        **named,
-    }
+    known = result.as_dict()
+    return {**{name: known[name] for name in ("return_mean", "return_ci95", "success_rate")}, **named}
 
 
 def _default_threads(members: int) -> int:
@@ -334,7 +339,11 @@ def set_threads(threads: int) -> int:
     """Sets the threads of torch and of the gate kernels; returns how many there are.
 
     Small networks run several times slower with more threads than they have work for.
+
+    Raises:
+        BadInputError: see `claim_threads`.
     """
+    claim_threads()
     torch.set_num_threads(threads)
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     return threads

@@ -30,6 +30,8 @@ def _suite(context: LaunchContext) -> list[Action]:
     arm, transport, real, confirm = (LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS)
     folder = PathJoinSubstitution([FindPackageShare("l0_surgical"), "tests", "hil"])
     command = ["python3", "-m", "pytest", "-p", "no:cacheprovider", folder, "--arm", arm, "--transport", transport]
+    if real.lower() not in ("true", "false"):
+        raise RuntimeError(f"real is {real!r}; give true or false")
     if real.lower() == "true":
         command += ["--real", "--confirm", confirm]
     suite = ExecuteProcess(cmd=command, output="screen")

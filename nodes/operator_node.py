@@ -10,6 +10,7 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Generator
+from typing import Annotated
 
 import numpy as np
 from geometry_msgs.msg import PointStamped
@@ -18,6 +19,7 @@ from rclpy.node import Node
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
+from l0_surgical.bounds import Bound, Seed
 from l0_surgical.control.kinematics import SURROL_WORLD, Vector
 from l0_surgical.control.needle_reach import sample_goal
 from l0_surgical.control.records import OperatingState
@@ -34,9 +36,11 @@ REPEAT_S = 2.0
 RETRY_S = 0.5
 PARAMETERS = (
     NodeParameter("arm", "PSM1", "The arm's ROS namespace."),
-    NodeParameter("goals", 10, "How many goals to set; 0: never ends."),
-    NodeParameter("seed", 0, "Of the goals."),
-    NodeParameter("goal_timeout", 20.0, "After how many seconds a goal counts as missed."),
+    NodeParameter("goals", 10, "How many goals to set; 0: never ends.", kind=Annotated[int, Bound(0, 1_000_000)]),
+    NodeParameter("seed", 0, "Of the goals.", kind=Seed),
+    NodeParameter(
+        "goal_timeout", 20.0, "After how many seconds a goal counts as missed.", kind=Annotated[float, Bound(above=0, most=3600)]
+    ),
 )
 
 Steps = Generator[None, None, None]

@@ -22,6 +22,8 @@ from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from l0_surgical.connection import ConnectionSettings
+from l0_surgical.control.controller import ServoRate
+from l0_surgical.control.limits import Speed
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.messaging.ros2 import Ros2Transport
 from l0_surgical.ros_process import NodeParameter, declare_parameters, parameter_values, run_node
@@ -33,8 +35,8 @@ INACTIVE = "the node is not active; activate it: ros2 lifecycle set <node> confi
 PARAMETERS = (
     NodeParameter("policy", "needle-reach-l0-compressed", "A shipped policy's name or a policy file."),
     NodeParameter("arm", "PSM1", "The arm's ROS namespace."),
-    NodeParameter("servo_rate", 200.0, "Setpoints sent to the arm per second, 100 to 500."),
-    NodeParameter("speed", 1.0, "Fraction of the policy's own speed, above 0 and at most 1."),
+    NodeParameter("servo_rate", 200.0, "Setpoints sent to the arm per second, 100 to 500.", kind=ServoRate),
+    NodeParameter("speed", 1.0, "Fraction of the policy's own speed, above 0 and at most 1.", kind=Speed),
     NodeParameter("limits_file", "", "A YAML file of safety limits; empty: those of the package."),
     NodeParameter("dry_run", False, "Compute and record, but send nothing to the arm."),
     NodeParameter("record", "", "A new .mcap file to record to; empty: no recording."),

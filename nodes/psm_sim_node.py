@@ -11,7 +11,7 @@ from rclpy.node import Node
 from l0_surgical.control.realtime import enter_real_time
 from l0_surgical.messaging.ros2 import Ros2Transport
 from l0_surgical.ros_process import NodeParameter, declare_parameters, parameter_values, run_node
-from l0_surgical.simulation import simulated_arm_class
+from l0_surgical.simulation import SimulatedSpeed, SimulationRequest, simulated_arm_class
 from l0_surgical.worker import Worker
 
 CHECK_PERIOD_S = 1.0
@@ -19,7 +19,7 @@ PARAMETERS = (
     NodeParameter("arm", "PSM1", "The arm's ROS namespace."),
     NodeParameter("mode", "kinematic", "kinematic: setpoints are reached at once; physical: motors and lag."),
     NodeParameter("telemetry_rate", 100.0, "How often per second the arm says where it is."),
-    NodeParameter("speed", 1.0, "Simulated seconds per second; 0: as fast as possible."),
+    NodeParameter("speed", 1.0, "Simulated seconds per second; 0: as fast as possible.", kind=SimulatedSpeed),
     NodeParameter("inject", False, "Listen to <arm>/simulation/inject for faults to simulate."),
     NodeParameter("real_time", True, "Ask for real-time priority and locked memory."),
 )
@@ -31,15 +31,15 @@ class PsmSimNode(Node):
     def __init__(self) -> None:
         super().__init__("psm_sim_node")
         declare_parameters(self, PARAMETERS)
-        values = parameter_values(self, PARAMETERS)
+        request = SimulationRequest(**parameter_values(self, PARAMETERS))
+        arm, mode = request.arm, request.mode
         simulated_arm = simulated_arm_class()
-        arm, mode, speed = (values[name] for name in ("arm", "mode", "speed"))
         # the arm's thread inherits it
-        for refused in enter_real_time(whole_process=True).refused if values["real_time"] else ():
+        for refused in enter_real_time(whole_process=True).refused if request.real_time else ():
             self.get_logger().warning(f"without {refused}")
         self._transport = Ros2Transport(self)
-        self._arm = simulated_arm(self._transport, arm, mode, telemetry_rate=values["telemetry_rate"], inject=values["inject"])
-        self._worker = Worker("simulated arm", lambda stop: self._arm.run(stop, speed))
+        self._arm = simulated_arm(self._transport, arm, mode, telemetry_rate=request.telemetry_rate, inject=request.inject)
+        self._worker = Worker("simulated arm", lambda stop: self._arm.run(stop, request.speed))
         self._peers = ""
         self.create_timer(CHECK_PERIOD_S, self._check)
         self.get_logger().info(f"{arm} is simulated ({mode}), DISABLED and not homed")

@@ -11,9 +11,11 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
 MISSING = [name for name in ("torch", "gymnasium", "pybullet") if importlib.util.find_spec(name) is None]
 TRAINING_SIDE = ["algorithms", "experiments", "replay", "sparsity", "tasks"]
 TRAINING_SIDE += [f"test_{name}.py" for name in ("cli", "compression", "evaluation", "networks", "optimizers")]
-TRAINING_SIDE += [f"test_{name}.py" for name in ("players", "shipped_policies", "training", "training_failures")]
+TRAINING_SIDE += [f"test_{name}.py" for name in ("config", "discrete_training", "goal_training", "memory", "players", "setting_values")]
+TRAINING_SIDE += [f"test_{name}.py" for name in ("shipped_policies", "training", "training_failures")]
+TRAINING_SIDE += [f"test_{name}.py" for name in ("benchmarking", "hil_options", "robot", "service", "stopping_at_the_arm")]
 TRAINING_SIDE += [f"test_{name}.py" for name in ("interruptions", "run_folders", "streams")]
-TRAINING_SIDE += ["simulated_arm", *(f"test_{name}.py" for name in ("benchmarking", "hil_options", "robot", "service"))]
+TRAINING_SIDE += ["simulated_arm"]
 SOURCE_TREE = [f"test_{name}.py" for name in ("architecture", "docs", "packaging")]
 collect_ignore = [*TRAINING_SIDE, *SOURCE_TREE] if MISSING else []
 

@@ -35,6 +35,9 @@ class MemoryPublisher:
     def peers(self) -> int:
         return len(self._broker.subscriptions[self.topic])
 
+    def refusal(self) -> None:
+        return None
+
 
 class MemorySubscription:
     def __init__(self, broker: Broker, topic: str, record_type: type[Record], qos: Qos) -> None:
@@ -58,6 +61,9 @@ class MemorySubscription:
 
     def peers(self) -> int:
         return len(self._broker.publishers[self.topic])
+
+    def refusal(self) -> None:
+        return None
 
 
 class MemoryTransport:

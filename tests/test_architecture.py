@@ -19,15 +19,18 @@ SCRIPTS = frozenset({"numpy", "torch", "gymnasium", "matplotlib", "imageio", "PI
 MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "__init__": (set(), frozenset()),
     "errors": (set(), frozenset()),
+    "bounds": ({"errors"}, frozenset()),
     "files": ({"errors"}, frozenset()),
     "locks": ({"errors"}, frozenset()),
+    # the one way of compiling, for both sides
+    "compiled": (set(), frozenset({"numba"})),
     # the robot's side: needs the core install only
     "_policy_records": ({"errors"}, CORE),
     "_policy_format": ({"_policy_records"}, CORE),
     "policy_file": ({"_policy_format", "_policy_records", "files"}, CORE),
     # the exports load onnx and onnxruntime where they are asked for
-    "runtime": ({"policy_file", "simplify", "files", "errors"}, CORE | {"onnx", "onnxruntime"}),
-    "control": ({"runtime", "policy_file", "errors"}, CORE | {"yaml"}),
+    "runtime": ({"compiled", "errors", "files", "policy_file", "simplify"}, CORE | {"onnx", "onnxruntime"}),
+    "control": ({"bounds", "errors", "policy_file", "runtime"}, CORE | {"yaml"}),
     "messaging": ({"control", "files", "errors"}, CORE | {"cyclonedds", "mcap", "rclpy"}),
     # what a policy is and weighs: no simulator, no tensor library
     "low_rank": ({"policy_file", "errors"}, CORE),
@@ -43,19 +46,23 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "_vector_rollouts": ({"_rollouts", "tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy"})),
     "_players": ({"_rollouts", "tasks", "policy_file", "process", "stopping", "errors"}, frozenset({"gymnasium", "cloudpickle"})),
     "evaluation": (
-        {"_players", "_rollouts", "_vector_rollouts", "tasks", "policy_file", "errors"},
+        {"_players", "_rollouts", "_vector_rollouts", "tasks", "policy_file", "bounds", "errors"},
         frozenset({"numpy", "scipy"}),
     ),
-    "compression": ({"_reduction", "evaluation", "low_rank", "simplify", "policy_file", "errors"}, frozenset({"numpy", "scipy"})),
-    "compress_file": ({"compression", "evaluation", "low_rank", "policy_file", "errors"}, frozenset()),
+    "compression": (
+        {"_reduction", "errors", "evaluation"} | {"low_rank", "policy_file", "remembering", "simplify"},
+        frozenset({"numpy", "scipy"}),
+    ),
+    "compress_file": ({"bounds", "compression", "errors", "evaluation", "files", "low_rank", "policy_file", "remembering"}, frozenset()),
+    "remembering": ({"evaluation", "policy_file"}, frozenset()),
     # learning
-    "settings": (set(), frozenset()),
-    "config": ({"settings", "errors"}, frozenset({"tyro"})),
-    "presets": ({"config", "settings", "tasks", "errors"}, frozenset()),
-    "networks": ({"policy_file"}, frozenset({"torch", "numpy"})),
-    "sparsity": (set(), frozenset({"torch", "numpy", "numba"})),
-    "optimizers": ({"sparsity"}, frozenset({"torch", "numpy", "numba"})),
-    "replay": ({"files", "errors"}, frozenset({"torch", "numpy", "numba", "gymnasium"})),
+    "settings": ({"bounds"}, frozenset()),
+    "config": ({"settings", "bounds", "files", "errors"}, frozenset({"tyro"})),
+    "presets": ({"bounds", "config", "errors", "settings", "tasks"}, frozenset()),
+    "networks": ({"memory", "policy_file"}, frozenset({"numpy", "torch"})),
+    "sparsity": ({"compiled"}, frozenset({"numba", "numpy", "torch"})),
+    "optimizers": ({"compiled", "sparsity"}, frozenset({"numba", "numpy", "torch"})),
+    "replay": ({"compiled", "errors", "files", "memory"}, frozenset({"gymnasium", "numba", "numpy", "torch"})),
     "learner": ({"optimizers"}, frozenset({"torch"})),
     "algorithms": ({"learner", "networks", "optimizers", "sparsity", "settings"}, frozenset({"torch", "numpy"})),
     "cohorts": (
@@ -63,41 +70,45 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
         | {"policy_file", "config", "settings", "errors"},
         frozenset({"torch", "numpy", "gymnasium"}),
     ),
+    "metrics_file": ({"files"}, frozenset()),
     "event_file": (set(), frozenset({"tensorboard"})),
-    "run_folder": ({"config", "event_file", "files", "locks", "errors"}, frozenset({"torch"})),
+    "run_folder": ({"config", "event_file", "files", "locks", "metrics_file", "errors"}, frozenset({"torch"})),
     "training": (
-        {"cohorts", "run_folder", "tasks", "evaluation", "policy_file", "files", "stopping", "config", "errors"},
+        {"bounds", "cohorts", "config", "errors", "evaluation", "policy_file", "process", "run_folder", "tasks", "files", "stopping"},
         frozenset({"torch", "numba"}),
     ),
     # what a person runs
     "experiments": (
         {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "presets", "files", "errors"}
-        | {"robot", "simulation", "stopping", "locks", "process", "cohorts", "settings", "__init__"},
+        | {"__init__", "bounds", "cohorts", "process", "remembering", "robot", "settings", "simulation", "stopping", "locks"},
         SCRIPTS,
     ),
     "streams": ({"errors"}, frozenset()),
-    "terminal": ({"streams"}, frozenset({"rich"})),
+    "terminal": ({"_plain_table", "files", "speaking", "streams"}, frozenset({"rich"})),
+    "_plain_table": (set(), frozenset()),
+    "speaking": (set(), frozenset()),
     "stopping": (set(), frozenset()),
-    "process": (set(), frozenset()),
+    "process": ({"errors"}, frozenset()),
+    "memory": ({"errors"}, frozenset()),
     # every engine behind one function: the one place of the robot's side that may load torch, to compare with it
     "engines": ({"runtime", "policy_file", "process", "errors"}, CORE | {"torch"}),
-    "benchmarking": ({"engines", "runtime", "policy_file", "errors"}, CORE),
-    "connection": ({"control", "messaging", "runtime", "policy_file", "files"}, frozenset()),
-    "robot": ({"connection", "process", "control", "messaging", "stopping", "errors"}, frozenset({"numpy"})),
+    "benchmarking": ({"bounds", "engines", "runtime", "policy_file", "errors"}, CORE),
+    "connection": ({"bounds", "control", "messaging", "runtime", "policy_file", "files"}, frozenset()),
+    "robot": ({"bounds", "connection", "process", "control", "messaging", "stopping", "errors"}, frozenset({"numpy"})),
     # what the executables in nodes/ share
     "worker": ({"errors"}, frozenset()),
     "service": ({"connection", "control", "messaging", "worker", "errors"}, frozenset()),
-    "ros_process": ({"errors"}, frozenset({"rclpy", "rcl_interfaces"})),
+    "ros_process": ({"bounds", "stopping", "errors"}, frozenset({"rclpy", "rcl_interfaces"})),
     # the one part of the robot's side that needs a simulator
     "simulated_arm": ({"control", "messaging", "tasks", "errors"}, frozenset({"numpy", "pybullet"})),
-    "simulation": ({"control", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),
+    "simulation": ({"bounds", "control", "messaging", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),
     "_training_commands": (
-        {"training", "compression", "compress_file", "evaluation", "inspection", "experiments", "terminal", "policy_file"}
+        {"training", "compression", "compress_file", "evaluation", "experiments", "terminal", "policy_file"}
         | {"config", "presets", "tasks", "files", "locks", "errors"},
         frozenset({"tyro"}),
     ),
     "_robot_commands": (
-        {"robot", "simulation", "benchmarking", "runtime", "policy_file", "files", "terminal", "errors"},
+        {"robot", "simulation", "benchmarking", "inspection", "runtime", "policy_file", "files", "speaking", "terminal", "errors"},
         frozenset(),
     ),
     "cli": ({"__init__", "_training_commands", "_robot_commands", "stopping", "streams", "errors"}, frozenset({"tyro"})),
@@ -145,6 +156,16 @@ def test_every_part_is_in_the_table_and_every_entry_is_a_part() -> None:
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.relative_to(PACKAGE).as_posix())
 def test_imports_keep_their_directions(module: Path) -> None:
     assert refused_imports(part_of(module), module.read_text(encoding="utf-8")) == []
+
+
+def test_only_the_robots_side_runs_the_compiled_engine() -> None:
+    """What a policy is judged by, or made smaller by, is the reference: no choice of a form can change a result."""
+    runs_it = set()
+    for module in modules():
+        names = {name for name in imported_names(module.read_text(encoding="utf-8")) if name.startswith("l0_surgical.runtime")}
+        if any(not name.startswith(("l0_surgical.runtime.ReferenceEngine", "l0_surgical.runtime.reference.")) for name in names):
+            runs_it.add(part_of(module))
+    assert runs_it == {"runtime", "control", "connection", "engines", "benchmarking", "_robot_commands"}
 
 
 def test_algorithms_never_import_each_other() -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rounding import assert_rounded
 
 from l0_surgical import benchmarking, engines
 from l0_surgical.cli import main
 from l0_surgical.errors import BadInputError
 from l0_surgical.policy_file import find_policy, load_policy
 from l0_surgical.process import age_s, resident_mib
-from l0_surgical.runtime import ReferenceEngine
 from l0_surgical.runtime.verification import sample_observations
 
 SMALL, DENSE = "needle-reach-l0-compressed", "needle-reach-dense"
@@ -22,14 +22,13 @@ KEYS = {"p50_us", "p99_us", "p999_us", "resident_mib", "first_action_s"}
 @pytest.mark.parametrize("name", [SMALL, DENSE])
 def test_every_engine_computes_the_same_actions(engine: str, name: str) -> None:
     policy = load_policy(find_policy(name))
-    act, reference = engines.build(engine, policy), ReferenceEngine(policy)
-    for observation in sample_observations(policy)[:200].astype(np.float64):
-        np.testing.assert_allclose(act(observation), reference.act(observation), atol=1e-5)
+    act, observations = engines.build(engine, policy), sample_observations(policy)[:200].astype(np.float64)
+    assert_rounded(np.array([np.array(act(observation)) for observation in observations]), policy, observations)
 
 
 def test_the_report(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmarking, "ROUND_S", 1e-4)
-    assert main(["benchmark", SMALL, "--reference", DENSE, "--rounds", "2", "--json"]) == 0
+    assert main(["benchmark", SMALL, "--reference", DENSE, "--rounds", "2", "--explain", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report.keys() == {"policy", "engines", "absent", "resident_mib", "explain", "reference"}
     assert report["absent"] == {}
@@ -43,6 +42,7 @@ def test_the_report(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPat
     assert report["resident_mib"] == report["engines"]["l0"]["resident_mib"]
     assert report["engines"]["numpy"]["resident_mib"] < report["engines"]["l0"]["resident_mib"]
     assert len(report["explain"]) == 4
+    assert all("expected times: dense " in line and "measured: dense " in line for line in report["explain"])
 
 
 def test_an_engine_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,10 +57,11 @@ def test_an_engine_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPat
     report = benchmarking.benchmark(SMALL, rounds=1)
     assert report["absent"] == {"torch_eager": "No module named 'torch'"}
     assert list(report["engines"]) == ["onnxruntime", "numpy", "l0"]
+    assert not any("measured" in line for line in report["explain"])
 
 
 def test_tables_and_bad_input(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="rounds is 0"):
+    with pytest.raises(BadInputError, match="--rounds 0: "):
         benchmarking.benchmark(SMALL, rounds=0)
     assert main(["export", SMALL, "--format", "c", "--out", str(tmp_path / "p.c")]) == 0
     assert "of the policy" in capsys.readouterr().out

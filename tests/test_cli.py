@@ -1,5 +1,7 @@
 """The command line as a user meets it: exit codes, one-line errors, the keys of every --json, files that appear."""
 
+import ctypes
+import dataclasses
 import json
 import os
 import re
@@ -7,15 +9,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import misbehaving
 import numpy as np
+import point_reach
 import pytest
+from rounding import assert_rounded
 
 from l0_surgical.cli import main
 from l0_surgical.compress_file import parse_ranks
 from l0_surgical.errors import BadInputError
 from l0_surgical.evaluation import episode_seeds
 from l0_surgical.policy_file import load_policy, save_policy
+from l0_surgical.presets import preset
 from l0_surgical.runtime import ReferenceEngine
 
 SMALL = ["--ddpg.hidden", "16", "16", "--ddpg.updates-per-episode", "5", "--episodes", "2", "--demonstration-episodes", "2"]
@@ -79,8 +85,7 @@ def test_compress_to_a_rank(trained: dict, tmp_path: Path, capsys: pytest.Captur
     assert row.keys() == SWEEP_KEYS
     assert result["chosen"]["rank"] == row["rank"] == 16
     states = np.random.default_rng(0).normal(size=(20, 10)).astype(np.float32)
-    original, folded = (ReferenceEngine(load_policy(path)).act(states) for path in (policy, out))
-    np.testing.assert_allclose(folded, original, atol=1e-5)
+    assert_rounded(ReferenceEngine(load_policy(policy)).act(states), load_policy(out), states)
 
 
 def test_tables_are_for_people(trained: dict, capsys: pytest.CaptureFixture):
@@ -94,7 +99,8 @@ def test_tables_are_for_people(trained: dict, capsys: pytest.CaptureFixture):
 def test_tables_of_a_task_without_success_and_critic(algorithm: str, tmp_path: Path, capsys: pytest.CaptureFixture):
     run_folder, few = tmp_path / "run", ["--steps", "10000", "--evaluation-episodes", "2", "--final-evaluation-episodes", "2"]
     assert main(["train", "cartpole", "--algorithm", algorithm, "--regularizer", "l0", "--out", str(run_folder), *few]) == 0
-    assert re.search(r"0 +│ l0 +│ 0.01 +│ - +│", capsys.readouterr().out)
+    (coefficient,) = preset("best", "cartpole", algorithm).coefficient
+    assert re.search(rf"0 +│ l0 +│ {coefficient:g} +│ - +│", capsys.readouterr().out)
     (policy,) = map(str, (run_folder / "policies").iterdir())
     commands = (["inspect", policy], ["evaluate", policy, "--episodes", "2"])
     for command in (*commands, ["compress", policy, "--out", str(tmp_path / "small.safetensors"), "--rank", "2", "--episodes", "2"]):
@@ -207,6 +213,36 @@ def test_an_unwritable_folder(capsys: pytest.CaptureFixture):
 def test_an_out_path_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture):
     (tmp_path / "file").write_text("")
     assert "cannot create the folder" in refused(capsys, 2, "train", "--out", tmp_path / "file" / "run")
+
+
+class Talking(point_reach.PointReach):
+    """Prints as simulators do: from Python, and from C, which keeps it back where it goes to no terminal."""
+
+    def reset(self, **arguments: object) -> tuple[dict, dict]:
+        print("a new episode")  # noqa: T201
+        ctypes.CDLL(None).printf(b"starting thread 0\n")
+        return super().reset(**arguments)
+
+
+def test_what_an_environment_prints_is_no_result(tmp_path: Path, capfd: pytest.CaptureFixture):
+    gymnasium.register("Talking-v0", entry_point=Talking, max_episode_steps=20, disable_env_checker=True)
+    policy = tmp_path / "policy.safetensors"
+    save_policy(dataclasses.replace(point_reach.reaching_policy(), task="Talking-v0"), policy)
+    assert main(["evaluate", str(policy), "--episodes", "2", "--json"]) == 0
+    ctypes.CDLL(None).fflush(None)
+    output = capfd.readouterr()
+    assert json.loads(output.out)["episodes"] == 2
+    assert output.err.count("a new episode") == output.err.count("starting thread 0") == 2
+
+
+def test_the_home_folder_behind_an_equals_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    export = ["export", "needle-reach-l0-compressed", "--format", "c"]
+    assert run(capsys, *export, "--out=~/one.c")["file"] == str(tmp_path / "home" / "one.c")
+    assert run(capsys, *export, "--out", "~/two.c")["file"] == str(tmp_path / "home" / "two.c")
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture):

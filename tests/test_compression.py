@@ -1,7 +1,10 @@
 """Compression keeps what was asked for and finds what is there to remove; the reductions and the bound against their definitions."""
 
+import collections
 import dataclasses
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import point_reach
@@ -10,11 +13,13 @@ from example_policies import random_policy
 from scipy.special import stdtrit
 
 from l0_surgical._reduction import _refit, reduce_layers, trace
+from l0_surgical.compress_file import Request, compress_to
 from l0_surgical.compression import compress, kept_fraction, rank_sweep
 from l0_surgical.errors import BadInputError
-from l0_surgical.evaluation import evaluate
+from l0_surgical.evaluation import Evaluator, episode_seeds, evaluate
 from l0_surgical.low_rank import fold, paper_parameters
-from l0_surgical.policy_file import Dense, Layer, LowRank, Policy, policy_bytes
+from l0_surgical.policy_file import Dense, Layer, LowRank, Policy, policy_bytes, save_policy
+from l0_surgical.remembering import RememberingEvaluator
 from l0_surgical.runtime import ReferenceEngine
 
 
@@ -200,3 +205,73 @@ def test_the_sweep_reports_both_accountings_and_paired_returns() -> None:
 def test_bad_ranks_are_refused(ranks: list[int], words: str) -> None:
     with pytest.raises(BadInputError, match=words):
         rank_sweep(point_reach.reaching_policy(hidden=4), ranks)
+
+
+class Counted:
+    """What real evaluators do: how many were opened, and how often each policy ran each list of episodes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened, self.runs = 0, collections.Counter()
+        enter, run = Evaluator.__enter__, Evaluator.run
+
+        def counted_enter(evaluator: Evaluator) -> Evaluator:
+            self.opened += 1
+            return enter(evaluator)
+
+        def counted_run(evaluator: Evaluator, policy: Policy, seeds: list[int], *rest: Any, **settings: Any) -> list:
+            acting = policy_bytes(dataclasses.replace(policy, provenance={}, evaluation={}))
+            self.runs[acting, tuple(seeds), settings.get("random_share", 0.0)] += 1
+            return run(evaluator, policy, seeds, *rest, **settings)
+
+        monkeypatch.setattr(Evaluator, "__enter__", counted_enter)
+        monkeypatch.setattr(Evaluator, "run", counted_run)
+
+
+def request(**asked: Any) -> Request:
+    return Request(**{"rank": None, "ranks": None, "keep": None, "confidence": 0.95, "episodes": 10, "seed": 3, "jobs": 1, **asked})
+
+
+# beside the ranks: the original and random actions (where a rank is to be chosen), and what is chosen on unseen episodes;
+# ranks above the layers' own are one policy
+@pytest.mark.parametrize(("asked", "evaluations"), [({"ranks": "3:13:2"}, 6 + 3), ({"rank": 4}, 1 + 1), ({"ranks": "12:40:14"}, 1 + 3)])
+def test_every_rank_is_run_once(asked: dict[str, Any], evaluations: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = tmp_path / "policy.safetensors", tmp_path / "small.safetensors"
+    policy = point_reach.reaching_policy(hidden=12, noise=0.02)
+    save_policy(policy, source)
+    expected = rank_sweep(policy, range(3, 14, 2), 10, 3)
+    counted = Counted(monkeypatch)
+    report = compress_to(str(source), out, request(**asked), lambda *told: None)
+    assert (counted.opened, max(counted.runs.values()), counted.runs.total()) == (1, 1, evaluations)
+    if asked == {"ranks": "3:13:2"}:
+        assert report["sweep"] == expected
+
+
+def test_a_search_runs_no_candidate_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both methods, their confirmation, the exact policy as the last resort and the test of what is chosen."""
+    source = tmp_path / "policy.safetensors"
+    save_policy(compress(point_reach.reaching_policy(hidden=12, noise=0.05), episodes=10)[0], source)  # simplified: the exact one is itself
+    counted = Counted(monkeypatch)
+    compress_to(str(source), tmp_path / "small.safetensors", request(keep=0.9), lambda *told: None)
+    assert (counted.opened, max(counted.runs.values())) == (1, 1)
+    assert counted.runs.total() > 10
+
+
+def test_remembered_episodes_are_those_of_a_new_evaluator() -> None:
+    policy, other = point_reach.reaching_policy(hidden=6), point_reach.reaching_policy(hidden=6, gain=1.0)
+    seeds, told = episode_seeds("validation", 0, 5), []
+    with RememberingEvaluator(policy.task) as evaluator:
+        first = evaluator.run(policy, seeds)
+        again = evaluator.run(dataclasses.replace(policy, provenance={"seed": 1}), seeds, told.append)
+        seen = evaluator.run(policy, seeds, keep_observations=True)
+        different = [evaluator.run(other, seeds), evaluator.run(policy, seeds[:4]), evaluator.run(policy, seeds, random_share=1.0)]
+        tested = evaluator.evaluate(policy, "test", 2, 5)
+    with Evaluator(policy.task) as fresh:
+        expected = fresh.run(policy, seeds)
+        assert [[episode.total_reward for episode in group] for group in (first, again, seen)] == [[e.total_reward for e in expected]] * 3
+        assert [[e.total_reward for e in group] for group in different] == [
+            [e.total_reward for e in group]
+            for group in (fresh.run(other, seeds), fresh.run(policy, seeds[:4]), fresh.run(policy, seeds, random_share=1.0))
+        ]
+    assert told == [5]
+    assert all(episode.observations is not None for episode in seen)
+    np.testing.assert_array_equal(tested.returns, evaluate(policy, episodes=5, seed=2).returns)

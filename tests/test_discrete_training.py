@@ -15,11 +15,21 @@ import numpy as np
 import pytest
 
 from l0_surgical import training
+from l0_surgical.cohorts.ppo import PPOCohort
 from l0_surgical.config import Algorithm, TrainingConfig, as_dict, from_dict
 from l0_surgical.errors import BadInputError
 from l0_surgical.evaluation import Evaluator, episode_seeds
 from l0_surgical.policy_file import load_policy
 from l0_surgical.presets import preset
+
+LABELS = ["round", "member", "seed", "regularizer", "coefficient", "env_steps", "updates"]
+REPORTED = {
+    "dqn": ["train_return", "validation_return", "loss", "q", "penalty", "actor_sparsity", "epsilon"],
+    "ppo": [
+        *("train_return", "validation_return", "actor_loss", "critic_loss", "actor_penalty", "critic_penalty", "actor_sparsity"),
+        *("entropy", "approximate_kl"),
+    ],
+}
 
 
 def small(algorithm: Algorithm, **changes: object) -> TrainingConfig:
@@ -57,6 +67,8 @@ def test_a_run_leaves_everything(algorithm: Algorithm, tmp_path: Path) -> None:
     with (tmp_path / "run" / "metrics.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [(int(r["round"]), int(r["member"])) for r in rows] == [(n, m) for n in range(6) for m in range(2)]
+    assert [name for name in rows[0] if not any(row[name] for row in rows)] == []  # what a cohort says it reports, it reports
+    assert list(rows[0]) == [*LABELS, *REPORTED[algorithm], "steps_per_second", "updates_per_second"]
     validated = [r for r in rows if r["validation_return"]]
     assert sorted({int(r["round"]) for r in validated}) == [1, 3, 5]
     for member, row in enumerate(summary["members"]):
@@ -67,6 +79,24 @@ def test_a_run_leaves_everything(algorithm: Algorithm, tmp_path: Path) -> None:
         assert row["kept_round"] == max(late)[1]
 
 
+def test_a_metric_that_no_column_was_made_for_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A learner that finds out something new in the third round, and does not know it any more after resumption."""
+    train_round = PPOCohort.train_round
+
+    def with_novelty(cohort: PPOCohort, number: int) -> list[dict[str, float]]:
+        return [{**row, **({"novelty": float(number)} if number >= 2 else {})} for row in train_round(cohort, number)]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PPOCohort, "train_round", with_novelty)
+        with pytest.raises(MemoryError):
+            training.train(small("ppo"), tmp_path / "run", progress=fail_after(5))
+    training.resume(tmp_path / "run")
+    with (tmp_path / "run" / "metrics.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["novelty"] for row in rows[::2]] == ["", "", "2.0", "3.0", "", ""]
+    assert all(row["actor_loss"] for row in rows)
+
+
 @pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
 def test_a_killed_run_resumes_to_the_same_policies(algorithm: Algorithm, tmp_path: Path) -> None:
     config = small(algorithm)
@@ -75,6 +105,7 @@ def test_a_killed_run_resumes_to_the_same_policies(algorithm: Algorithm, tmp_pat
 import json, sys, time
 from pathlib import Path
 from l0_surgical import training
+from l0_surgical.cohorts.ppo import PPOCohort
 from l0_surgical.config import from_dict
 def slowly(text, done, total):
     print(text, done, flush=True)
@@ -97,14 +128,19 @@ training.train(from_dict(json.loads(sys.argv[1])), Path({str(tmp_path / "killed"
 
 def interrupted_and_resumed(config: TrainingConfig, folder: Path, rounds: int) -> dict[str, Any]:
     """The summary of a run that failed after so many rounds and went on from its last checkpoint."""
+    with pytest.raises(MemoryError):
+        training.train(config, folder, progress=fail_after(rounds))
+    return training.resume(folder)
+
+
+def fail_after(rounds: int) -> training.Progress:
+    """A progress that ends the run after so many rounds."""
 
     def fail(text: str, done: int, total: int) -> None:
         if done == rounds:
             raise MemoryError
 
-    with pytest.raises(MemoryError):
-        training.train(config, folder, progress=fail)
-    return training.resume(folder)
+    return fail
 
 
 def test_prioritised_replay_resumes_as_well(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The evaluation loop on a small real environment and on CartPole: seeds, success, intervals, processes, and what it refuses."""
 
+import dataclasses
 import math
 
 import gymnasium
@@ -165,6 +166,47 @@ def test_a_task_without_success() -> None:
     assert result.as_dict()["success_ci95"] == [None, None]
 
 
+@pytest.mark.parametrize("unknown", [{}, {"is_success": None}, {"is_success": math.nan}])
+def test_success_that_a_step_does_not_tell_is_unknown(unknown: dict) -> None:
+    class Silent(point_reach.PointReach):
+        def step(self, action: np.ndarray) -> tuple:
+            return *super().step(action)[:-1], unknown
+
+    (episode,) = rollouts(go_to_goal, Silent(), [4])
+    assert episode.success is None
+    assert math.isnan(episode.steps_to_success)
+    assert Evaluation.of("t", 0, [episode]).as_dict()["success_rate"] is None
+
+
+def test_observations_are_kept_even_if_the_environment_uses_its_array_again() -> None:
+    class Reusing(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(0, 9, (1,), np.float64)
+        action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+        def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
+            self.seen = np.zeros(1)
+            return self.seen, {}
+
+        def step(self, action: np.ndarray) -> tuple:
+            self.seen += 1
+            return self.seen, 0.0, bool(self.seen[0] == 4), False, {}
+
+    (episode,) = rollouts(lambda observation: np.zeros(1), Reusing(), [0], keep_observations=True)
+    np.testing.assert_array_equal(episode.observations[:, 0], [0, 1, 2, 3])
+
+
+def test_a_policy_that_may_leave_the_tasks_box_is_refused() -> None:
+    policy, environment = point_reach.reaching_policy(), point_reach.PointReach()
+    wide = dataclasses.replace(policy, outputs=(Field("x", 1, "1", -1, 1), Field("y", 1, "1", -1, 1.5)))
+    with pytest.raises(BadInputError, match=r"gives actions in \[-1, 1.5\] on axis 1, but PointReach takes \[-1, 1\] there"):
+        policy_act(wide, environment, "PointReach")
+    environment.action_space = gymnasium.spaces.Box(np.array([-0.79, 0.0]), np.array([0.7, 5.0]), dtype=np.float64)
+    inside = dataclasses.replace(policy, outputs=(Field("x", 1, "1", -0.79, 0.7), Field("y", 1, "1", 0, 5)))
+    act = policy_act(inside, environment, "PointReach")
+    for far in (-100.0, 100.0):
+        assert environment.action_space.contains(act(np.array([0, 0, 0.7, far, far])))
+
+
 def test_discrete_actions_take_the_largest_output() -> None:
     environment = gymnasium.make("CartPole-v1")
     episodes = rollouts(policy_act(cartpole_policy(), environment, "CartPole-v1"), environment, range(5))
@@ -180,7 +222,7 @@ def test_a_policy_that_does_not_fit_is_refused() -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(BadInputError, match="reads 5 numbers and gives 2, but needle-reach observes 10 and takes 5"):
         evaluate(point_reach.reaching_policy(), task="needle-reach", episodes=2, jobs=2)
-    with pytest.raises(BadInputError, match="0 jobs"):
+    with pytest.raises(BadInputError, match="--jobs 0: pass a whole number >= 1"):
         evaluate(random_policy(), jobs=0)
     with pytest.raises(BadInputError, match="unknown task 'no-such-task'"):
         evaluate(random_policy(), task="no-such-task")
@@ -196,6 +238,30 @@ def test_actions_that_no_policy_gives_are_refused() -> None:
 def test_nan_observations_name_episode_and_step() -> None:
     with pytest.raises(L0SurgicalError, match=r"episode 0 \(seed 9\) is NaN or infinite at step 3 in entries \[2\]"):
         rollouts(stand_still, point_reach.PointReach(nan_at=3), [9, 10])
+
+
+class OneArray(gymnasium.Env):
+    """Counts its steps in the one array that it always gives."""
+
+    observation_space = gymnasium.spaces.Box(0, 10, (1,), np.float64)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def __init__(self, render_mode: None = None) -> None:
+        self._observation = np.zeros(1)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self._observation[:] = 0
+        return self._observation, {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self._observation += 1
+        return self._observation, 0.0, False, bool(self._observation == 3), {}
+
+
+def test_an_environment_may_give_the_same_array_at_every_step() -> None:
+    (episode,) = rollouts(lambda observation: np.zeros(1), OneArray(), [0], keep_observations=True)
+    np.testing.assert_array_equal(episode.observations, [[0], [1], [2]])
 
 
 def test_a_random_policy_stays_in_the_action_space() -> None:

@@ -2,10 +2,18 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
+
+from l0_surgical.control.records import PoseStamped
+from l0_surgical.messaging.arm_client import CrtkArm
+from l0_surgical.messaging.dds import DdsTransport
+from l0_surgical.messaging.transport import COMMAND
 from l0_surgical.simulation import arm_beside
 
 ROOT = Path(__file__).parents[1]
@@ -37,3 +45,26 @@ def test_what_is_done_at_a_real_arm_works(tmp_path: Path) -> None:
         )
     assert ended.returncode == 0, ended.stdout[-3000:]
     assert "3 passed, 1 skipped" in ended.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_suite_that_is_ended_leaves_no_simulated_arm_behind(number: signal.Signals) -> None:
+    domain = random.Random(os.getpid()).randrange(1, 20)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "tests/hil/test_goals_at_the_arm.py"]
+    command += ["--domain", str(domain)]
+    with DdsTransport(domain) as transport, subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as suite:
+        arm, ear = CrtkArm(transport), transport.subscription("/PSM1/servo_cp", PoseStamped, COMMAND)
+        try:
+            deadline = time.monotonic() + 60
+            while not ear.take():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            suite.send_signal(number)
+            assert suite.wait(30) == 2  # as after Ctrl-C
+            # what ends in order leaves its topics at once; what is killed or goes on does not
+            deadline = time.monotonic() + 5
+            while arm.peers()["/PSM1/measured_cp"]:
+                assert time.monotonic() < deadline, arm.describe_peers()
+                time.sleep(0.05)
+        finally:
+            suite.kill()

@@ -109,9 +109,9 @@ def test_a_hang_up_in_the_final_evaluation_keeps_the_training(tmp_path: Path) ->
 
 
 def test_a_second_signal_ends_a_training_that_does_not_end(tmp_path: Path) -> None:
-    """A round whose updates take for ever, which the first signal lets finish."""
-    updates = ["--ddpg.updates-per-episode", "1000000", "--ddpg.batch-size", "2", "--ddpg.dex-coefficient", "0", "--episodes", "2"]
-    process = start("train", "needle-reach", "--out", tmp_path / "run", *SMALL, "--ddpg.hidden", "8", *updates)
+    """A round whose updates take minutes, which the first signal lets finish."""
+    updates = ["--ddpg.updates-per-episode", "10000", "--ddpg.hidden", "256", "256", "256", "--episodes", "2"]
+    process = start("train", "needle-reach", "--out", tmp_path / "run", *SMALL, *updates)
     wait_for((tmp_path / "run" / "metrics.csv").exists, process)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(2.0)

@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 from example_policies import random_policy
+from rounding import assert_rounded
 
 from l0_surgical.errors import BadInputError
 from l0_surgical.low_rank import (
@@ -117,8 +118,9 @@ def test_a_folded_policy_stores_what_the_accounting_says() -> None:
 def test_full_rank_changes_nothing_and_low_rank_does() -> None:
     policy = random_policy()
     observations = np.random.default_rng(1).normal(size=(20, 10))
-    actions = ReferenceEngine(policy).act(observations)
-    np.testing.assert_allclose(ReferenceEngine(fold(policy, 16)).act(observations), actions, atol=1e-5)
+    actions, full_rank = ReferenceEngine(policy).act(observations), fold(policy, 16)
+    assert_rounded(actions, full_rank, observations)
+    assert_rounded(ReferenceEngine(full_rank).act(observations), full_rank, observations)
     assert np.abs(ReferenceEngine(fold(policy, 1)).act(observations) - actions).max() > 0.1
 
 

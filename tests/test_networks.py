@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from rounding import assert_rounded
 
 from l0_surgical.networks import MemberMLP, to_policy_layers
 from l0_surgical.policy_file import Field, Normalizer, Policy
@@ -51,4 +52,5 @@ def test_an_exported_member_acts_like_the_network():
     policy = Policy("test", *fields, normalizer, layers, network.parameters_per_member)
     states = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     expected = network(torch.from_numpy(states).expand(2, -1, -1))[1].detach().numpy()
-    np.testing.assert_allclose(ReferenceEngine(policy).act(states), expected, atol=1e-5)
+    assert_rounded(expected, policy, states)
+    assert_rounded(ReferenceEngine(policy).act(states), policy, states)

@@ -27,7 +27,8 @@ def test_it_is_adam():
         ours.step()
         theirs.step()
     for a, b in zip(mine, reference, strict=True):
-        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+        # 1 - 0.999 is off by 1.3e-5 in float32, half of that in the root, and a step can be three times the learning rate long
+        torch.testing.assert_close(a, b, atol=3e-5, rtol=1e-5)
 
 
 def test_the_tensor_path_gives_the_same():
@@ -39,7 +40,19 @@ def test_the_tensor_path_gives_the_same():
     optimizer.step(frozen=[1])
     root = 0.001**0.5
     _step_tensors(*a, [1], 0.1 * root / 0.1, 0.9, 0.999, 1e-8 * root)
-    torch.testing.assert_close(mine.detach(), a[0], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(mine.detach(), a[0], atol=1e-5, rtol=1e-5)
+
+
+def test_a_graph_that_holds_the_former_weights_is_refused_after_a_step():
+    """numba writes unseen by autograd, so a step that came between forward and backward would go unnoticed."""
+    (weight,) = parameters(2)[:1]
+    optimizer = MemberAdam([ParameterGroup([weight], 1e-2)])
+    entry = torch.ones(2, 70, 3, requires_grad=True)
+    output = torch.bmm(weight, entry).sum()
+    set_gradients([weight], 0)
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.backward(inputs=[entry])
 
 
 @pytest.mark.parametrize("member", [0, 2])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from l0_surgical import robot
 from l0_surgical.cli import main
 from l0_surgical.errors import BadInputError
 from l0_surgical.files import WatchedFile
@@ -34,22 +35,55 @@ def refused(capsys: pytest.CaptureFixture, *arguments: object) -> str:
     ("arguments", "says"),
     [
         (["no-such-policy"], "neither a file nor a shipped policy"),
-        ([POLICY, "--servo-rate", "50"], "the servo rate is 50 Hz; choose 100 to 500 Hz"),
-        ([POLICY, "--goals", "0"], "--goals is 0; give 1 or more"),
-        ([POLICY, "--duration", "-1"], "--duration is -1 s"),
-        ([POLICY, "--timeout", "0"], "--timeout is 0 s"),
-        ([POLICY, "--seed", "-3"], "--seed is -3"),
+        ([POLICY, "--servo-rate", "50"], "--servo-rate 50.0: "),
+        ([POLICY, "--servo-rate", "nan"], "--servo-rate nan: "),
+        ([POLICY, "--goals", "0"], "--goals 0: "),
+        ([POLICY, "--goals", "1000000000000"], "--goals 1000000000000: "),
+        ([POLICY, "--duration", "-1"], "--duration -1.0: "),
+        ([POLICY, "--duration", "inf"], "--duration inf: "),
+        ([POLICY, "--timeout", "0"], "--timeout 0.0: "),
+        ([POLICY, "--timeout", "1e300"], "--timeout 1e+300: "),
+        ([POLICY, "--seed", "-3"], "--seed -3: "),
+        (
+            [POLICY, "--goal", "nan", "0", "-0.12"],
+            "the goal (nan, 0.0, -0.12) is not three finite numbers; give x y z in metres: the jaw's tip may be at x",
+        ),
+        (
+            [POLICY, "--goal", "50", "60", "-120"],
+            "x -0.0147 .. 0.1237, y -0.0037 .. 0.1347, z -0.1774 .. -0.0914 m in the arm's base frame",
+        ),
+        ([POLICY, "--goal", "50", "60", "-120"], "was it in millimetres? Then give 0.05 0.06 -0.12"),
+        ([POLICY, "--goal", "0.06", "0.07", "-0.1685"], "outside the workspace of the limits"),
         ([POLICY, "--limits", "nowhere.yaml"], "cannot read the limits nowhere.yaml"),
         ([POLICY, "--transport", "carrier-pigeon"], "carrier-pigeon"),
-        ([POLICY, "--speed", "0"], "the speed is 0; it is a fraction of the policy's own"),
+        ([POLICY, "--limits", "/"], "cannot read the limits /: Is a directory"),
+        ([POLICY, "--speed", "0"], "--speed 0.0: "),
+        ([POLICY, "--speed", "nan"], "--speed nan: "),
         ([POLICY, "--arm", "PSM 1"], "the arm's name is 'PSM 1'"),
-        ([POLICY, "--domain", "999"], "999"),
+        ([POLICY, "--domain", "999"], "--domain 999: "),
+        ([POLICY, "--domain", "-1"], "--domain -1: "),
         ([POLICY, "--record", "run.bag"], "give it the ending .mcap"),
         ([], "Missing"),
     ],
 )
-def test_bad_input_is_one_line_and_code_2(arguments: list[str], says: str, capsys: pytest.CaptureFixture) -> None:
+def test_bad_input_is_one_line_and_code_2(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the transport is opened: the arm hears nothing of it."""
+    monkeypatch.setattr(robot, "open_transport", lambda *arguments: pytest.fail("the transport was opened"))
     assert says in refused(capsys, "control", *arguments, "--no-real-time")
+
+
+def test_limits_that_the_goals_do_not_fit_are_refused_before_the_arm_moves(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = write_limits(tmp_path)
+    path.write_text(path.read_text().replace("-0.1572]", "-0.1500]"))
+    line = refused(capsys, "control", POLICY, "--limits", path, "--domain", DOMAIN, "--no-real-time")
+    assert "the task draws goals such as" in line
+    assert "outside the workspace of the limits" in line
+    assert "give one goal by --goal" in line
+    path.write_text(path.read_text().replace("{arm}_base", "PSM2_base"))
+    line = refused(capsys, "control", POLICY, "--limits", path, "--domain", DOMAIN, "--no-real-time")
+    assert f"{path}: limits: base_frame 'PSM2_base': poses are in PSM1's own base" in line
 
 
 def test_an_existing_recording_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -60,7 +94,8 @@ def test_an_existing_recording_is_not_overwritten(tmp_path: Path, capsys: pytest
     assert path.read_bytes() == b"precious"
 
 
-def test_a_policy_of_another_task_is_refused(tmp_path: Path) -> None:
+def test_a_policy_of_another_task_is_refused_before_the_transport_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(robot, "open_transport", lambda *arguments: pytest.fail("the transport was opened"))
     from example_policies import random_policy
 
     from l0_surgical.policy_file import save_policy
@@ -74,8 +109,13 @@ def test_a_policy_of_another_task_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--duration", "0"], "--duration is 0 s"),
-        (["--speed", "-1"], "the speed is -1"),
+        (["--duration", "0"], "--duration 0.0: "),
+        (["--duration", "1e300"], "--duration 1e+300: "),
+        (["--speed", "-1"], "--speed -1.0: "),
+        (["--speed", "nan"], "--speed nan: "),
+        (["--speed", "1e9"], "--speed 1000000000.0: "),
+        (["--telemetry-rate", "nan"], "--telemetry-rate nan: "),
+        (["--arm", "PSM 1"], "the arm's name is 'PSM 1'"),
         (["--telemetry-rate", "1000"], "choose 1 to 400 Hz"),
         (["--mode", "magic"], "magic"),
     ],

@@ -1,6 +1,7 @@
 """The controller as a service, at a simulated arm in this process."""
 
 import dataclasses
+import math
 import re
 import shutil
 import time
@@ -190,13 +191,23 @@ def test_stopping_disarms_and_a_new_start_is_disarmed(bench: Bench) -> None:
     [
         ({"policy": "no-such-policy"}, "no-such-policy is neither a file nor a shipped policy"),
         ({"limits": Path("no-such-limits.yaml")}, "cannot read the limits"),
-        ({"servo_rate": 1000.0}, "the servo rate is 1000 Hz"),
-        ({"speed": 2.0}, "the speed is 2"),
+        ({"servo_rate": 1000.0}, "--servo-rate 1000.0: "),
+        ({"servo_rate": math.nan}, "--servo-rate nan: "),
+        ({"servo_rate": True}, "--servo-rate True: "),
+        ({"speed": 2.0}, "--speed 2.0: "),
+        ({"speed": 0}, "--speed 0: "),
+        ({"dry_run": "no"}, "--dry-run 'no': "),
         ({"record": Path("no-ending")}, "ending .mcap"),
+        ({"record": Path("/proc/no/folder.mcap")}, "cannot create the folder /proc/no"),
+        ({"record": Path(__file__) / "x.mcap"}, "cannot create the folder"),
         ({"arm": "PSM 1"}, "the arm's name is 'PSM 1'"),
+        ({"arm": "PSM\uff11"}, "the arm's name is 'PSM\uff11'"),
+        ({"arm": "P" * 5000}, r"the arm's name is 'P+\.\.\.; it must be of letters"),
+        ({"arm": ""}, "the arm's name is ''"),
+        ({"policy": "p" * 5000}, "neither a file nor a shipped policy"),
     ],
 )
-def test_bad_settings_leave_nothing_open(bench: Bench, settings: dict[str, object], message: str) -> None:
+def test_bad_settings_are_refused_before_anything_is_opened(bench: Bench, settings: dict[str, object], message: str) -> None:
     opened: list[CountedTransport] = []
 
     def open_transport() -> CountedTransport:
@@ -205,7 +216,7 @@ def test_bad_settings_leave_nothing_open(bench: Bench, settings: dict[str, objec
 
     with pytest.raises(BadInputError, match=message):
         ControlService(dataclasses.replace(ConnectionSettings(POLICY, "PSM1", real_time=False), **settings), open_transport)
-    assert all(transport.is_closed for transport in opened)
+    assert opened == []
 
 
 @dataclasses.dataclass(frozen=True)

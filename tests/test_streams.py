@@ -79,7 +79,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def test_a_signal_ends_a_command_and_its_processes() -> None:
-    process = start("evaluate", "needle-reach-l0", "--episodes", "1000000", "--jobs", "2", stderr=subprocess.DEVNULL)
+    process = start("evaluate", "needle-reach-l0", "--episodes", "100000", "--jobs", "2", stderr=subprocess.DEVNULL)
     wait_for(lambda: len(children_of(process.pid)) >= 3, process)  # and multiprocessing's own
     children = children_of(process.pid)
     process.send_signal(signal.SIGTERM)

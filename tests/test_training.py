@@ -75,6 +75,10 @@ def test_a_run_leaves_everything(finished: Path):
     with (finished / "metrics.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [(int(r["round"]), int(r["member"])) for r in rows] == [(e, m) for e in range(6) for m in range(3)]
+    reported = ("train_return", "train_success", "validation_return", "validation_success", "actor_loss", "critic_loss", "q")
+    reported += ("actor_penalty", "critic_penalty", "actor_sparsity", "critic_sparsity", "dex_coefficient")
+    assert tuple(rows[0])[5:] == ("env_steps", "updates", *reported, "steps_per_second", "updates_per_second")
+    assert [name for name in rows[0] if not any(row[name] for row in rows)] == []  # what a cohort says it reports, it reports
     assert all(np.isfinite(float(r[name])) for r in rows for name in ("critic_loss", "actor_loss", "train_return", "updates_per_second"))
     assert [bool(r["validation_return"]) for r in rows[::3]] == [False, True] * 3
     penalised = [float(r["actor_penalty"]) for r in rows if r["coefficient"] == "0.5"]
@@ -134,6 +138,20 @@ def test_an_existing_run_is_never_overwritten(finished: Path):
 def test_resuming_nothing_says_so(tmp_path: Path):
     with pytest.raises(BadInputError, match="no run to resume"):
         training.resume(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[]", b'{"task": NaN}', b"null"])
+def test_a_damaged_configuration_is_refused(content: bytes, tmp_path: Path):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(BadInputError, match=r"cannot read .*config\.json|the run's configuration is damaged"):
+        training.resume(tmp_path)
+
+
+def test_coefficients_that_agree_in_six_digits_leave_two_policies(tmp_path: Path):
+    config = small_config(coefficient=(0.01234567, 0.01234568), episodes=2)
+    rows = training.train(config, tmp_path / "run")["members"]
+    assert len(policies(tmp_path / "run")) == len({row["policy"] for row in rows}) == 2
+    assert [load_policy(row["policy"]).provenance["coefficient"] for row in rows] == [0.01234567, 0.01234568]
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path):
@@ -230,6 +248,30 @@ def test_threads_are_set():
     assert training.torch.get_num_threads() == 1
     training.set_threads(before)
     assert os.environ["NUMBA_NUM_THREADS"] == "1"
+
+
+def test_a_fork_of_a_process_that_has_trained_is_refused():
+    program = """if True:
+        import multiprocessing, os, sys
+        from l0_surgical.errors import BadInputError
+        from l0_surgical.training import set_threads
+        def train():
+            try:
+                set_threads(1)
+            except BadInputError as error:
+                sys.exit(str(error))
+        context = multiprocessing.get_context("fork")
+        for _ in range(2):
+            child = context.Process(target=train)
+            child.start()
+            child.join()
+            print(child.exitcode)
+            set_threads(1)
+    """
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["0", "1"]
+    assert result.stderr.startswith("this process is a fork of one that has trained")
+    assert "get_context('spawn')" in result.stderr
 
 
 def test_l1_and_l2_train_beside_dense_members_and_report_their_threshold_zeros(tmp_path: Path):

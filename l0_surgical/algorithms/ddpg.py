@@ -41,8 +41,11 @@ class DDPG(Learner):
         config: the shared hyperparameters.
         dimensions: `(state, action)`: observation and goal side by side, and the action, in [-1, 1].
         seeds: one per member.
-        actor_sparsifier, critic_sparsifier: attached here.
+        sparsifiers: of actor and critic; attached here.
         device: where everything lives.
+
+    Attributes:
+        highest_rewards: the highest reward that each member has learned from so far, at least 0, `(members,)`.
     """
 
     networks = ("actor", "critic", "actor_target", "critic_target")
@@ -68,6 +71,7 @@ class DDPG(Learner):
         self.critic_target = self.critic.plain_copy(self.critic_sparsifier.finalize())
         self.actor_optimizer = make_optimizer(self.actor, self.actor_sparsifier, config.actor_learning_rate)
         self.critic_optimizer = make_optimizer(self.critic, self.critic_sparsifier, config.critic_learning_rate)
+        self.highest_rewards = torch.zeros(len(seeds), device=device)
 
     def update(self, batch: UpdateBatch, dex_coefficient: float) -> dict[str, Tensor]:
         """One gradient step of actor and critic, both from the networks as they were before it (Algorithm 3, steps 5 to 12).
@@ -101,8 +105,7 @@ class DDPG(Learner):
         critic_total = critic_loss + critic_penalty / size
         actor_total = actor_loss + actor_penalty / size
         self.stop_diverged({"critic loss": critic_total, "actor loss": actor_total})
-        self.minimize(critic_total, self.critic_optimizer)
-        self.minimize(actor_total, self.actor_optimizer)
+        self.minimize((critic_total, self.critic_optimizer), (actor_total, self.actor_optimizer))
         self.actor_target.average_towards(self.actor, self.actor.effective_weights(), self.config.target_rate)
         self.critic_target.average_towards(self.critic, self.critic.effective_weights(), self.config.target_rate)
         return {
@@ -115,7 +118,7 @@ class DDPG(Learner):
 
     @torch.no_grad()
     def _target(self, batch: UpdateBatch, dex_coefficient: float) -> Tensor:
-        """r + gamma Q'(s', a') - alpha d(a', a_e') of (3.15), `(members, batch)`."""
+        """r + gamma Q'(s', a') - alpha d(a', a_e') of (3.15), at most what the rewards so far can add up to, `(members, batch)`."""
         actions = self.actor_target(batch.next_states)
         q = self.critic_target.value(torch.cat([batch.next_states, actions], dim=2))
         if dex_coefficient > 0:
@@ -123,4 +126,17 @@ class DDPG(Learner):
             target = batch.rewards + self.config.discount * q * ~batch.terminated - dex_coefficient * distance
         else:
             target = batch.rewards + self.config.discount * q * ~batch.terminated
-        return target.clamp(max=0) if self.config.clip_target else target
+        if not self.config.clip_target:
+            return target
+        self.highest_rewards = torch.maximum(self.highest_rewards, batch.rewards.amax(1))
+        # no reward is above it, so no return is above its sum for ever, r / (1 - gamma)
+        return torch.minimum(target, (self.highest_rewards / (1 - self.config.discount)).unsqueeze(1))
+
+    def state_dict(self) -> dict:
+        """See `Learner`."""
+        return {**super().state_dict(), "highest_rewards": self.highest_rewards}
+
+    def load_state_dict(self, state: dict) -> None:
+        """See `Learner`."""
+        super().load_state_dict(state)
+        self.highest_rewards.copy_(state["highest_rewards"])

@@ -81,7 +81,7 @@ class DQN(Learner):
         penalty = self.sparsifier.penalty()
         total = loss + penalty / batch.states.shape[1]
         self.stop_diverged({"loss": total})
-        self.minimize(total, self.optimizer)
+        self.minimize((total, self.optimizer))
         if (self.updates + 1) % self.config.target_period == 0:
             self.target.average_towards(self.network, weights, self.config.target_rate)
         return {"loss": loss.detach(), "q": q.detach().mean(1), "penalty": penalty.detach()}, errors.detach()

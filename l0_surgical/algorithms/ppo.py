@@ -150,8 +150,7 @@ class PPO(Learner):
         size = batch.states.shape[1]
         actor_total, critic_total = actor_loss + actor_penalty / size, critic_loss + critic_penalty / size
         self.stop_diverged({"actor loss": actor_total, "critic loss": critic_total})
-        self.minimize(actor_total, self.actor_optimizer)
-        self.minimize(critic_total, self.critic_optimizer)
+        self.minimize((actor_total, self.actor_optimizer), (critic_total, self.critic_optimizer))
         self.updates += 1
         return {
             "actor_loss": actor_loss.detach(),

@@ -6,7 +6,7 @@ import platform
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -27,10 +27,12 @@ class Cohort(Protocol):
     this one's state makes the same call again and goes on with the round.
 
     Attributes:
+        reports: names of the figures in the rows of `train_round` and `validate`, in the order of the metrics' columns.
         members: all of one regulariser.
         failures: causes by index of the members that stopped before their end.
     """
 
+    reports: ClassVar[tuple[str, ...]]
     members: tuple[MemberSpec, ...]
     failures: dict[int, str]
 
@@ -39,17 +41,17 @@ class Cohort(Protocol):
         """Whether no member learns any more."""
 
     @property
-    def env_steps(self) -> int:
-        """Environment steps per member so far."""
+    def env_steps(self) -> list[int]:
+        """Environment steps of each member so far."""
 
     @property
     def updates(self) -> int:
         """Gradient updates per member so far."""
 
-    def train_round(self, number: int) -> list[dict[str, float]]:
-        """Gathers experience and learns from it. Returns one row of figures per member, empty for one that failed."""
+    def train_round(self, number: int) -> list[dict[str, float | None]]:
+        """Gathers experience and learns from it. Returns one row of figures per member, empty for one that failed; None: not known."""
 
-    def validate(self, number: int) -> list[dict[str, float]]:
+    def validate(self, number: int) -> list[dict[str, float | None]]:
         """Evaluates every member as it is after round `number` on validation episodes. Returns one row of figures per member."""
 
     def forgive(self) -> None:

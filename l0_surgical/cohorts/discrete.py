@@ -99,8 +99,8 @@ class DiscreteCohort(ABC):
 
     @property
     @abstractmethod
-    def env_steps(self) -> int:
-        """See `Cohort`."""
+    def env_steps(self) -> list[int]:
+        """See `Cohort`: the steps of its environments, those included (one for each episode) in which one only begins anew."""
 
     @property
     @abstractmethod
@@ -245,7 +245,7 @@ class DiscreteCohort(ABC):
             if before is None or self._is_early(index, before.number) or value >= before.validation_return:
                 self._kept[index] = self._copy(index, number, float(value), float(sparsity), weights)
             if self.problem.target is not None and value >= self.problem.target:
-                self.steps_to_target.setdefault(index, self.env_steps)
+                self.steps_to_target.setdefault(index, self.env_steps[index])
                 if self.config.stop_at_target:
                     self.finished[index] = number
         return rows
@@ -316,7 +316,7 @@ class DiscreteCohort(ABC):
                 "kept_round": self._kept[index].number,
                 "steps_to_target": self.steps_to_target.get(index),
                 "parameters": self.policy_network.parameters_per_member,
-                "env_steps": self.env_steps,
+                "env_steps": self.env_steps[index],
                 "updates": self.updates,
             }
             for index in range(len(self.members))

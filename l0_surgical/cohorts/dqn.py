@@ -19,6 +19,8 @@ _EXPLORATION, _REPLAY = 1, 2
 class DQNCohort(DiscreteCohort):
     """A round is `cycles_per_round` times a few steps of every environment, followed by a few updates."""
 
+    reports = ("train_return", "validation_return", "loss", "q", "penalty", "actor_sparsity", "epsilon")
+
     def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem) -> None:
         dqn = config.dqn
         super().__init__(config, members, problem, dqn.environments)
@@ -36,9 +38,9 @@ class DQNCohort(DiscreteCohort):
         self._rounds_done = 0
 
     @property
-    def env_steps(self) -> int:
+    def env_steps(self) -> list[int]:
         """See `Cohort`."""
-        return self._rounds_done * self.config.steps_per_round
+        return [self._rounds_done * self.config.steps_per_round] * len(self.members)
 
     @property
     def updates(self) -> int:

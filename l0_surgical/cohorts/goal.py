@@ -1,5 +1,6 @@
 """Goal tasks with continuous actions: DDPG with hindsight replay and demonstrations. A round is an episode."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,23 +18,28 @@ from l0_surgical.evaluation import Act, Episode, Evaluation, episode_seeds, poli
 from l0_surgical.learner import mean_figures
 from l0_surgical.networks import to_policy_layers
 from l0_surgical.policy_file import Normalizer, Policy
-from l0_surgical.replay import Demonstrations, HindsightReplay, Recorder, expert_actions
+from l0_surgical.replay import Demonstrations, GoalRules, HindsightReplay, Recorder, expert_actions
 from l0_surgical.replay import Episode as ReplayEpisode
 from l0_surgical.settings import DDPGConfig
 from l0_surgical.sparsity import network_sparsity, network_sparsity_at_init
 from l0_surgical.tasks import Task
-from l0_surgical.tasks.boundary import Stop, close_environment, expert_action, never, rewards_of
+from l0_surgical.tasks.boundary import Stop, close_environment, expert_action, never
 
 _NOISE, _REPLAY, _DEMONSTRATION = 1, 2, 3
+_NO_END = (
+    "episodes of {task} can terminate, but it has no compute_terminated(achieved_goal, desired_goal, info): a goal that is reached in "
+    "hindsight ends nothing, which slows the learning down; see docs/extending.md"
+)
 
 
 @dataclass(frozen=True)
 class GoalProblem:
-    """What all cohorts of a run share: the task, one recorded environment, the demonstrations and the normaliser fitted to them, and
-    whether the caller wants to stop."""
+    """What all cohorts of a run share: the task, one recorded environment, its rules, the demonstrations and the normaliser fitted to
+    them, and whether the caller wants to stop."""
 
     task: Task
     environment: Recorder
+    rules: GoalRules
     demonstrations: Demonstrations
     normalizer: Normalizer
     stop: Stop = never
@@ -54,36 +60,37 @@ class GoalProblem:
             Stopped: the caller wants to stop.
         """
         try:
-            return rollouts(act, self._whole(), seeds, first=first, stop=self.stop)
+            self.repair()
+            return rollouts(act, self.environment, seeds, first=first, stop=self.stop)
         except L0SurgicalError:
             self.environment.broken = True
             raise
 
-    def _whole(self) -> Recorder:
-        recorder = self.environment
-        if recorder.broken:
-            close_environment(recorder.env)
-            recorder.env, recorder.broken = self.task.open(), False
-        return recorder
+    def repair(self) -> None:
+        """Opens the environment anew if it has failed.
 
-    def rewards(self, achieved_goals: np.ndarray, desired_goals: np.ndarray, info: dict) -> np.ndarray:
-        """The environment's own rewards of goals (..., goal) as (...); see `boundary.rewards_of`."""
-        return rewards_of(self._whole(), achieved_goals, desired_goals, info)
+        Raises:
+            BadInputError: it can no longer be made.
+        """
+        if self.environment.broken:
+            close_environment(self.environment.env)
+            self.environment.env, self.environment.broken = self.task.open(), False
 
 
 def open_goal_task(task: Task) -> Recorder:
     """Opens a task that DDPG can learn.
 
     Raises:
-        BadInputError: the task is not a goal task with a box action in [-1, 1], or has no expert.
+        BadInputError: the task is not a goal task with a box action in [-1, 1], has no expert, or its rules contradict it.
     """
     environment = task.open()
     try:
-        _check_goal_task(task, environment)
-    except BadInputError:
+        recorder = Recorder(environment)
+        _check_goal_task(task, recorder)
+    except BaseException:
         close_environment(environment)
         raise
-    return Recorder(environment)
+    return recorder
 
 
 def _check_goal_task(task: Task, environment: gymnasium.Env) -> None:
@@ -95,12 +102,11 @@ def _check_goal_task(task: Task, environment: gymnasium.Env) -> None:
         )
     if task.expert is None:
         raise BadInputError(f"{task.name} has no scripted expert, which DEX and the normaliser need; {who_trains(task)}")
-    if spaces["achieved_goal"].shape != spaces["desired_goal"].shape or not hasattr(environment.unwrapped, "compute_reward"):
-        raise BadInputError(
-            f"hindsight replay needs compute_reward(achieved_goal, desired_goal, info) and both goals of one shape; {task.name} lacks that"
-        )
     if not (np.all(action.low == -1) and np.all(action.high == 1)):
-        raise BadInputError(f"the actions of {task.name} must lie in [-1, 1]; wrap it in gymnasium.wrappers.RescaleAction")
+        raise BadInputError(f"the actions of {task.name} must lie in [-1, 1]; put gymnasium.wrappers.RescaleAction(..., -1, 1) around it")
+    if any((part.low, part.high) not in ((-1, 1), (None, None)) for part in task.outputs):
+        raise BadInputError(f"the outputs of {task.name} must have the limits of its actions, -1 and 1: give its Task such fields")
+    GoalRules(environment, task.name)
 
 
 def make_goal_problem(
@@ -114,22 +120,25 @@ def make_goal_problem(
     """Collects (or reads) the expert's episodes in `recorder`, by default one that is opened for it.
 
     Raises:
-        BadInputError: DDPG cannot learn the task.
+        BadInputError: DDPG cannot learn the task, or its rules or the expert contradict it.
         L0SurgicalError: the environment or the expert failed.
         Stopped: the caller wants to stop.
     """
     recorder = recorder or open_goal_task(task)
     try:
+        rules = GoalRules(recorder, task.name)
         if demonstrations_path.exists():
             demonstrations = Demonstrations.load(demonstrations_path)
         else:
             progress("collecting demonstrations")
-            demonstrations = collect_demonstrations(recorder, task, config.demonstration_episodes, config.demonstration_seed, stop)
+            demonstrations = collect_demonstrations(recorder, rules, task, config.demonstration_episodes, config.demonstration_seed, stop)
             demonstrations.save(demonstrations_path)
     except BaseException:
         close_environment(recorder)
         raise
-    return GoalProblem(task, recorder, demonstrations, fit_normalizer(demonstrations, config.ddpg), stop)
+    if (demonstrations.successes == 0).all():
+        warnings.warn(f"the expert of {task.name} ends none of its {config.demonstration_episodes} episodes at the goal", stacklevel=2)
+    return GoalProblem(task, recorder, rules, demonstrations, fit_normalizer(demonstrations, config.ddpg), stop)
 
 
 def fit_normalizer(demonstrations: Demonstrations, ddpg: DDPGConfig) -> Normalizer:
@@ -141,10 +150,13 @@ def fit_normalizer(demonstrations: Demonstrations, ddpg: DDPGConfig) -> Normaliz
     return Normalizer(states.mean(axis=0).astype(np.float32), scale.astype(np.float32), ddpg.observation_clip)
 
 
-def collect_demonstrations(recorder: Recorder, task: Task, episodes: int, seed: int, stop: Stop = never) -> Demonstrations:
+def collect_demonstrations(
+    recorder: Recorder, rules: GoalRules, task: Task, episodes: int, seed: int, stop: Stop = never
+) -> Demonstrations:
     """Plays the task's expert for `episodes` episodes and keeps every transition.
 
     Raises:
+        BadInputError: the task's rules contradict what it does, or the expert leaves [-1, 1].
         L0SurgicalError: the environment or the expert failed.
         Stopped: `stop` said so.
     """
@@ -156,17 +168,25 @@ def collect_demonstrations(recorder: Recorder, task: Task, episodes: int, seed: 
     for number, episode_seed in enumerate(episode_seeds("train", seed, episodes)):
         played += rollouts(act, recorder, [episode_seed], first=number, stop=stop)
         episode = recorder.episode()
+        rules.check(recorder.transitions())
+        if (largest := np.abs(episode.actions).max()) > 1:
+            raise BadInputError(f"the expert of {task.name} gives actions up to {largest:g}, outside [-1, 1]; clip them")
         goals = np.broadcast_to(episode.desired_goal, (episode.length, len(episode.desired_goal)))
         states.append(np.concatenate([episode.observations[:-1], goals], axis=1))
         actions.append(episode.actions)
         achieved.append(episode.achieved_goals[1:])
-    returns, successes = [e.total_reward for e in played], [bool(e.success) for e in played]
     arrays = (np.concatenate(parts) for parts in (states, actions, achieved))
-    return Demonstrations(*arrays, np.array(returns), np.array(successes))
+    successes = [np.nan if e.success is None else float(e.success) for e in played]
+    return Demonstrations(*arrays, np.array([e.total_reward for e in played]), np.array(successes))
 
 
 class GoalCohort:
     """Trains `members` (all of one regulariser) on `problem`."""
+
+    reports = (
+        *("train_return", "train_success", "validation_return", "validation_success", "actor_loss", "critic_loss", "q"),
+        *("actor_penalty", "critic_penalty", "actor_sparsity", "critic_sparsity", "dex_coefficient"),
+    )
 
     def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: GoalProblem) -> None:
         self.config, self.members, self.problem = config, tuple(members), problem
@@ -180,8 +200,9 @@ class GoalCohort:
             horizon=problem.environment.spec.max_episode_steps,
             dimensions=problem.dimensions,
             relabel_fraction=ddpg.relabel_fraction,
-            compute_reward=problem.rewards,
+            rules=problem.rules,
         )
+        self._steps = [0] * len(self.members)
         actor, critic = (make_sparsifier(config, members, name, ddpg.updates_per_episode) for name in ("actor", "critic"))
         self.learner = DDPG(ddpg, (observation + goal, action), [m.seed for m in members], (actor, critic), config.device)
         self._epsilon = linear_schedule(1.0, 0.0, config.episodes)
@@ -194,16 +215,16 @@ class GoalCohort:
         return len(self.failures) == len(self.members)
 
     @property
-    def env_steps(self) -> int:
+    def env_steps(self) -> list[int]:
         """See `Cohort`."""
-        return self.updates // self.config.ddpg.updates_per_episode * self.problem.environment.spec.max_episode_steps
+        return list(self._steps)
 
     @property
     def updates(self) -> int:
         """See `Cohort`."""
         return self.learner.updates
 
-    def train_round(self, number: int) -> list[dict[str, float]]:
+    def train_round(self, number: int) -> list[dict[str, float | None]]:
         """Plays one episode per member, then makes the episode's updates; see `Cohort`."""
         episode = number
         self._just_failed.clear()
@@ -211,6 +232,7 @@ class GoalCohort:
         if self.is_over:
             return [{} for _ in self.members]
         self.learner.set_learning_rate(self._rate(episode))
+        self.problem.repair()  # replay asks it for rewards
         figures = self.learn(episode)
         for index, cause in self.learner.diverged.items():
             self.failures.setdefault(index, f"episode {episode}, {cause}")
@@ -220,7 +242,7 @@ class GoalCohort:
             rows.append({} if index in self.failures or result is None else {**result, **mine, "dex_coefficient": self._dex(episode)})
         return rows
 
-    def play(self, episode: int) -> list[dict[str, float] | None]:
+    def play(self, episode: int) -> list[dict[str, float | None] | None]:
         """One exploring episode per member into its replay buffer; None for members that have stopped.
 
         Nothing is stored before all have played, so that a stop in between leaves the round as it was.
@@ -228,10 +250,11 @@ class GoalCohort:
         played = [None if index in self.failures else self._play(index, episode) for index in range(len(self.members))]
         for index, one in enumerate(played):
             if one is not None:
+                self._steps[index] += one[1].length
                 self.replay.add(index, one[1])
         return [None if one is None else one[0] for one in played]
 
-    def _play(self, index: int, episode: int) -> tuple[dict[str, float], ReplayEpisode] | None:
+    def _play(self, index: int, episode: int) -> tuple[dict[str, float | None], ReplayEpisode] | None:
         member, environment = self.members[index], self.problem.environment
         shape = (environment.spec.max_episode_steps, environment.action_space.shape[0])
         noise = random_numbers(member.seed, _NOISE, episode).standard_normal(shape)
@@ -240,10 +263,13 @@ class GoalCohort:
         seed = episode_seeds("train", member.seed, episode + 1)[-1]
         try:
             (played,) = self.problem.rollouts(lambda flat: np.clip(act(flat) + next(steps), -1, 1).astype(np.float32), [seed], episode)
+            recorded = environment.episode()
         except L0SurgicalError as error:
             self._environment_failed(index, str(error))
             return None
-        return {"train_return": played.total_reward, "train_success": float(bool(played.success))}, environment.episode()
+        if recorded.terminated and not self.problem.rules.has_end:
+            warnings.warn(_NO_END.format(task=self.problem.task.name), stacklevel=2)
+        return {"train_return": played.total_reward, "train_success": None if played.success is None else float(played.success)}, recorded
 
     def _environment_failed(self, index: int, cause: str) -> None:
         self.failures[index] = cause
@@ -298,7 +324,7 @@ class GoalCohort:
             gate_seed=GATE_SEED if sampled else None,
         )
 
-    def validate(self, number: int) -> list[dict[str, float]]:
+    def validate(self, number: int) -> list[dict[str, float | None]]:
         """See `Cohort`."""
         sparsity, task, environment = self.sparsity(), self.problem.task.name, self.problem.environment
         self._just_failed.clear()
@@ -314,17 +340,17 @@ class GoalCohort:
                 self._environment_failed(index, f"validation after episode {number}: {error}")
                 rows.append({})
                 continue
-            result = Evaluation.of(task, 0, played)
+            known = Evaluation.of(task, 0, played).as_dict()
             row = {name: float(sparsity[name][index]) for name in ("actor_sparsity", "critic_sparsity")}
-            rows.append(row | {"validation_return": result.return_mean, "validation_success": result.success_rate})
+            rows.append(row | {"validation_return": known["return_mean"], "validation_success": known["success_rate"]})
         return rows
 
     def figures(self) -> list[dict[str, Any]]:
         """See `Cohort`."""
-        cost = {"parameters": self.learner.actor.parameters_per_member, "env_steps": self.env_steps, "updates": self.updates}
-        sparsity = self.sparsity()
+        cost = {"parameters": self.learner.actor.parameters_per_member, "updates": self.updates}
+        each = {name: values.tolist() for name, values in self.sparsity().items()} | {"env_steps": self.env_steps}
         return [
-            {} if index in self.failures else {**{name: float(values[index]) for name, values in sparsity.items()}, **cost}
+            {} if index in self.failures else {**{name: values[index] for name, values in each.items()}, **cost}
             for index in range(len(self.members))
         ]
 
@@ -347,13 +373,21 @@ class GoalCohort:
     def state_dict(self) -> dict:
         """Everything needed to go on exactly where this left off."""
         replay = {name: torch.from_numpy(array) for name, array in self.replay.state_dict().items()}
-        return {"learner": self.learner.state_dict(), "replay": replay, "failures": dict(self.failures)}
+        return {"learner": self.learner.state_dict(), "replay": replay, "failures": dict(self.failures), "env_steps": self.env_steps}
 
     def load_state_dict(self, state: dict) -> None:
-        """Restores what `state_dict` gave."""
-        self.learner.load_state_dict(state["learner"])
-        self.replay.load_state_dict({name: tensor.numpy() for name, tensor in state["replay"].items()})
-        self.failures = dict(state["failures"])
+        """Restores what `state_dict` gave.
+
+        Raises:
+            BadInputError: another version gave it.
+        """
+        try:
+            self.learner.load_state_dict(state["learner"])
+            self.replay.load_state_dict({name: tensor.numpy() for name, tensor in state["replay"].items()})
+            self.failures, self._steps = dict(state["failures"]), list(state["env_steps"])
+        except KeyError as error:
+            remedy = "delete checkpoint.pt to start the run from its beginning"
+            raise BadInputError(f"the checkpoint is from another version of l0_surgical (it has no {error}); {remedy}") from error
         self._finalized_at = None
 
     def _normalize(self, states: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from l0_surgical.cohorts.dqn import DQNCohort
 from l0_surgical.cohorts.goal import GoalCohort, make_goal_problem, open_goal_task
 from l0_surgical.cohorts.ppo import PPOCohort
 from l0_surgical.config import MemberSpec, TrainingConfig
+from l0_surgical.errors import BadInputError
 from l0_surgical.tasks import Task
 from l0_surgical.tasks.boundary import Stop, close_environment, never
 
@@ -36,9 +37,12 @@ def open_setting(config: TrainingConfig, task: Task, stop: Stop = never) -> Sett
     """Opens the task for the algorithm. `stop` is whether the caller wants to stop, which is asked before every step of an environment.
 
     Raises:
-        BadInputError: the algorithm cannot learn this task.
+        BadInputError: the algorithm cannot learn this task, or is to stop at a target that the task does not have.
     """
-    return _Goal(config, task, stop) if config.algorithm == "ddpg" else _Discrete(config, DiscreteProblem.of(task, stop))
+    problem = None if config.algorithm == "ddpg" else DiscreteProblem.of(task, stop)
+    if config.stop_at_target and (problem is None or problem.target is None):
+        raise BadInputError(f"--stop-at-target: there is no target return for {task.name} with {config.algorithm}; leave it out")
+    return _Goal(config, task, stop) if problem is None else _Discrete(config, problem)
 
 
 class _Goal:

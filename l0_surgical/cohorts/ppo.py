@@ -17,6 +17,11 @@ _ACTIONS, _ORDER = 1, 2
 class PPOCohort(DiscreteCohort):
     """A round is one roll-out of `horizon` steps of every environment, and the updates from it."""
 
+    reports = (
+        *("train_return", "validation_return", "actor_loss", "critic_loss", "actor_penalty", "critic_penalty", "actor_sparsity"),
+        *("entropy", "approximate_kl"),
+    )
+
     def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem) -> None:
         ppo = config.ppo
         super().__init__(config, members, problem, ppo.environments)
@@ -26,9 +31,9 @@ class PPOCohort(DiscreteCohort):
         self._rate = linear_schedule(1.0, ppo.final_learning_rate_factor, config.rounds)
 
     @property
-    def env_steps(self) -> int:
+    def env_steps(self) -> list[int]:
         """See `Cohort`."""
-        return self.learner.iterations * self.config.steps_per_round
+        return [self.learner.iterations * self.config.steps_per_round] * len(self.members)
 
     @property
     def updates(self) -> int:

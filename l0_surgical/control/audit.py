@@ -57,7 +57,7 @@ class _Auditor:
     def __init__(self, arm_name: str, limits: Limits) -> None:
         self.result = Audit()
         self._limits = limits
-        self._frame = limits.base_frame.replace("{arm}", arm_name)
+        self._frame = limits.frame_of(arm_name)
         self._former: PoseStamped | None = None
         self._measured: Pose | None = None
         self._arm_state: OperatingState | None = None

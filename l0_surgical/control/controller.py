@@ -9,8 +9,10 @@ leaves it disarmed. Nothing is sent while disarmed, ready or at fault: the arm h
 import enum
 import logging
 from dataclasses import dataclass
+from typing import Annotated
 
 from l0_surgical import runtime
+from l0_surgical.bounds import Bound, check_value
 from l0_surgical.control.arm import Arm, ArmInputs
 from l0_surgical.control.clock import Clock, Instant, SystemClock
 from l0_surgical.control.kinematics import Vector
@@ -21,17 +23,11 @@ from l0_surgical.control.reaching import Reaching, check_policy
 from l0_surgical.control.records import Float64MultiArray, Record, String
 from l0_surgical.control.safety import Recorder, SafetyFilter
 from l0_surgical.control.timing import Histogram, Summary
-from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.errors import L0SurgicalError
 from l0_surgical.policy_file import Policy
 
-MIN_RATE_HZ, MAX_RATE_HZ = 100.0, 500.0
+ServoRate = Annotated[float, Bound(100, 500)]
 _LOG = logging.getLogger(__name__)
-
-
-def check_rate(servo_rate: float) -> None:
-    """Raises BadInputError for a servo rate (Hz) that the controller does not run at."""
-    if not MIN_RATE_HZ <= servo_rate <= MAX_RATE_HZ:
-        raise BadInputError(f"the servo rate is {servo_rate:g} Hz; choose {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g} Hz")
 
 
 class State(str, enum.Enum):
@@ -110,7 +106,7 @@ class Controller:
         clock: Clock | None = None,
     ) -> None:
         check_policy(policy)
-        check_rate(servo_rate)
+        check_value("servo-rate", servo_rate, ServoRate)
         self.limits = (limits or load_limits()).scaled(speed)
         self._servo_rate = servo_rate
         self._speed = speed

@@ -4,20 +4,10 @@ import math
 
 import numpy as np
 
-from l0_surgical.control.kinematics import SURROL_WORLD, UnreachablePoseError, Vector, axes_from_euler_xyz, inverse_kinematics
+from l0_surgical.control.goals import check_goal
+from l0_surgical.control.kinematics import SURROL_WORLD, Vector
 from l0_surgical.control.limits import Limits
-from l0_surgical.control.motion import START_POSE
-from l0_surgical.control.needle_reach import (
-    EPISODE_STEPS,
-    INPUTS,
-    OUTPUTS,
-    START_EULER,
-    SUCCESS_DISTANCE,
-    WORKSPACE_HIGH,
-    WORKSPACE_LOW,
-    commanded_eef,
-    policy_observation,
-)
+from l0_surgical.control.needle_reach import EPISODE_STEPS, INPUTS, OUTPUTS, SUCCESS_DISTANCE, commanded_eef, policy_observation
 from l0_surgical.control.poses import Pose
 from l0_surgical.errors import BadInputError
 from l0_surgical.policy_file import Policy
@@ -44,11 +34,11 @@ class Reaching:
         limits: their workspace bounds what the policy asks for.
 
     Raises:
-        BadInputError: the goal is not three finite numbers, or the tool would leave the task's or the arm's workspace there.
+        BadInputError: the goal is refused by `goals.check_goal`.
     """
 
     def __init__(self, engine: Engine, goal_m: Vector, limits: Limits) -> None:
-        self.goal_m = _checked_goal(goal_m, limits)
+        self.goal_m = check_goal(goal_m, limits)
         self.steps = 0
         self.distance_mm: float | None = None
         self.is_reached = False
@@ -86,27 +76,3 @@ class Reaching:
             for value, low, high in zip(wanted.position, self._limits.workspace_low_m, self._limits.workspace_high_m, strict=True)
         )
         return Pose((x, y, z), wanted.orientation)
-
-
-def _checked_goal(goal_m: Vector, limits: Limits) -> Vector:
-    values = np.asarray(goal_m, dtype=np.float64)
-    if values.shape != (3,) or not np.isfinite(values).all():
-        raise BadInputError(f"the goal {goal_m} is not three finite numbers (m, in the arm's base frame)")
-    goal = tuple(values.tolist())
-    axes = axes_from_euler_xyz(*START_EULER)
-    tip = SURROL_WORLD.point_from_rcm(goal)
-    eef = tuple(2 * a - b for a, b in zip(tip, SURROL_WORLD.tip_from_eef(tip, axes), strict=True))
-    tool = Pose(SURROL_WORLD.point_in_rcm(eef), START_POSE.orientation)
-    bounds = (
-        ("the task's", "scaled m", eef, WORKSPACE_LOW, WORKSPACE_HIGH),
-        ("the arm's", "m", tool.position, limits.workspace_low_m, limits.workspace_high_m),
-    )
-    for whose, unit, point, low, high in bounds:
-        if not all(least <= value <= most for value, least, most in zip(point, low, high, strict=True)):
-            shown = ", ".join(f"{value:.4f}" for value in point)
-            raise BadInputError(f"the goal {goal} would put the tool at ({shown}) {unit}, outside {whose} workspace {low} .. {high} {unit}")
-    try:
-        inverse_kinematics(tool.matrix())
-    except UnreachablePoseError as error:
-        raise BadInputError(f"the goal {goal} cannot be reached: {error}") from error
-    return goal

@@ -44,7 +44,7 @@ class SafetyFilter:
         self._dry_run = dry_run
         self._recorder = recorder
         self._topic = f"/{arm.name}/{'l0_surgical/dry_run_servo_cp' if dry_run else 'servo_cp'}"
-        self._frame = limits.base_frame.replace("{arm}", arm.name)
+        self._frame = limits.frame_of(arm.name)
         self._watch = ArmWatch(arm.name, limits, is_shadow=dry_run)
         self._setpoint: Pose | None = None
         self._roll_rad = 0.0

@@ -28,7 +28,7 @@ class ArmWatch:
 
     def __init__(self, arm_name: str, limits: Limits, *, is_shadow: bool) -> None:
         self._name = arm_name
-        self._frame = limits.base_frame.replace("{arm}", arm_name)
+        self._frame = limits.frame_of(arm_name)
         self._limits = limits
         self._is_shadow = is_shadow
         self._former_now: Instant | None = None

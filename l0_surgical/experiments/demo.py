@@ -14,11 +14,11 @@ from l0_surgical import training
 from l0_surgical.compression import compress, rank_sweep
 from l0_surgical.config import TrainingConfig
 from l0_surgical.errors import BadInputError
-from l0_surgical.evaluation import evaluate
 from l0_surgical.experiments import figures
 from l0_surgical.files import atomic_write, make_folder
 from l0_surgical.policy_file import Policy, load_policy, save_policy
 from l0_surgical.presets import preset
+from l0_surgical.remembering import RememberingEvaluator
 from l0_surgical.robot import ControlRequest, Operation
 from l0_surgical.simplify import simplify
 from l0_surgical.simulation import arm_beside
@@ -56,20 +56,17 @@ def run_demo(out: Path, *, quick: bool = False, progress: Progress) -> dict[str,
     dense, sparse = (load_policy(row["policy"]) for row in (dense_row, sparse_row))
     episodes = 100 if not quick else 4
 
-    compressing = time.monotonic()
-    compressed, evidence = _compress(sparse, quick, progress)
     compressed_path = out / "compressed.safetensors"
-    result = evaluate(compressed, episodes=episodes, progress=lambda n: progress("evaluating the compressed policy", n, episodes))
-    save_policy(dataclasses.replace(compressed, evaluation=result.as_dict()), compressed_path)
-    compressing = time.monotonic() - compressing
+    with RememberingEvaluator(config.task) as evaluator:
+        compressing = time.monotonic()
+        compressed, evidence = _compress(sparse, quick, evaluator, progress)
+        tell = lambda n: progress("evaluating the compressed policy", n, episodes)  # noqa: E731
+        result = evaluator.evaluate(compressed, "test", 0, episodes, tell)
+        save_policy(dataclasses.replace(compressed, evaluation=result.as_dict()), compressed_path)
+        compressing = time.monotonic() - compressing
+        sweeps = [(name, _sweep(name, policy, quick, evaluator, progress)) for name, policy in (("dense", dense), ("L0", sparse))]
 
     controlled = _control(compressed_path, out / "control.mcap", quick, progress)
-
-    sweeps = []
-    for name, policy in (("dense", dense), ("L0", sparse)):
-        ranks = RANKS if not quick else (2, 8)
-        done = lambda n, name=name, ranks=ranks: progress(f"rank sweep, {name}", n, len(ranks))  # noqa: E731
-        sweeps.append((name, rank_sweep(policy, ranks, episodes=SWEEP_EPISODES if not quick else 2, progress=done)))
 
     progress("drawing", 0, 3)
     figures.learning_curves(figures.read_metrics(out / "run" / "metrics.csv"), out / "learning_curves.png", "NeedleReach, DDPG + HER + DEX")
@@ -106,12 +103,19 @@ def _train(config: TrainingConfig, run: Path, progress: Progress) -> dict[str, A
     return training.complete(config, run, progress=progress, go_on=GO_ON)
 
 
-def _compress(sparse: Policy, quick: bool, progress: Progress) -> tuple[Policy, dict[str, Any]]:
+def _compress(sparse: Policy, quick: bool, evaluator: RememberingEvaluator, progress: Progress) -> tuple[Policy, dict[str, Any]]:
     tried = itertools.count(1)
+    tell = lambda line: progress("compressing: candidates", next(tried), 0)  # noqa: E731
     try:
-        return compress(sparse, episodes=100 if not quick else 2, progress=lambda line: progress("compressing: candidates", next(tried), 0))
+        return compress(sparse, episodes=100 if not quick else 2, progress=tell, evaluator=evaluator)
     except BadInputError as error:  # the policy has learned nothing that could be kept
         return simplify(sparse), {"chosen": {"method": "exact", "reason": str(error)}}
+
+
+def _sweep(name: str, policy: Policy, quick: bool, evaluator: RememberingEvaluator, progress: Progress) -> list[dict[str, Any]]:
+    ranks, episodes = (RANKS, SWEEP_EPISODES) if not quick else ((2, 8), 2)
+    tell = lambda n: progress(f"rank sweep, {name}", n, len(ranks))  # noqa: E731
+    return rank_sweep(policy, ranks, episodes, progress=tell, evaluator=evaluator)
 
 
 def _control(policy: Path, recording: Path, quick: bool, progress: Progress) -> dict[str, Any]:

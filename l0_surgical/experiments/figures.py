@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.stats import trim_mean
 
 from l0_surgical.evaluation import episode_seeds, policy_act
-from l0_surgical.files import atomic_write
+from l0_surgical.files import atomic_write, number_name
 from l0_surgical.policy_file import Policy
 from l0_surgical.tasks import flatten_observation, get_task
 from l0_surgical.tasks.boundary import CheckedEnvironment, open_environment
@@ -46,7 +46,7 @@ def learning_curves(metrics: Sequence[dict[str, str]], path: Path, title: str) -
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 4, figsize=(15, 3.4), constrained_layout=True)
         for colour, (regularizer, coefficient) in zip(_colours(len(cells)), cells, strict=True):
-            label = "dense" if regularizer == "none" else f"{regularizer.upper()} {coefficient:g}"
+            label = "dense" if regularizer == "none" else f"{regularizer.upper()} {number_name(coefficient)}"
             rows = [
                 r for r in metrics if r["regularizer"] == regularizer and float(r["coefficient"]) == coefficient and r["validation_return"]
             ]
@@ -100,7 +100,7 @@ def return_by_rank(sweeps: Sequence[Curve], path: Path, title: str, band: tuple[
 def by_coefficient(members: Sequence[dict[str, Any]], path: Path, title: str) -> None:
     """Return, success and sparsity of every seed by coefficient, dense at the left, beside the initial sparsity (Figs. 10 to 12)."""
     coefficients = sorted({row["coefficient"] for row in members})
-    labels = ["dense" if c == 0 else f"{c:g}" for c in coefficients]
+    labels = ["dense" if c == 0 else number_name(c) for c in coefficients]
     panels = [
         ("return_mean", "return"),
         ("success_rate", "success"),

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from l0_surgical.config import Regularizer
-from l0_surgical.errors import BadInputError
+from l0_surgical.bounds import Jobs, check_fields, check_value
+from l0_surgical.config import Coefficient, Regularizer, Seeds
+from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.experiments.cells import Cell, Outcome, run_cells
 from l0_surgical.experiments.selection import RANDOM_RETURN, by_doubt, by_evidence, by_paper, compare
 from l0_surgical.experiments.suite_format import RANKS
 from l0_surgical.experiments.suite_tables import Tables, write_tables
 from l0_surgical.experiments.suite_work import cell_config, policy_folder, save_policies, settings_digest
-from l0_surgical.presets import CLASSIC_COEFFICIENTS
+from l0_surgical.presets import CLASSIC_COEFFICIENTS, preset
+from l0_surgical.settings import Temperature
 
 Algorithm = Literal["dqn", "ppo"]
 Progress = Callable[[str, int, int], None]
@@ -39,15 +41,15 @@ class SuiteConfig:
     """Learning algorithms."""
     regularizers: tuple[Regularizer, ...] = ("none", "l0", "l1", "l2")
     """Trained with every coefficient; none once per seed. Empty: only the map of temperatures."""
-    coefficients: tuple[float, ...] = CLASSIC_COEFFICIENTS
+    coefficients: tuple[Coefficient, ...] = CLASSIC_COEFFICIENTS
     """Sparsification coefficients lambda."""
-    seeds: int = 5
+    seeds: Seeds = 5
     """Policies for each coefficient."""
     preset: Literal["best", "paper"] = "best"
     """Settings of the trainings."""
-    temperatures: tuple[float, ...] = TEMPERATURES
+    temperatures: tuple[Temperature, ...] = TEMPERATURES
     """beta of the map beta x lambda (L0 with PPO on CartPole and Acrobot), beside the preset's; empty for no map."""
-    temperature_seeds: int = 2
+    temperature_seeds: Seeds = 2
     """Policies for each cell of the map."""
     quick: bool = False
     """A few hundred steps each: shows that everything runs, not that anything is learned."""
@@ -56,8 +58,9 @@ class SuiteConfig:
         """Checks the grid.
 
         Raises:
-            BadInputError: an empty axis or a duplicate.
+            BadInputError: a number out of its range, an empty axis or a duplicate.
         """
+        check_fields(self)
         for name in ("environments", "algorithms", "regularizers", "coefficients", "temperatures"):
             values = getattr(self, name)
             if len(set(values)) != len(values):
@@ -66,8 +69,11 @@ class SuiteConfig:
                 raise BadInputError(f"--{name}: give at least one")
         if not self.regularizers and not self.temperatures:
             raise BadInputError("--regularizers: give at least one, or --temperatures for their map alone")
-        if self.seeds < 1 or self.temperature_seeds < 1:
-            raise BadInputError(f"--seeds {self.seeds} --temperature-seeds {self.temperature_seeds}: give at least 1")
+        # six digits are what the tables and the cells' names tell
+        names = [f"{value:g}" for value in (*self.temperatures, preset(self.preset, *TEMPERATURE_GRID[0]).sparsity.temperature)]
+        if len(set(names)) != len(names):
+            shown = " ".join(map(str, self.temperatures))
+            raise BadInputError(f"--temperatures {shown}: name each once, apart in six digits, and not the preset's {names[-1]}")
         if set(self.regularizers) != {"none"} and not self.coefficients:
             raise BadInputError("--coefficients: give at least one, or only the regularizer none")
 
@@ -114,6 +120,44 @@ def _training_cell(
     # results of another preset under the same name are refused
     specification["settings"] = settings_digest(cell_config(specification))
     return Cell("-".join([*parts, "all-seeds" if dense else f"seed{seed}"]), specification)
+
+
+def seed_cells(environment: str, algorithm: str, coefficients: Sequence[float], seeds: range, quick: bool = False) -> list[Cell]:
+    """Further seeds of some L0 coefficients (0: dense) with preset `best`: one cell for each coefficient, the seeds its members."""
+    cells = []
+    for coefficient in coefficients:
+        specification = {
+            "environment": environment,
+            "algorithm": algorithm,
+            "regularizer": "l0" if coefficient else "none",
+            "coefficients": [coefficient] if coefficient else [],
+            "seed": seeds.start,
+            "seeds": len(seeds),
+            "temperature": None,
+            "preset": "best",
+            "quick": quick,
+        }
+        specification["settings"] = settings_digest(cell_config(specification))
+        label = f"l0-{coefficient:g}" if coefficient else "dense"
+        cells.append(Cell(f"{environment}-{algorithm}-{label}-seeds{seeds.start}-{seeds[-1]}", specification))
+    return cells
+
+
+def train_seeds(cells: Sequence[Cell], out: Path, progress: Progress | None = None) -> list[dict[str, Any]]:
+    """Trains cells of `seed_cells` one after the other, each in a folder of its own in `out`, or takes what is there; the members' rows.
+
+    Raises:
+        BadInputError: a folder of another version or other settings.
+        InterruptedCells: stopped by a signal; the same call goes on.
+        L0SurgicalError: a cell failed in every attempt.
+    """
+    rows = []
+    for cell in cells:
+        outcome = run_cells([cell], "l0_surgical.experiments.suite_work:train_cell", out / cell.name / "training", progress=progress)
+        if outcome.failed:
+            raise L0SurgicalError(f"{cell.name}: {outcome.failed[cell.name]}")
+        rows += save_policies(outcome.finished[0], policy_folder(out / cell.name))
+    return rows
 
 
 def reduction_cells(config: SuiteConfig, members: Sequence[dict[str, Any]], chosen: dict[tuple[str, str], list[float]]) -> list[Cell]:
@@ -172,6 +216,7 @@ def run_classic(
         InterruptedCells: stopped by a signal; the same call goes on.
     """
     config.validate()
+    check_value("jobs", jobs, Jobs)
     started, engines = time.monotonic(), {"engine": engine, "jobs": jobs, "address": address, "progress": progress}
     trained = run_cells(training_cells(config), "l0_surgical.experiments.suite_work:train_cell", out / "training", **engines)
     members = [row for cell in trained.finished for row in save_policies(cell, policy_folder(out))]

@@ -38,3 +38,6 @@ TABLES: dict[str, dict[str, Any]] = {
     "compressed": {**_POLICY, "method": required(str), **_PARAMETERS, "bytes": required(whole), **_DECREASE, **_RETURN, "kept": boolean},
 }
 """Tables by name (the file is `<name>.csv`); columns by name in the order of the file, each with its reader."""
+
+MORE_SEEDS = "members_ten_seeds"
+"""The table, with the columns of members.csv, of the further seeds of what was picked (benchmarks/ten_seeds.py)."""

@@ -14,7 +14,7 @@ from typing import Any
 from l0_surgical import __version__
 from l0_surgical.experiments.cells import CellResult
 from l0_surgical.experiments.suite_format import FORMAT, SUITE, TABLES
-from l0_surgical.files import atomic_write
+from l0_surgical.files import atomic_write, number_name
 
 VERSIONS = ("torch", "numpy", "gymnasium", "numba")
 
@@ -30,18 +30,18 @@ class Tables:
 
 def write_tables(tables: Tables, out: Path, *, config: dict[str, Any], command: str, cpu_seconds: float) -> list[str]:
     """Writes every table into `out`; returns the files' names."""
-    members = [_with_bounds(row) for row in tables.members]
+    members = [with_bounds(row) for row in tables.members]
     mapped = {(row["environment"], row["algorithm"]) for row in members if row["mapped"]}
     rows = {
         "members": [row for row in members if not row["mapped"]],
         # the preset's own temperature is part of the map
         "temperatures": [row for row in members if row["regularizer"] == "l0" and (row["environment"], row["algorithm"]) in mapped],
         "curves": _curves(tables.trained),
-        "ranks": [_with_bounds(row) for cell in tables.reduced for row in cell.result["ranks"]],
+        "ranks": [with_bounds(row) for cell in tables.reduced for row in cell.result["ranks"]],
         "compressed": [row for cell in tables.reduced for row in cell.result["compressed"]],
     }
     for name, table in rows.items():
-        _write_csv(out / f"{name}.csv", tuple(TABLES[name]), table)
+        write_csv(out / f"{name}.csv", tuple(TABLES[name]), table)
     versions = {name: importlib.metadata.version(name) for name in VERSIONS}
     versions |= {name: importlib.metadata.version(name) for name in ("envpool",) if _is_installed(name)}
     run = {
@@ -71,22 +71,26 @@ def _curves(trained: Sequence[CellResult]) -> list[dict[str, Any]]:
     ]
 
 
-def _with_bounds(row: dict[str, Any]) -> dict[str, Any]:
+def with_bounds(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the interval of its return in two columns."""
     low, high = row.get("return_ci95") or (None, None)
     return {**row, "return_low": low, "return_high": high}
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+def write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    """Writes these columns of the rows, numbers to six digits."""
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, columns, extrasaction="ignore", restval="")
     writer.writeheader()
-    writer.writerows({key: _short(row.get(key)) for key in columns} for row in rows)
+    writer.writerows({key: _shown(key, row.get(key)) for key in columns} for row in rows)
     with atomic_write(path) as file:
         file.write(buffer.getvalue().encode())
 
 
-def _short(value: Any) -> Any:
-    """Six digits are more than any of these figures is known to."""
+def _shown(column: str, value: Any) -> Any:
+    """Six digits are more than any of these figures is known to; a coefficient is none of them, but says which policies these are."""
+    if column == "coefficient":
+        return number_name(value)
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.6g}" if isinstance(value, float) else value

@@ -14,13 +14,14 @@ from l0_surgical import training
 from l0_surgical.compression import compress, lowest_rank, rank_sweep
 from l0_surgical.config import TrainingConfig, as_dict
 from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.evaluation import evaluate
+from l0_surgical.evaluation import Evaluation
 from l0_surgical.experiments._cell_store import canonical
 from l0_surgical.experiments.cells import CellResult
 from l0_surgical.files import atomic_write
 from l0_surgical.low_rank import fold, size_decrease_percent
 from l0_surgical.policy_file import Policy, load_policy
 from l0_surgical.presets import preset
+from l0_surgical.remembering import RememberingEvaluator
 from l0_surgical.simplify import simplify
 
 KEEP = 0.99
@@ -145,13 +146,16 @@ def reduce_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise L0SurgicalError(f"{path} is not the policy that was trained; delete it and run the same command again")
     policy, episodes = load_policy(path), specification["episodes"]
     label = {key: specification[key] for key in ("environment", "algorithm", "regularizer", "coefficient", "seed")}
-    ranks = [{**label, **row} for row in rank_sweep(policy, specification["ranks"], episodes, stream="test")]
-    found = [
-        ("one rank", *_one_rank(policy, episodes)),
-        ("automatic ranks", *_compressed(policy, episodes, ("low_rank",))),
-        ("best", *_compressed(policy, episodes, ("sparse", "low_rank"))),
-    ]
-    return {"ranks": ranks, "compressed": [_reduced_row(label, policy, *one, episodes) for one in found]}
+    with RememberingEvaluator(policy.task) as evaluator:
+        ranks = [{**label, **row} for row in rank_sweep(policy, specification["ranks"], episodes, stream="test", evaluator=evaluator)]
+        found = [
+            ("one rank", *_one_rank(policy, episodes, evaluator)),
+            ("automatic ranks", *_compressed(policy, episodes, ("low_rank",), evaluator)),
+            ("best", *_compressed(policy, episodes, ("sparse", "low_rank"), evaluator)),
+        ]
+        results = [evaluator.evaluate(small, "test", 0, episodes) for _, small, _ in found]
+    compressed = [{**label, **_reduced_row(policy, *one, result)} for one, result in zip(found, results, strict=True)]
+    return {"ranks": ranks, "compressed": compressed}
 
 
 def _policy_path(specification: dict[str, Any], folder: Path) -> Path:
@@ -159,27 +163,25 @@ def _policy_path(specification: dict[str, Any], folder: Path) -> Path:
     return policy_folder(out) / specification["environment"] / specification["algorithm"] / f"{specification['policy']}.safetensors"
 
 
-def _one_rank(policy: Policy, episodes: int) -> tuple[Policy, bool]:
+def _one_rank(policy: Policy, episodes: int, evaluator: RememberingEvaluator) -> tuple[Policy, bool]:
     try:
-        rank = lowest_rank(policy, range(1, 33), KEEP, 0.95, episodes, 0)
+        rank = lowest_rank(policy, range(1, 33), KEEP, 0.95, episodes, 0, evaluator)
     except BadInputError:  # no better than random actions: nothing to keep
         rank = None
     return (policy, False) if rank is None else (fold(policy, rank), True)
 
 
-def _compressed(policy: Policy, episodes: int, methods: Sequence[Any]) -> tuple[Policy, bool]:
+def _compressed(policy: Policy, episodes: int, methods: Sequence[Any], evaluator: RememberingEvaluator) -> tuple[Policy, bool]:
     try:
-        small, report = compress(policy, KEEP, 0.95, episodes, methods=methods)
+        small, report = compress(policy, KEEP, 0.95, episodes, methods=methods, evaluator=evaluator)
     except BadInputError:
         return simplify(policy), False
     return small, bool(report["chosen"]["confirmation"]["accepted"] or report["chosen"]["method"] == "exact")
 
 
-def _reduced_row(label: dict[str, Any], policy: Policy, method: str, small: Policy, kept: bool, episodes: int) -> dict[str, Any]:
-    result = evaluate(small, episodes=episodes)
+def _reduced_row(policy: Policy, method: str, small: Policy, kept: bool, result: Evaluation) -> dict[str, Any]:
     low, high = result.return_ci95
     return {
-        **label,
         "method": method,
         "parameters": small.numbers,
         "bytes": small.nbytes,

@@ -1,6 +1,6 @@
 """The controller's side of a CRTK arm over any transport: `control.arm.Arm`."""
 
-import re
+import threading
 import time
 from typing import Any
 
@@ -10,9 +10,9 @@ from l0_surgical.errors import BadInputError
 from l0_surgical.messaging import crtk
 from l0_surgical.messaging.transport import COMMAND, Publisher, Qos, Subscription, Transport
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REMEMBERED_COMMANDS = 1024  # 2 s at 500 Hz; a command comes back within milliseconds
 _NEW_TEXTS = Qos(100)  # volatile: what the arm said before this client came is of the past
+_LOOK_EVERY_S = 0.02
 _STATE_COMMANDS = Qos(10)  # two commands in a row must not replace each other
 
 
@@ -35,8 +35,7 @@ class CrtkArm:
     """
 
     def __init__(self, transport: Transport, name: str = "PSM1") -> None:
-        if not _NAME.fullmatch(name):
-            raise BadInputError(f"the arm's name is {name!r}; it must be of letters, digits and _, e.g. PSM1")
+        crtk.check_arm_name(name)
         self.name = name
         self._transport = transport
         self._inputs = ArmInputs()
@@ -102,33 +101,38 @@ class CrtkArm:
 
     def peers(self) -> dict[str, int]:
         """How many others are on each topic that this client needs, by the topic's full name."""
-        publishers = [self._servo_cp, *self._state_commands.values()]
-        subscriptions = [self._measured_cp, *self._newest.values(), self._errors]
-        counts = {endpoint.topic: endpoint.peers() for endpoint in (*subscriptions, *publishers)}
+        counts = {endpoint.topic: endpoint.peers() for endpoint in self._endpoints()}
         # one of the matched subscriptions is this client's own
         counts[self._servo_cp.topic] = max(0, counts[self._servo_cp.topic] - 1)
         return counts
 
     def describe_peers(self) -> str:
-        """One line that says which of the topics have found their peer and which have not."""
+        """One line that says which of the topics have found their peer and which have not, and why where the two do not fit together."""
         counts = self.peers()
         found = [topic for topic, count in counts.items() if count]
-        missing = [topic for topic, count in counts.items() if not count]
+        refusals = {endpoint.topic: endpoint.refusal() for endpoint in self._endpoints() if not counts[endpoint.topic]}
+        refused = [f"{topic} ({reason})" for topic, reason in refusals.items() if reason]
+        missing = [topic for topic, reason in refusals.items() if not reason]
         parts = [f"{len(found)} of {len(counts)} topics have found their peer"]
         if found:
             parts.append(f"found: {' '.join(found)}")
+        if refused:
+            parts.append(f"met but not matched: {' '.join(refused)}")
         if missing:
             parts.append(f"nobody on: {' '.join(missing)}")
         return f"{self.name}: {'; '.join(parts)}"
 
-    def wait_for_peers(self, timeout_s: float) -> bool:
-        """Waits until every topic that this client needs has found its peer; False if the time is up before."""
-        deadline = time.monotonic() + timeout_s
+    def wait_for_peers(self, timeout_s: float, stop: threading.Event | None = None) -> bool:
+        """Waits until every topic that this client needs has found its peer; False if the time is up, or `stop` is set, before."""
+        stop, deadline = stop or threading.Event(), time.monotonic() + timeout_s
         while not all(self.peers().values()):
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or stop.wait(_LOOK_EVERY_S):
                 return False
-            time.sleep(0.02)
         return True
+
+    def _endpoints(self) -> list[Publisher | Subscription]:
+        subscriptions = [self._measured_cp, *self._newest.values(), self._errors]
+        return [*subscriptions, self._servo_cp, *self._state_commands.values()]
 
     def _foreign_commands(self) -> list[str]:
         return [subscription.topic for name, subscription in self._commands.items() if self._is_foreign(name, subscription.take())]

@@ -1,10 +1,15 @@
 """The topics of a dVRK arm under CRTK (sawIntuitiveResearchKit 2.4): one table for the client and for the simulated arm."""
 
+import re
 from dataclasses import dataclass
 
 from l0_surgical.control import records
 from l0_surgical.control.records import Record
+from l0_surgical.errors import BadInputError
 from l0_surgical.messaging.transport import COMMAND, EVENT, TELEMETRY, Qos
+
+_LONGEST_NAME = 64  # ROS allows 255 characters for a whole topic
+_ARM_NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{_LONGEST_NAME - 1}}}")
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,13 @@ MOTION_COMMANDS = (
 
 SYSTEM_TOPICS = {"enable": "/system/power_on", "home": "/system/home", "disable": "/system/power_off"}
 """The dVRK's own way to give state commands (std_msgs/Empty) to all arms of a system, for clients without crtk_msgs."""
+
+
+def check_arm_name(name: str) -> None:
+    """Raises BadInputError for a name that no ROS topic could begin with."""
+    if not isinstance(name, str) or not _ARM_NAME.fullmatch(name):
+        shown = repr(name) if len(repr(name)) < 80 else f"{repr(name)[:60]}..."
+        raise BadInputError(f"the arm's name is {shown}; it must be of letters, digits and _, at most {_LONGEST_NAME}, e.g. PSM1")
 
 
 def topic_name(arm: str, name: str) -> str:

@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from l0_surgical.control.arm import Received
 from l0_surgical.control.records import Record
@@ -164,6 +164,9 @@ class DdsPublisher:
     def peers(self) -> int:
         return self._writer.get_publication_matched_status().current_count if self._writer else 0
 
+    def refusal(self) -> str | None:
+        return _refusal(self._writer.get_offered_incompatible_qos_status()) if self._writer else None
+
     def close(self) -> None:
         self._writer = None
 
@@ -196,8 +199,19 @@ class DdsSubscription:
     def peers(self) -> int:
         return self._reader.get_subscription_matched_status().current_count if self._reader else 0
 
+    def refusal(self) -> str | None:
+        return _refusal(self._reader.get_requested_incompatible_qos_status()) if self._reader else None
+
     def close(self) -> None:
         self._reader = None
+
+
+# the policies' numbers in DDS; Cyclone tells of another message type by that of type consistency
+_POLICIES = {2: "durability", 11: "reliability", 24: "message type"}
+
+
+def _refusal(status: Any) -> str | None:
+    return _POLICIES.get(status.last_policy_id, f"policy {status.last_policy_id}") if status.total_count else None
 
 
 def _join(domain: int, discovery: Discovery) -> "cyclonedds.domain.DomainParticipant":

@@ -30,6 +30,8 @@ NOTE_TOPIC = "/l0_surgical/note"
 _CHUNK_BYTES = 32 * 1024
 _CHUNK_SECONDS = 0.5
 _BACKLOG_BYTES = 64 * 1024 * 1024
+_PATIENCE_S = 2.0
+_LOOK_EVERY_S = 0.001
 
 # rosbag2's YAML with the numbers of rmw's enumerations: keep last, reliable, volatile or transient local; no deadline or lifespan
 _QOS = """- history: 1
@@ -58,6 +60,7 @@ class Recording:
 
     Raises:
         BadInputError: the file exists, has another ending or cannot be made, or the package mcap is missing.
+        L0SurgicalError: the disk does not take its first bytes; no file is left.
     """
 
     def __init__(self, path: str | Path, transport: Transport) -> None:
@@ -74,6 +77,11 @@ class Recording:
         self._file = _BackgroundFile(_new_file(self.path))
         self._writer: mcap.writer.Writer | None = Writer(self._file, chunk_size=_CHUNK_BYTES, compression=CompressionType.NONE)
         self._writer.start(profile="ros2", library="l0_surgical")
+        self._file.wait()
+        if self.failure:
+            self._file.close()
+            self.path.unlink(missing_ok=True)
+            raise L0SurgicalError(f"cannot record to {self.path}: {self.failure}; nothing was begun")
 
     @property
     def failure(self) -> str | None:
@@ -221,9 +229,21 @@ class _BackgroundFile:
     def flush(self) -> None:
         """Nothing: the file below is not buffered."""
 
+    def wait(self) -> None:
+        """Waits until all is written, as long as the disk takes something: one that hangs must not keep a program from ending."""
+        before, deadline = -1, 0.0
+        while self._written < self._position and self.failure is None:
+            if before != self._written:
+                before, deadline = self._written, time.monotonic() + _PATIENCE_S
+            if time.monotonic() > deadline:
+                self.failure = f"the disk has taken nothing for {_PATIENCE_S:g} s"
+            time.sleep(_LOOK_EVERY_S)
+
     def close(self) -> None:
+        """Ends the thread, which closes the file; one that a disk holds is left behind."""
+        self.wait()
         self._queue.put(None)
-        self._thread.join()
+        self._thread.join(_PATIENCE_S)
 
     def _run(self) -> None:
         with self._file:
@@ -235,24 +255,38 @@ class _BackgroundFile:
         try:
             rest = memoryview(data)
             while rest:
-                rest = rest[self._file.write(rest) :]
+                count = self._file.write(rest)
+                rest = rest[count:]
+                self._written += count
         except OSError as error:
             self.failure = error.strerror or str(error)
-        self._written += len(data)
+
+
+def check_new_recording(path: Path) -> None:
+    """Judges the path of a recording to be made, before anything else is opened.
+
+    Raises:
+        BadInputError: it has another ending or exists already, or its folder cannot be made or written.
+    """
+    if path.suffix != ".mcap":
+        raise BadInputError(f"the recording is {str(path)!r}; give it the ending .mcap, by which Foxglove and ros2 bag know it")
+    if os.path.lexists(path):
+        raise BadInputError(_existing(path))
+    make_folder(path.parent)
 
 
 def _new_file(path: Path) -> BinaryIO:
-    if path.suffix != ".mcap":
-        raise BadInputError(f"the recording is {str(path)!r}; give it the ending .mcap, by which Foxglove and ros2 bag know it")
-    make_folder(path.parent)
+    check_new_recording(path)
     try:
         return path.open("xb", buffering=0)
     except FileExistsError as error:
-        raise BadInputError(
-            f"the recording {path} exists already; it is not overwritten, so choose another name or move it away"
-        ) from error
+        raise BadInputError(_existing(path)) from error
     except OSError as error:
         raise BadInputError(f"cannot make the recording {path}: {error.strerror}; choose another path") from error
+
+
+def _existing(path: Path) -> str:
+    return f"the recording {path} exists already; it is not overwritten, so choose another name or move it away"
 
 
 def _qos_of(topic: str) -> Qos:

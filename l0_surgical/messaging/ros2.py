@@ -144,6 +144,10 @@ class Ros2Publisher:
     def peers(self) -> int:
         return self._publisher.get_subscription_count() if self._publisher else 0
 
+    def refusal(self) -> str | None:
+        """None: rclpy warns of it by itself."""
+        return None
+
     def close(self) -> None:
         if self._publisher is not None:
             self._node.destroy_publisher(self._publisher)
@@ -181,6 +185,10 @@ class Ros2Subscription:
         # Humble cannot count the matched publishers, only all those of the topic
         matched = getattr(self._subscription, "get_publisher_count", None)
         return matched() if matched else self._node.count_publishers(self.topic)
+
+    def refusal(self) -> str | None:
+        """None: rclpy warns of it by itself."""
+        return None
 
     def close(self) -> None:
         if self._subscription is not None:

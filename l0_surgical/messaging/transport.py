@@ -33,6 +33,9 @@ class Publisher(Protocol):
     def peers(self) -> int:
         """How many subscriptions (of any process, this one too) are matched."""
 
+    def refusal(self) -> str | None:
+        """In what somebody on this topic differed so that the two could not be matched, e.g. "reliability"; None where nobody did."""
+
 
 class Subscription(Protocol):
     topic: str
@@ -42,6 +45,9 @@ class Subscription(Protocol):
 
     def peers(self) -> int:
         """How many publishers (of any process, this one too) are matched."""
+
+    def refusal(self) -> str | None:
+        """See `Publisher`."""
 
 
 class Transport(Protocol):

@@ -1,6 +1,7 @@
 """Experience: hindsight and transition buffers per member, priorities, and expert demonstrations."""
 
 from l0_surgical.replay.demonstrations import Demonstrations, expert_actions
+from l0_surgical.replay.goal_rules import GoalRules, GoalTransitions
 from l0_surgical.replay.hindsight import Batch, Episode, HindsightReplay
 from l0_surgical.replay.priorities import Priorities, SoftmaxPriorities, SumTree, importance_weights
 from l0_surgical.replay.recorder import Recorder
@@ -10,6 +11,8 @@ __all__ = [
     "Batch",
     "Demonstrations",
     "Episode",
+    "GoalRules",
+    "GoalTransitions",
     "HindsightReplay",
     "Priorities",
     "Recorder",

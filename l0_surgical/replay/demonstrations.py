@@ -15,7 +15,7 @@ from l0_surgical.files import atomic_write
 @dataclass(frozen=True)
 class Demonstrations:
     """Transitions of the expert: `states` (N, obs + goal), `actions` (N, act), `achieved_goals` (N, goal) after each action, and each
-    episode's `returns` and `successes` (E,)."""
+    episode's `returns` and `successes` (E,): 1, 0, or NaN where the task reports none."""
 
     states: np.ndarray
     actions: np.ndarray

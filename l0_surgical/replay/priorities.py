@@ -7,10 +7,11 @@ In both p_i = |TD error|^alpha, and a new transition has the largest p so far, s
 
 from typing import Protocol
 
-import numba
 import numpy as np
 
-_JIT = {"cache": True, "error_model": "numpy"}
+from l0_surgical.compiled import cached_njit
+
+_JIT = {"error_model": "numpy"}
 EPSILON = 1e-6
 """Added to |TD error| so that no transition is lost for good."""
 
@@ -133,7 +134,7 @@ def importance_weights(probabilities: np.ndarray, sizes: np.ndarray, beta: float
     return (weights / weights.max(axis=1, keepdims=True)).astype(np.float32)
 
 
-@numba.njit(**_JIT)
+@cached_njit(**_JIT)
 def _set(tree, leaves, slots, values):
     for member in range(slots.shape[0]):
         for k in range(slots.shape[1]):
@@ -145,7 +146,7 @@ def _set(tree, leaves, slots, values):
                     tree[member, node] = tree[member, 2 * node] + tree[member, 2 * node + 1]
 
 
-@numba.njit(**_JIT)
+@cached_njit(**_JIT)
 def _find(tree, leaves, uniforms, sizes, index):
     batch = uniforms.shape[1]
     for member in range(uniforms.shape[0]):

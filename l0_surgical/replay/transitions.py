@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
-_JIT = {"cache": True, "error_model": "numpy"}
+from l0_surgical.compiled import cached_njit
+from l0_surgical.memory import check_memory
+
+_JIT = {"error_model": "numpy"}
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,14 @@ class TransitionReplay:
         members: how many buffers.
         capacity: transitions each holds; the oldest is overwritten first.
         observation_size: numbers in a state.
+
+    Raises:
+        BadInputError: that many do not fit into memory.
     """
 
     def __init__(self, members: int, capacity: int, observation_size: int) -> None:
+        each = capacity * (2 * 4 * observation_size + 8 + 4 + 1)
+        check_memory("replay buffers", members, each, "pass a smaller buffer-size, or train fewer members at a time")
         self.members, self.capacity = members, capacity
         self.sizes = np.zeros(members, np.int64)
         self._heads = np.zeros(members, np.int64)
@@ -89,7 +96,7 @@ class TransitionReplay:
 _ARRAYS = ("_states", "_next_states", "_actions", "_rewards", "_terminated")
 
 
-@numba.njit(**_JIT)
+@cached_njit(**_JIT)
 def _claim(valid, heads, sizes, capacity, slots):
     for member in range(valid.shape[0]):
         for environment in range(valid.shape[1]):

@@ -1,13 +1,14 @@
-"""The engine of the robot's computer: a policy laid out for the compiled kernels, each layer in the form that is fastest there."""
+"""The engine of the robot's computer: a policy laid out for the compiled kernels, each layer in one of several forms."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from l0_surgical.errors import BadInputError
-from l0_surgical.policy_file import Policy
+from l0_surgical.policy_file import Layer, Policy
 from l0_surgical.runtime import kernels
-from l0_surgical.runtime.choice import Candidate, choose
+from l0_surgical.runtime.choice import choose, costs
 from l0_surgical.runtime.layout import lay_out
 from l0_surgical.runtime.reference import ReferenceEngine
 from l0_surgical.simplify import remove_dead_units
@@ -23,12 +24,11 @@ class Engine:
         forms: in which each layer runs: dense, sparse or low rank.
     """
 
-    def __init__(self, policy: Policy, live: Policy, candidates: Sequence[Sequence[Candidate]]) -> None:
-        """`live` is the policy without its dead units; of the `candidates` for each of its layers the fastest is taken."""
+    def __init__(self, policy: Policy, live: Policy, forms: Sequence[str]) -> None:
+        """`live` is the policy without its dead units; `forms` are those of its layers."""
         self.policy = policy
         self._live = live
-        self.forms = tuple(min(layer, key=lambda candidate: candidate.seconds).form for layer in candidates)
-        self._candidates = candidates
+        self.forms = tuple(forms)
         self._memory = lay_out(live, self.forms)
         places = self._memory.view(np.uint32)
         begin = places[kernels.OBSERVATION]
@@ -36,6 +36,10 @@ class Engine:
         begin = places[kernels.ACTION]
         self._action = self._memory[begin : begin + policy.action_size]
         self._shape = self._observation.shape
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a copy, also one in another process, is laid out anew: its arrays would no longer be views of one memory, and act on nothing
+        return compile, (self.policy,)
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         """The action (actions,), float32, in the fields' units, for an observation (obs_dim,).
@@ -52,17 +56,16 @@ class Engine:
             self._refuse(observation)
         return self._action
 
-    def explain(self) -> str:
-        """One line per layer: its shape, how much of it is alive, the form it runs in, and what each form took on this machine."""
-        lines = []
-        parts = zip(self.policy.layers, self._live.layers, self.forms, self._candidates, strict=True)
-        for number, (layer, live, form, candidates) in enumerate(parts):
-            (rows, columns), (live_rows, live_columns) = layer.weight.shape, live.weight.shape
-            reduced = "" if live.weight.shape == layer.weight.shape else f", {live_rows} x {live_columns} alive"
-            times = ", ".join(f"{candidate.form} {1e9 * candidate.seconds:.0f} ns" for candidate in candidates)
-            stored = _STORED_AS[type(layer.weight).__name__]
-            lines.append(f"layer {number}: {rows} x {columns}{reduced}, stored as {stored}, runs {form} ({times})")
-        return "\n".join(lines)
+    def explain(self, *, measure: bool = False) -> str:
+        """One line per layer: its shape, how much of it is alive, the form it runs in, and what the rule expects of each form.
+
+        Args:
+            measure: adds what each form takes on this machine at this moment, to judge the rule by. It changes nothing.
+        """
+        return "\n".join(
+            f"layer {number}: {_described(layer, live)}, runs {form} ({_reason(live)}{_measured(live) if measure else ''})"
+            for number, (layer, live, form) in enumerate(zip(self.policy.layers, self._live.layers, self.forms, strict=True))
+        )
 
     def _checked(self, observation: np.ndarray) -> np.ndarray:
         values = np.asarray(observation, dtype=np.float64)
@@ -80,9 +83,28 @@ class Engine:
 
 
 def compile(policy: Policy) -> Engine:
-    """Lays a policy out for this machine: without dead units, each layer in the fastest of the forms that it may take, by measurement.
+    """Lays a policy out for the kernels: without dead units, each layer in the form that the rule of `choice` expects to be fastest.
 
-    The choice is kept in the user's cache folder; a cache that cannot be read or written only costs the measurement, a few milliseconds.
+    Nothing is measured: the same policy gives the same bits in every process on machines of one type.
     """
     live = remove_dead_units(policy)
     return Engine(policy, live, choose(live))
+
+
+def _described(layer: Layer, live: Layer) -> str:
+    (rows, columns), (live_rows, live_columns) = layer.weight.shape, live.weight.shape
+    reduced = "" if live.weight.shape == layer.weight.shape else f", {live_rows} x {live_columns} alive"
+    nonzero = np.count_nonzero(live.weight.to_dense()) / (live_rows * live_columns)
+    return f"{rows} x {columns}{reduced}, {100 * nonzero:.0f} % of that not zero, stored as {_STORED_AS[type(layer.weight).__name__]}"
+
+
+def _reason(layer: Layer) -> str:
+    expected = costs(layer)
+    least = min(expected.values())
+    return "expected times: " + ", ".join(f"{form} {cost / least:.2f}" for form, cost in expected.items())
+
+
+def _measured(layer: Layer) -> str:
+    from l0_surgical.runtime.measuring import seconds_of_forms
+
+    return "; measured: " + ", ".join(f"{form} {1e9 * seconds:.0f} ns" for form, seconds in seconds_of_forms(layer).items())

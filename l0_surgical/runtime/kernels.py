@@ -10,6 +10,8 @@ import math
 import numpy as np
 from numba import njit
 
+from l0_surgical.compiled import cached_njit
+
 # the header: how many operations, entries read by layer 0, observed entries, actions; then the places of the parts
 N_OPERATIONS, N_READ, N_OBSERVED, N_ACTIONS, READ, NORMALIZER, LIMITS, OBSERVATION, ACTION, HIDDEN, WIDTH = map(np.uintp, range(11))
 HEADER = 12
@@ -92,7 +94,7 @@ def layer(memory, bits, operation, source, target, scratch):
             memory[target + row] = np.float32(math.tanh(memory[target + row]))
 
 
-@njit("int64(float32[::1])", cache=True)
+@cached_njit("int64(float32[::1])")
 def act(memory):
     """Computes the action from the observation, both parts of `memory`; returns OK, BAD_OBSERVATION or OVERFLOW.
 

@@ -41,16 +41,17 @@ class ReferenceEngine:
                     hidden = np.tanh(hidden)
         if not np.isfinite(hidden).all():
             raise BadInputError(f"the network overflows on an observation as large as {np.abs(values).max():.3g}; check its units")
-        return np.clip(hidden * self._half + self._middle, self._low, self._high)
+        with np.errstate(over="ignore"):
+            return np.clip(hidden * self._half + self._middle, self._low, self._high)
 
 
 def limits_of(policy: Policy) -> np.ndarray:
-    """Low, high, half range and middle (4, actions), float32, of a policy's outputs.
+    """Low, high, half range and middle (4, actions), float32, of a policy's outputs; low and high are never outside the field's limits.
 
     An output without limits is passed on as it is: half range 1, middle 0, no clipping.
     """
     limits = [
-        (-np.inf, np.inf, 1.0, 0.0) if part.low is None else (part.low, part.high, (part.high - part.low) / 2, (part.high + part.low) / 2)
+        (*part.float32_limits, *((1.0, 0.0) if part.low is None else ((part.high - part.low) / 2, (part.high + part.low) / 2)))
         for part in policy.outputs
     ]
     return np.repeat(np.array(limits, dtype=np.float32), [part.size for part in policy.outputs], axis=0).T

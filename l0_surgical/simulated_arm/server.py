@@ -31,6 +31,8 @@ HEARTBEAT_S = 0.5
 # telemetry that nobody listens to costs more than all else; volatile as it is, nobody can tell
 PEERS_EVERY_S = 0.1
 LOOP_RATE_HZ = 400.0
+# time beyond it is lost: physics that tried to make up for it would need ever longer and hear nothing meanwhile
+LONGEST_TICK_S = 0.1
 _NOT_SIMULATED = (
     *("servo_jf", "jaw/servo_jf", "body/servo_cf", "spatial/servo_cf"),
     *("use_gravity_compensation", "emulate_tool_present", "body/set_cf_orientation_absolute"),
@@ -51,7 +53,7 @@ class SimulatedArm:
         clock: the system's where None.
 
     Raises:
-        BadInputError: another mode, or a rate outside 1 to 400 Hz.
+        BadInputError: another mode, a rate outside 1 to 400 Hz, or a name that no arm can have.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class SimulatedArm:
         inject: bool = False,
         clock: Clock | None = None,
     ) -> None:
+        crtk.check_arm_name(name)
         if not 1 <= telemetry_rate <= LOOP_RATE_HZ:
             raise BadInputError(f"the telemetry rate is {telemetry_rate:g} Hz; choose 1 to {LOOP_RATE_HZ:g} Hz")
         self.name = name
@@ -104,7 +107,7 @@ class SimulatedArm:
         def tick() -> None:
             nonlocal former_ns
             now_ns = self._clock.now().monotonic_ns
-            self.step(1e-9 * speed * (now_ns - former_ns))
+            self.step(speed * min(1e-9 * (now_ns - former_ns), LONGEST_TICK_S))
             former_ns = now_ns
 
         ServoLoop(tick, LOOP_RATE_HZ, self._clock).run(stop)

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from l0_surgical.compiled import cached_njit
+
 NOISE_TABLE_SIZE = 1 << 22
 _NOISE_TABLE_SEED = 20240613
 # A chunk stays in the first-level cache between its loops; each loop names few arrays, because the compiler gives up on vectorising
@@ -49,7 +51,8 @@ class GatedWeights(torch.autograd.Function):
         ctx.constants = (offsets, distribution)
         if log_alpha.device.type != "cpu":
             return _forward_tensors(log_alpha, weights, offsets, distribution)
-        alphas, table, first, total = log_alpha.detach().numpy(), noise_table(log_alpha.device).numpy(), 0, 0.0
+        table = noise_table(log_alpha.device, noise_size(log_alpha.shape[1])).numpy()
+        alphas, first, total = log_alpha.detach().numpy(), 0, 0.0
         gated = [torch.empty_like(weight) for weight in weights]
         ctx.stretched, ctx.probability = torch.empty_like(log_alpha), torch.empty_like(log_alpha)
         kept = ctx.stretched.numpy(), ctx.probability.numpy()
@@ -100,23 +103,28 @@ def _backward_tensors(
     return alpha_gradient, None, None, *(part.reshape(w.shape) for part, w in zip(parts, weights, strict=True))
 
 
+def noise_size(count: int) -> int:
+    """Length of the noise table for networks of `count` weights: there are at least as many places to start at as weights."""
+    return max(NOISE_TABLE_SIZE, 1 << (2 * count - 1).bit_length())
+
+
 @functools.lru_cache(maxsize=2)
-def noise_table(device: torch.device) -> Tensor:
+def noise_table(device: torch.device, size: int = NOISE_TABLE_SIZE) -> Tensor:
     """Logistic noise log u - log(1 - u), drawn once: a slice at a random offset replaces a draw and two logarithms per weight."""
-    uniform = torch.rand(NOISE_TABLE_SIZE, generator=torch.Generator().manual_seed(_NOISE_TABLE_SEED))
+    uniform = torch.rand(size, generator=torch.Generator().manual_seed(_NOISE_TABLE_SEED))
     return torch.logit(uniform, eps=1e-6).to(device)
 
 
-@numba.njit(cache=True)
-def noise_offsets(keys: np.ndarray, counter: int, count: int) -> np.ndarray:
-    """Where `count` numbers of noise start in the table, one place per key (uint64): splitmix64 of key and counter, so that there is no
-    state to save or to share between members."""
+@cached_njit()
+def noise_offsets(keys: np.ndarray, counter: int, count: int, size: int) -> np.ndarray:
+    """Where `count` numbers of noise start in a table of `size`, one place per key (uint64): splitmix64 of key and counter, so that there
+    is no state to save or to share between members."""
     places = np.empty(keys.shape[0], np.int64)
     for i in range(keys.shape[0]):
         x = keys[i] + np.uint64(counter + 1) * np.uint64(0x9E3779B97F4A7C15)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        places[i] = np.int64((x ^ (x >> np.uint64(31))) % np.uint64(NOISE_TABLE_SIZE - count))
+        places[i] = np.int64((x ^ (x >> np.uint64(31))) % np.uint64(size - count))
     return places
 
 
@@ -125,16 +133,17 @@ def _rows(tensor: Tensor) -> np.ndarray:
 
 
 def _sigmoids(log_alpha: Tensor, offsets: np.ndarray, distribution: Distribution) -> tuple[Tensor, Tensor]:
-    table, count = noise_table(log_alpha.device), log_alpha.shape[1]
+    count = log_alpha.shape[1]
+    table = noise_table(log_alpha.device, noise_size(count))
     noise = torch.stack([table[o : o + count] for o in offsets.tolist()])
     return torch.sigmoid((noise + log_alpha) / distribution.temperature), torch.sigmoid(log_alpha - distribution.shift)
 
 
-_JIT = {"fastmath": True, "error_model": "numpy", "cache": True}
+_JIT = {"fastmath": True, "error_model": "numpy"}
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
-@numba.njit(inline="always", **_JIT)
+@cached_njit(inline="always", **_JIT)
 def _exp(x):
     """exp(x) = exp(x / 64)^64 with a Taylor polynomial, |x| <= 30: plain arithmetic, so the loop vectorises (sigmoid to 1e-6)."""
     y = min(max(x, np.float32(-30)), np.float32(30)) * np.float32(1 / 64)
@@ -151,7 +160,7 @@ def _exp(x):
     return e * e
 
 
-@numba.njit(**_JIT)
+@cached_njit(**_JIT)
 def _gate_and_probability(log_alpha, noise, inverse_temperature, low, span, shift, s, p):
     total = _ZERO
     for j in range(s.shape[0]):
@@ -164,13 +173,13 @@ def _gate_and_probability(log_alpha, noise, inverse_temperature, low, span, shif
     return total
 
 
-@numba.njit(**_JIT)
+@cached_njit(**_JIT)
 def _multiply_gate(values, s, result):
     for j in range(s.shape[0]):
         result[j] = values[j] * min(max(s[j], _ZERO), _ONE)
 
 
-@numba.njit(**_JIT)
+@cached_njit(**_JIT)
 def _alpha_gradient(weight, s, p, gradient, low, inverse_span, scale, pull, result):
     for j in range(s.shape[0]):
         q = (s[j] - low) * inverse_span
@@ -178,7 +187,7 @@ def _alpha_gradient(weight, s, p, gradient, low, inverse_span, scale, pull, resu
         result[j] = gradient[j] * weight[j] * slope + pull * p[j] * (_ONE - p[j])
 
 
-@numba.njit(parallel=True, **_JIT)
+@cached_njit(parallel=True, **_JIT)
 def _forward(weight, log_alpha, first, table, offsets, gated, stretched, probability, open_gates, temperature, low, high, shift):
     members, count = weight.shape
     chunks = open_gates.shape[1]
@@ -193,7 +202,7 @@ def _forward(weight, log_alpha, first, table, offsets, gated, stretched, probabi
         _multiply_gate(weight[member, part], s, gated[member, part])
 
 
-@numba.njit(parallel=True, **_JIT)
+@cached_njit(parallel=True, **_JIT)
 def _backward(weight, first, gradient, weight_gradient, stretched, probability, alpha_gradient, pull, temperature, low, high):
     members, count = weight.shape
     chunks = (count + _CHUNK - 1) // _CHUNK

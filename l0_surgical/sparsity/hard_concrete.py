@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from l0_surgical.sparsity.base import LayeredNetwork
-from l0_surgical.sparsity.gate_kernels import Distribution, GatedWeights, noise_offsets
+from l0_surgical.sparsity.gate_kernels import Distribution, GatedWeights, noise_offsets, noise_size
 from l0_surgical.sparsity.report import LayerReport, layer_sparsity, report_layers
 
 
@@ -54,11 +54,12 @@ class Gates(nn.Module):
 
     def __init__(self, weights: Sequence[Tensor], settings: GateSettings) -> None:
         super().__init__()
-        self.distribution = Distribution(settings.temperature, settings.stretch_low, settings.stretch_high)
+        # floats whatever the caller wrote: a whole number would compile the kernels anew, and make log alpha a tensor of integers
+        self.distribution = Distribution(*map(float, (settings.temperature, settings.stretch_low, settings.stretch_high)))
         self._shapes = [tuple(weight.shape[1:]) for weight in weights]
         self._counts = [weight[0].numel() for weight in weights]
         shape, device = (weights[0].shape[0], sum(self._counts)), weights[0].device
-        self.log_alpha = nn.Parameter(torch.full(shape, settings.initial_log_alpha, device=device))
+        self.log_alpha = nn.Parameter(torch.full(shape, float(settings.initial_log_alpha), device=device))
         self.current: tuple[Tensor, ...] | None = None
 
     def draw(self, weights: Sequence[Tensor], offsets: np.ndarray) -> None:
@@ -158,7 +159,8 @@ class HardConcrete:
         elif self.settings.wait and self._factor == 0:
             self._gates.hold(self._originals)
         else:
-            self._gates.draw(self._originals, noise_offsets(self._keys, update, self._gates.log_alpha.shape[1]))
+            count = self._gates.log_alpha.shape[1]
+            self._gates.draw(self._originals, noise_offsets(self._keys, update, count, noise_size(count)))
 
     def parameter_groups(self) -> list[dict]:
         """log alpha with a learning rate of its own."""

@@ -188,7 +188,20 @@ def _task_from_spaces(name: str, make: Callable[..., gymnasium.Env], expert: Cal
     inputs = tuple(Field(key, part.shape[0], "1") for key, part in parts.items())
     if discrete:
         return Task(name, make, expert, inputs, (Field("value", int(actions.n), "1"),), discrete=True)
-    return Task(name, make, expert, inputs, (Field("action", actions.shape[0], "1", float(actions.low.min()), float(actions.high.max())),))
+    return Task(name, make, expert, inputs, _action_fields(name, actions))
+
+
+def _action_fields(name: str, actions: spaces.Box) -> tuple[Field, ...]:
+    """One field where the limits of all axes agree, else one for each axis."""
+    if actions.dtype not in (np.float32, np.float64):
+        raise BadInputError(f"the actions of {name} are {actions.dtype}; policies give float32, so make them float32 or float64")
+    limits = [(float(low), float(high)) for low, high in zip(actions.low, actions.high, strict=True)]
+    if wrong := [axis for axis, (low, high) in enumerate(limits) if not (np.isfinite(low) and np.isfinite(high) and low < high)]:
+        low, high = limits[wrong[0]]
+        raise BadInputError(f"the actions of {name} need finite limits with low < high; axis {wrong[0]} has [{low:g}, {high:g}]")
+    if len(set(limits)) == 1:
+        return (Field("action", len(limits), "1", *limits[0]),)
+    return tuple(Field(f"action_{axis}", 1, "1", low, high) for axis, (low, high) in enumerate(limits))
 
 
 def _is_vector(space: spaces.Space) -> bool:

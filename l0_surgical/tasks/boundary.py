@@ -93,22 +93,6 @@ def flatten_observation(observation: dict[str, np.ndarray] | np.ndarray) -> np.n
     return np.concatenate((observation["observation"], observation["desired_goal"]), axis=-1, dtype=np.float64)
 
 
-def rewards_of(environment: gymnasium.Env, achieved_goals: np.ndarray, desired_goals: np.ndarray, info: dict) -> np.ndarray:
-    """What the environment's `compute_reward` gives for goals (..., goal), float64 (...).
-
-    Raises:
-        L0SurgicalError: it raised something, or gave something else than one finite number for each goal.
-    """
-    about = f"compute_reward of {_name_of(environment)}, given goals of the shape {achieved_goals.shape},"
-    try:
-        rewards = np.asarray(environment.unwrapped.compute_reward(achieved_goals, desired_goals, info), np.float64)
-    except Exception as error:
-        raise L0SurgicalError(f"{about} failed: {in_words(error)}") from error
-    if rewards.shape != achieved_goals.shape[:-1] or not np.isfinite(rewards).all():
-        raise L0SurgicalError(f"{about} gave {_brief(rewards)}; it must give one finite number for each goal, over leading axes")
-    return rewards
-
-
 def expert_action(expert: Callable[[gymnasium.Env, Any], np.ndarray], environment: gymnasium.Env, observation: Any) -> np.ndarray:
     """What a task's scripted expert does.
 

@@ -9,7 +9,7 @@ from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch
 from l0_surgical.cohorts.common import linear_schedule
 from l0_surgical.cohorts.goal import GoalCohort
 from l0_surgical.config import DDPGConfig, MemberSpec
-from l0_surgical.sparsity import Dense
+from l0_surgical.sparsity import Dense, GateSettings, HardConcrete, Shrinkage, Sparsifier
 from tests.small import small_config, small_problem
 
 CONFIG = DDPGConfig(hidden=(16, 16), discount=0.8, target_rate=0.05, clip_target=False)
@@ -59,6 +59,44 @@ def test_the_losses_are_equations_3_14_and_3_15():
     torch.testing.assert_close(figures["actor_loss"], actor_loss)
 
 
+def sparsifier_of(kind: str) -> Sparsifier:
+    if kind == "dense":
+        return Dense(2)
+    if kind == "l1":
+        return Shrinkage([0.01, 0.1], "l1", 1e-3)
+    gates = GateSettings(2 / 3, -0.1, 1.1, 2.0, 1e-2, "deterministic", wait=kind == "waiting gates")
+    return HardConcrete([0.01, 0.1], [0, 1], gates, stream=1, schedule=lambda update: float(kind == "gates"))
+
+
+@pytest.mark.parametrize("critic", ["dense", "l1", "gates", "waiting gates"])
+def test_the_actor_learns_from_the_critic_as_it_was_before_the_update(critic: str):
+    """Both gradients are plain autograd's on a twin that made the same updates before and has not stepped since (Algorithm 3)."""
+    config = dataclasses.replace(CONFIG, critic_learning_rate=0.03)
+    agent, twin = (DDPG(config, (3, 2), (0, 1), (Dense(2), sparsifier_of(critic))) for _ in range(2))
+    for number in range(5):
+        for one in (agent, twin):
+            one.update(batch(members=2, seed=number), 1.0)
+    data = batch(members=2, seed=99)
+    agent.update(data, 1.0)
+
+    twin.critic_sparsifier.step(twin.updates)
+    actions = twin.actor(data.states)
+    q = twin.critic.value(torch.cat([data.states, actions], dim=2))
+    actor_total = -(q - (actions - data.expert_actions).norm(dim=2)).mean(1)
+    error = twin.critic.value(torch.cat([data.states, data.actions], dim=2)) - twin._target(data, 1.0)
+    critic_total = error.square().mean(1) + twin.critic_sparsifier.penalty() / 32
+    for before, after, total in (
+        (twin.actor_optimizer, agent.actor_optimizer, actor_total),
+        (twin.critic_optimizer, agent.critic_optimizer, critic_total),
+    ):
+        expected = torch.autograd.grad(total.sum(), before.parameters, retain_graph=True, allow_unused=True)
+        for parameter, gradient in zip(after.parameters, expected, strict=True):
+            if gradient is None:  # gates that wait
+                assert parameter.grad is None
+            else:
+                torch.testing.assert_close(parameter.grad, gradient, atol=1e-5 * gradient.abs().max().item(), rtol=1e-5)
+
+
 def test_dex_pulls_the_actor_to_the_expert_and_dies_with_its_weight():
     data = batch()
     distances = {}
@@ -71,14 +109,43 @@ def test_dex_pulls_the_actor_to_the_expert_and_dies_with_its_weight():
     assert distances[0.0] > 2 * distances[5.0]
 
 
-def test_a_clipped_target_never_promises_more_than_zero():
+def dreaming(seeds: tuple[int, ...] = (0,)) -> DDPG:
+    """A clipped learner whose target critic promises 100 everywhere."""
+    agent = learner(seeds, clip_target=True, hidden=())
+    with torch.no_grad():
+        agent.critic_target.layers[0].weight.zero_()
+        agent.critic_target.layers[0].bias.fill_(100.0)
+    return agent
+
+
+def test_the_clipped_target_is_the_most_that_a_members_own_rewards_can_add_up_to():
+    agent, rewards = dreaming((0, 1, 2)), torch.tensor([[-1.0, -3.0], [0.5, 2.0], [-1.0, 0.0]])
+    data = dataclasses.replace(batch(members=3, size=2), rewards=rewards)
+    bounds = torch.tensor([0.0, 2.0, 0.0]) / (1 - 0.8)
+    torch.testing.assert_close(agent._target(data, 0.0), bounds.unsqueeze(1).expand(3, 2))
+    torch.testing.assert_close(agent._target(data, 0.5) <= bounds.unsqueeze(1), torch.ones(3, 2, dtype=torch.bool))
+    ended = dataclasses.replace(data, terminated=torch.ones(3, 2, dtype=torch.bool))
+    torch.testing.assert_close(agent._target(ended, 0.0), rewards)
+
+
+def test_a_higher_reward_raises_the_bound_for_good_and_survives_a_checkpoint():
+    agent, data = dreaming(), batch(size=2)
+    rewards = [torch.full((1, 2), reward) for reward in (-1.0, 3.0, -1.0)]
+    seen = [agent._target(dataclasses.replace(data, rewards=values), 0.0)[0, 0].item() for values in rewards]
+    assert seen == pytest.approx([0.0, 15.0, 15.0])
+    other = dreaming()
+    other.load_state_dict(agent.state_dict())
+    torch.testing.assert_close(other._target(data, 0.0), agent._target(data, 0.0))
+
+
+def test_rewards_above_0_are_learned_with_the_clip():
     data = dataclasses.replace(batch(), rewards=torch.ones(1, 32))
-    free, clipped = learner(), learner(clip_target=True)
-    for agent in (free, clipped):
-        for _ in range(500):
-            agent.update(data, 0.0)
-    assert q_of(free, data).mean() > 3
-    assert q_of(clipped, data).max() < 0.3
+    agents = [learner(clip_target=clip, critic_learning_rate=5e-3, target_rate=0.5, actor_learning_rate=1e-9) for clip in (False, True)]
+    for agent in agents:
+        repeated = dataclasses.replace(data, next_states=data.states, actions=agent.actor(data.states).detach())
+        for _ in range(600):
+            agent.update(repeated, 0.0)
+        np.testing.assert_allclose(q_of(agent, repeated), 1 / (1 - 0.8), atol=0.15)
 
 
 def test_targets_follow_slowly():

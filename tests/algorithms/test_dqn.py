@@ -142,8 +142,8 @@ def test_member_2_of_a_grid_of_4_equals_the_same_member_alone(prioritized: str) 
     together, single = grid.train_round(0), alone.train_round(0)
     assert alone.updates >= 190
     for name in ("loss", "q", "penalty"):
-        assert together[2][name] == pytest.approx(single[0][name], abs=1e-4)
-    assert together[2]["loss"] != pytest.approx(together[1]["loss"], abs=1e-6)
+        assert together[2][name] == pytest.approx(single[0][name], rel=1e-5)
+    assert together[2]["loss"] != pytest.approx(together[1]["loss"], rel=1e-3)
     for ours, theirs in zip(grid.policy_sparsifier.finalize(), alone.policy_sparsifier.finalize(), strict=True):
         torch.testing.assert_close(ours[2], theirs[0], atol=1e-4, rtol=0)
 

@@ -103,7 +103,7 @@ def test_holding_keeps_sending_the_same_setpoint() -> None:
     [
         ((0.06, 0.07, -0.30), "outside the task's workspace"),
         ((0.5, 0.0, -0.165), "outside the task's workspace"),
-        ((0.06, 0.07, -0.1685), "outside the arm's workspace"),
+        ((0.06, 0.07, -0.1685), "outside the workspace of the limits"),
         ((0.027, 0.112, -0.0926), "cannot be reached: the pitch joint would be at"),
         ((float("nan"), 0.0, -0.165), "not three finite numbers"),
         ((0.0, -0.165), "not three finite numbers"),
@@ -158,7 +158,7 @@ def test_a_policy_for_another_task_and_numbers_out_of_range_are_refused() -> Non
     with pytest.raises(BadInputError, match="runs NeedleReach policies"):
         Rig(policy=random_policy(0))
     for rate in (99.0, 501.0, float("nan")):
-        with pytest.raises(BadInputError, match="choose 100 to 500 Hz"):
+        with pytest.raises(BadInputError, match="--servo-rate "):
             Rig(servo_rate=rate)
 
 

@@ -1,6 +1,7 @@
 """What the cells of the tests do, in real workers. Each execution writes its start and its end to a log that all of them share."""
 
 import atexit
+import itertools
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ def work(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
     _misbehave(do, first, folder)
     if do == "leave NaN":
         return {"square": float("nan")}
-    steps = _steps(folder, specification.get("steps", 0))
+    steps = _steps(folder, specification.get("steps", 0), Path(specification["log"]).with_name("held"))
     _log(specification, "end")
     return {"square": specification["number"] ** 2, "steps": steps, "threads": os.environ["OMP_NUM_THREADS"]}
 
@@ -53,14 +54,20 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _steps(folder: Path, steps: int) -> list[int]:
-    """Counts to `steps`, 20 a second; interrupted, it saves how far it came. Returns where each attempt has started."""
+def _steps(folder: Path, steps: int, held: Path) -> list[int]:
+    """Counts to `steps`, 20 a second, and on while the file `held` is there; interrupted, it saves how far it came.
+
+    Returns where each attempt has started.
+    """
     checkpoint = folder / "checkpoint"
     starts = [int(line) for line in checkpoint.read_text().split()] if checkpoint.exists() else [0]
     try:
-        for step in range(starts[-1], steps):
-            done = step
+        for done in itertools.count(starts[-1]):
+            if done >= steps and not held.exists():
+                break
             time.sleep(0.05)
+            with (folder / "counted").open("a", encoding="utf-8") as counted:
+                counted.write(".")
     except KeyboardInterrupt:
         checkpoint.write_text(" ".join(map(str, [*starts, done])))
         raise

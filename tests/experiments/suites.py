@@ -39,7 +39,12 @@ def log_counts(folder: Path) -> Counter[str]:
 
 
 def start_driver(folder: Path, engine: str = "local", steps: int = 12, do: str = "", cells: int = 3) -> subprocess.Popen[str]:
-    """A suite, two cells at a time, in a process group of its own; returns once two are at work."""
+    """A suite, two cells at a time, in a process group of its own; returns once two are at work.
+
+    Its own processes ("local") do not end their work before `release`, however long a test takes; Ray's count to `steps`.
+    """
+    if engine == "local":
+        (folder / "held").touch()
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(folder), engine, do, str(steps), str(cells)],
@@ -51,6 +56,17 @@ def start_driver(folder: Path, engine: str = "local", steps: int = 12, do: str =
     )
     wait_for(lambda: (folder / "log").exists() and log_counts(folder).total() >= 2)
     return driver
+
+
+def release(folder: Path) -> None:
+    """Lets the work of a suite that `start_driver` has started come to its end."""
+    (folder / "held").unlink()
+
+
+def has_counted(folder: Path, number: int, steps: int) -> bool:
+    """Whether the work of a cell has done so many steps."""
+    counted = folder / "out" / "cells" / f"cell-{number}" / "counted"
+    return counted.exists() and counted.stat().st_size >= steps
 
 
 def wait_for(condition: Callable[[], bool], limit_s: float = 30.0) -> None:

@@ -130,9 +130,17 @@ def _temperatures() -> list[dict[str, Any]]:
 
 
 def write_results(
-    folder: Path, change: Change | None = None, coefficients: Sequence[float] = COEFFICIENTS, points: int = 10, temperatures: bool = True
+    folder: Path,
+    change: Change | None = None,
+    coefficients: Sequence[float] = COEFFICIENTS,
+    points: int = 10,
+    temperatures: bool = True,
+    more_seeds: bool = True,
 ) -> Path:
-    """Writes the folder; `change(name, rows)` may take rows away or alter them before they are written."""
+    """Writes the folder; `change(name, rows)` may take rows away or alter them before they are written.
+
+    `more_seeds`: seeds 5 to 9 of the dense policies and of L0 with 1e-2 and 0.5.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     grid = policies(coefficients)
     swept = [p for p in grid if p["regularizer"] == "none" or (p["regularizer"] == "l0" and p["coefficient"] == 1e-2)]
@@ -144,6 +152,9 @@ def write_results(
     }
     if temperatures:
         tables["temperatures"] = _temperatures()
+    if more_seeds:
+        further = [p for p in policies(COEFFICIENTS, range(5, 10)) if p["regularizer"] == "none" or p["regularizer"] == "l0"]
+        tables["members_ten_seeds"] = [_member(p) for p in further if p["coefficient"] != 1e-4]
     (folder / "run.json").write_text(json.dumps(RUN))
     for name, rows in tables.items():
         kept = change(name, rows) if change else rows

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from suites import WORK, log_counts, make_cells, squares, start_driver, wait_for
+from suites import WORK, has_counted, log_counts, make_cells, release, squares, start_driver, wait_for
 
 from l0_surgical import __version__
 from l0_surgical.errors import BadInputError
@@ -195,6 +195,7 @@ def test_two_suites_never_work_in_one_folder(tmp_path: Path) -> None:
     with start_driver(tmp_path) as driver:
         with pytest.raises(BadInputError, match=rf"another suite \(process {driver.pid} on .*\) works in .* wait for its end"):
             run_cells(make_cells(tmp_path, 3, steps=12), WORK, tmp_path / "out")
+        release(tmp_path)
         assert driver.wait(30) == 0
     outcome = run_cells(make_cells(tmp_path, 3, steps=12), WORK, tmp_path / "out")
     assert squares(outcome) == [0, 1, 4]
@@ -208,15 +209,16 @@ def end_by_ctrl_c(driver: subprocess.Popen[str]) -> None:
 
 @pytest.mark.parametrize(("end", "cells"), [(end_by_ctrl_c, 3), (subprocess.Popen.terminate, 2)], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interrupted_suite_saves_and_goes_on(tmp_path: Path, end: Callable[[subprocess.Popen[str]], None], cells: int) -> None:
-    with start_driver(tmp_path, steps=40, cells=cells) as driver:
-        time.sleep(0.3)
+    with start_driver(tmp_path, cells=cells) as driver:
+        wait_for(lambda: has_counted(tmp_path, 0, 3) and has_counted(tmp_path, 1, 3))
         end(driver)
         output = driver.communicate(timeout=30)[0]
     assert driver.returncode == 130
     assert output == f"stopped with 0 of {cells} cells finished; run the same command again to go on in {tmp_path / 'out'}\n"
     assert log_counts(tmp_path) == {"start 0": 1, "start 1": 1}
 
-    outcome = run_cells(make_cells(tmp_path, cells, steps=40), WORK, tmp_path / "out", jobs=3)
+    release(tmp_path)
+    outcome = run_cells(make_cells(tmp_path, cells, steps=12), WORK, tmp_path / "out", jobs=3)
     assert squares(outcome) == [0, 1, 4][:cells]
     # the first two have gone on where they were stopped, and an interruption is no failure
     steps = [result.result["steps"] for result in outcome.finished]
@@ -227,9 +229,10 @@ def test_an_interrupted_suite_saves_and_goes_on(tmp_path: Path, end: Callable[[s
 
 def test_workers_save_and_end_when_the_suite_is_killed(tmp_path: Path) -> None:
     with start_driver(tmp_path, steps=40) as driver:
-        time.sleep(0.3)
+        wait_for(lambda: has_counted(tmp_path, 0, 3) and has_counted(tmp_path, 1, 3))
         driver.kill()
     # at once: the new attempts wait until the old ones have saved
+    release(tmp_path)
     outcome = run_cells(make_cells(tmp_path, 3, steps=40), WORK, tmp_path / "out", jobs=3)
     assert squares(outcome) == [0, 1, 4]
     assert [len(result.result["steps"]) for result in outcome.finished] == [2, 2, 1]
@@ -240,6 +243,7 @@ def test_an_attempt_that_ended_unseen_is_not_repeated(tmp_path: Path) -> None:
     # these work on to their end when their suite is killed
     with start_driver(tmp_path, do="ignore signals") as driver:
         driver.kill()
+    release(tmp_path)
     outcome = run_cells(make_cells(tmp_path, *["ignore signals"] * 3, steps=12), WORK, tmp_path / "out", jobs=3)
     assert squares(outcome) == [0, 1, 4]
     assert set(log_counts(tmp_path).values()) == {1}

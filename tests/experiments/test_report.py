@@ -19,6 +19,7 @@ from l0_surgical.experiments.report.build import read_parts
 from l0_surgical.experiments.report.claims import classic_claims
 from l0_surgical.experiments.report.classic import read_classic
 from l0_surgical.experiments.report.classic_tables import dense_and_sparse, lowest_ranks, paper_size_decrease
+from l0_surgical.experiments.report.more_seeds import more_seeds
 from l0_surgical.experiments.report.page import page
 from l0_surgical.experiments.report.printed import printed
 
@@ -28,7 +29,7 @@ FIGURES = {f"figure-{number:02d}" for number in (*range(1, 7), 16, 17, 18, *rang
 FIGURES |= {f"{kind}-{cell}" for kind in ("trade-off", "sparsity", "ranks") for cell in CELLS}
 FIGURES |= {"compression-sizes", "temperatures-cartpole-dqn"}
 TABLES = {"claims", "table-1", "table-2", "table-3", "table-4", "figure-32-numbers", "selection", "aggregate", "regularizers"}
-TABLES |= {"coefficients", "compression", "temperatures", "cost"}
+TABLES |= {"coefficients", "compression", "temperatures", "cost", "more-seeds"}
 TABLES |= {"needle-reach-policies", "needle-reach-ranks", "needle-reach-compressed"}
 
 
@@ -99,6 +100,13 @@ def test_figure_32_is_reproduced_but_for_a_misprint(report: tuple[Path, dict]):
 
 def test_the_claims_are_judged_from_the_data(report: tuple[Path, dict]):
     verdicts = {row["Claim of the paper"]: row["Verdict"] for row in read(report, "claims")}
+    assert {
+        row["What is found here"].partition(" · ")[2] for row in read(report, "claims") if "NeedleReach" not in row["Claim of the paper"]
+    } == {
+        "paper's rule, 5 seeds",
+        "every λ, 5 seeds",
+        "not shown lower, 5 seeds",
+    }
     assert verdicts["Sparse policies keep the dense reward (paper's rule)"] == "holds"
     assert verdicts["Sparse policies exceed the dense reward in Acrobot and LunarLander"] == "does not hold"
     assert verdicts["The best sparse policies are 24 to 53 % sparse"] == "exceeded"
@@ -116,7 +124,7 @@ def test_l0_is_not_said_to_beat_what_a_cell_has_no_policies_of(tmp_path: Path):
     results = read_classic(write_results(tmp_path, thin))
     claims = classic_claims(results, [CellAnalysis(results, cell) for cell in results.cells])
     (found,) = [found for claim, found, _ in claims if claim.startswith("L0 gives more sparsity")]
-    assert found == "more in 1 of 1 (Acrobot PPO)"
+    assert found == "more in 1 of 1 (Acrobot PPO) · not shown lower, 5 seeds"
 
 
 def test_the_other_tables_hold_the_numbers_of_the_folder(report: tuple[Path, dict]):
@@ -152,6 +160,43 @@ def test_nothing_shown_leaves_the_table_with_no_pick(tmp_path: Path):
         ours = dict(zip([column.title for column in table.columns], table.rows[2], strict=True))
         assert ours["λ, here"] == "none picked"
         assert {str(value) for title, value in ours.items() if "erdict" in title} == {"not reproduced"}
+
+
+def test_further_seeds_are_judged_with_the_others_and_alone(tmp_path: Path):
+    def spoil(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Of the further seeds of L0 with 1e-2, three lose the reward on Acrobot with DQN, where the first five keep it."""
+        wanted = {"environment": "acrobot", "algorithm": "dqn", "regularizer": "l0", "coefficient": 1e-2}
+        lost = name == "members_ten_seeds" and [row for row in rows if wanted.items() <= row.items() and row["seed"] in (5, 6, 7)]
+        return [{**row, "return_mean": -300.0} if lost and row in lost else row for row in rows]
+
+    results = read_classic(write_results(tmp_path, spoil))
+    table = more_seeds([CellAnalysis(results, cell) for cell in results.cells])
+    titles = [column.title for column in table.columns]
+    rows = {(row[0], row[1]): dict(zip(titles, row, strict=True)) for row in table.rows}
+    assert len(rows) == 6 * 3
+    kept = rows["Acrobot PPO", "0.01"]
+    assert kept["Picked by"] == "not shown lower, grid; our rule, grid; our rule, all seeds"
+    assert (kept["Seeds"], kept["Further seeds"], kept["Dense reward"], kept["Dense reward, further seeds"]) == (10, 5, "kept", "kept")
+    assert kept["Reward"].seeds == 10
+    assert kept["Their reward less dense"].value == pytest.approx(0.0)
+    spoiled = rows["Acrobot DQN", "0.01"]
+    assert spoiled["Picked by"] == "not shown lower, grid; our rule, grid"  # with all seeds nothing in the table keeps it
+    assert (spoiled["Dense reward"], spoiled["Seeds at the target"]) == ("open", "7 of 10")
+    assert rows["Acrobot DQN", "0.5"]["Dense reward, further seeds"] == "lost"
+    assert CellAnalysis(results, ("acrobot", "dqn")).pick("ours") == 1e-2  # the choice is that of the grid's seeds
+
+
+def test_a_seed_of_the_grid_is_no_further_seed(tmp_path: Path):
+    def mixed(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**row, "seed": 4} if name == "members_ten_seeds" and row["seed"] == 5 else row for row in rows]
+
+    with pytest.raises(BadInputError, match=r"members_ten_seeds.csv holds CartPole DQN, dense, seed 4 twice"):
+        read_classic(write_results(tmp_path, mixed))
+
+
+def test_without_further_seeds_there_is_no_table_of_them(tmp_path: Path):
+    results = read_classic(write_results(tmp_path, more_seeds=False))
+    assert more_seeds([CellAnalysis(results, cell) for cell in results.cells]) is None
 
 
 def _without(**wanted: Any) -> Callable[[str, list[dict[str, Any]]], list[dict[str, Any]]]:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ import pytest
 
 from l0_surgical import training
 from l0_surgical.cli import main
-from l0_surgical.config import as_dict
+from l0_surgical.config import MemberSpec, as_dict
 from l0_surgical.errors import BadInputError
-from l0_surgical.experiments.suite import SuiteConfig, choose, reduction_cells, run_classic, training_cells
+from l0_surgical.evaluation import Evaluator
+from l0_surgical.experiments.cells import read_result
+from l0_surgical.experiments.suite import SuiteConfig, choose, reduction_cells, run_classic, seed_cells, train_seeds, training_cells
 from l0_surgical.experiments.suite_format import TABLES
-from l0_surgical.experiments.suite_work import cell_config, train_cell
-from l0_surgical.policy_file import load_policy
-from l0_surgical.presets import PPO_BEST
+from l0_surgical.experiments.suite_tables import Tables, write_tables
+from l0_surgical.experiments.suite_work import cell_config, reduce_cell, train_cell
+from l0_surgical.policy_file import Policy, load_policy, policy_bytes
+from l0_surgical.presets import DQN_BEST, PPO_BEST
 
 SMALL = SuiteConfig(
     environments=("cartpole",),
@@ -85,6 +89,43 @@ def test_the_tables_tell_what_the_policy_files_hold(suite: tuple[Path, dict[str,
         assert float(row["return_mean"]) == pytest.approx(policy.evaluation["return_mean"], rel=1e-5)
 
 
+def test_the_default_coefficients_are_no_setting_of_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cells name their own, so results stay valid when a default changes."""
+    before = training_cells(SuiteConfig())
+    for recipes in (DQN_BEST, PPO_BEST):
+        for task, recipe in list(recipes.items()):
+            monkeypatch.setitem(recipes, task, dataclasses.replace(recipe, coefficient=0.123))
+    assert training_cells(SuiteConfig()) == before
+
+
+def test_a_reduction_runs_nothing_twice(suite: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweep, one rank, automatic ranks, best representation and the tests of all three share one evaluator."""
+    out, _ = suite
+    cell = next(path for path in sorted((out / "reduction" / "cells").iterdir()) if "l0" in path.name)
+    before = read_result(cell / "result.json", cell.name)
+    runs, opened, run, enter = Counter(), [], Evaluator.run, Evaluator.__enter__
+
+    def counted(evaluator: Evaluator, policy: Policy, seeds: list[int], *rest: Any, **settings: Any) -> list:
+        runs[policy_bytes(dataclasses.replace(policy, provenance={}, evaluation={})), tuple(seeds), settings.get("random_share", 0.0)] += 1
+        return run(evaluator, policy, seeds, *rest, **settings)
+
+    monkeypatch.setattr(Evaluator, "run", counted)
+    monkeypatch.setattr(Evaluator, "__enter__", lambda evaluator: (opened.append(evaluator), enter(evaluator))[1])
+    assert reduce_cell(before.specification, cell) == before.result
+    assert len(opened) == 1
+    assert max(runs.values()) == 1
+
+
+def test_the_tables_tell_coefficients_apart_that_agree_in_six_digits(tmp_path: Path) -> None:
+    row = {**dict.fromkeys(TABLES["members"]), "environment": "cartpole", "algorithm": "ppo", "regularizer": "l0", "mapped": False}
+    row |= {"wall_seconds": 1.0, "cpu_seconds": 1.0, "sparsity": 0.12345678}
+    members = [{**row, "coefficient": coefficient} for coefficient in (0.01234567, 0.01234568, 0.02)]
+    write_tables(Tables(members, [], []), tmp_path, config={"preset": "best"}, command="", cpu_seconds=1.0)
+    written = read(tmp_path / "members.csv")
+    assert [row["coefficient"] for row in written] == ["0.01234567", "0.01234568", "0.02"]
+    assert {row["sparsity"] for row in written} == {"0.123457"}
+
+
 def test_it_goes_on_and_runs_again_only_what_is_corrupted(suite: tuple[Path, dict[str, Any]]) -> None:
     out, _ = suite
     before = read(out / "members.csv")
@@ -104,6 +145,20 @@ def test_the_report_reads_it_and_says_what_is_missing(suite: tuple[Path, dict[st
     report = json.loads(capsys.readouterr().out)
     assert Path(report["page"]).is_file()
     assert report["missing"]
+
+
+def test_further_seeds_are_trained_once_and_as_the_grid_is(suite: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    dense, sparse = seed_cells("cartpole", "ppo", [0.0, 0.1], range(7), quick=True)
+    assert (dense.name, sparse.name) == ("cartpole-ppo-dense-seeds0-6", "cartpole-ppo-l0-0.1-seeds0-6")
+    assert cell_config(dense.specification).members() == tuple(MemberSpec(seed, "none", 0.0) for seed in range(7))
+    cells = seed_cells("cartpole", "ppo", [0.1], range(2), quick=True)
+    rows = train_seeds(cells, tmp_path)
+    (of_grid,) = (row for row in read(suite[0] / "members.csv") if (row["regularizer"], row["coefficient"]) == ("l0", "0.1"))
+    assert [(row["coefficient"], row["seed"]) for row in rows] == [(0.1, 0), (0.1, 1)]
+    assert rows[0]["return_mean"] == pytest.approx(float(of_grid["return_mean"]), rel=1e-5)
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
+    assert train_seeds(cells, tmp_path) == rows
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == made
 
 
 def test_another_grid_in_the_same_folder_is_refused(suite: tuple[Path, dict[str, Any]]) -> None:

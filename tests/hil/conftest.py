@@ -4,8 +4,10 @@ pytest tests/hil                                          a simulated arm over D
 pytest tests/hil --arm PSM1 --transport ros2 --real       a real arm: asks first, runs at a quarter of the speed
 """
 
+import contextlib
 import os
 import random
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,14 +52,26 @@ def setup(request: pytest.FixtureRequest) -> Iterator[Setup]:
         speed=REAL_SPEED if is_real else 1.0,
         limits_file=option(config, "--limits", None),
     )
-    if is_real:
-        confirm(config, setup)
-        yield setup
-    else:
-        for package in ("gymnasium", "pybullet"):
-            pytest.importorskip(package, reason="the simulated arm needs it")
-        with setup.simulated_arm():
+    with ended_in_order():
+        if is_real:
+            confirm(config, setup)
             yield setup
+        else:
+            for package in ("gymnasium", "pybullet"):
+                pytest.importorskip(package, reason="the simulated arm needs it")
+            with setup.simulated_arm():
+                yield setup
+
+
+@contextlib.contextmanager
+def ended_in_order() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the suite as Ctrl-C does: the controller disarms, a simulated arm does not outlive it."""
+    former = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def confirm(config: pytest.Config, setup: Setup) -> None:

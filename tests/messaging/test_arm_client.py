@@ -1,5 +1,7 @@
 """The controller's side of an arm, over real DDS."""
 
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,13 +15,15 @@ from l0_surgical.control.records import (
     Record,
     String,
     StringStamped,
+    TwistStamped,
     WrenchStamped,
 )
 from l0_surgical.errors import BadInputError
 from l0_surgical.messaging import crtk
 from l0_surgical.messaging.arm_client import CrtkArm
 from l0_surgical.messaging.dds import DdsTransport
-from l0_surgical.messaging.transport import COMMAND, Publisher, Subscription
+from l0_surgical.messaging.messages import sample_class
+from l0_surgical.messaging.transport import COMMAND, TELEMETRY, Publisher, Subscription
 from tests.messaging.domains import ARM, DOMAIN
 from tests.messaging.peer import Peer, pose, wait_until
 
@@ -157,6 +161,34 @@ def test_the_start_up_line_says_who_is_there(transport: DdsTransport) -> None:
         wait_until(lambda: sum(arm.peers().values()) == 2)
         line = f"{ARM}: 2 of 8 topics have found their peer; found: /{ARM}/measured_cp /{ARM}/servo_cp; nobody on: /{ARM}/setpoint_cp "
         assert arm.describe_peers().startswith(line)
+
+
+def test_the_start_up_line_says_why_those_who_are_there_are_not_heard(transport: DdsTransport) -> None:
+    from cyclonedds.domain import DomainParticipant
+    from cyclonedds.pub import DataWriter
+    from cyclonedds.qos import Policy, Qos
+    from cyclonedds.topic import Topic
+
+    arm = CrtkArm(transport, ARM)
+    participant = DomainParticipant(DOMAIN)
+    best_effort = Qos(Policy.Reliability.BestEffort, Policy.DataRepresentation(use_cdrv0_representation=True))
+    writer = DataWriter(participant, Topic(participant, f"rt/{ARM}/setpoint_cp", sample_class(PoseStamped)), best_effort)
+    with DdsTransport(DOMAIN) as other:
+        other.publisher(f"/{ARM}/measured_cp", TwistStamped, TELEMETRY)
+        other.publisher(f"/{ARM}/operating_state", OperatingState, TELEMETRY)
+        expected = (
+            f"{ARM}: 0 of 8 topics have found their peer; met but not matched: /{ARM}/measured_cp (message type) "
+            f"/{ARM}/setpoint_cp (reliability) /{ARM}/operating_state (durability); nobody on: /{ARM}/measured_js "
+        )
+        wait_until(lambda: arm.describe_peers().startswith(expected))
+    del writer, participant
+
+
+def test_a_wait_for_peers_hears_that_it_should_stop(transport: DdsTransport) -> None:
+    stop, begin = threading.Event(), time.monotonic()
+    threading.Timer(0.1, stop.set).start()
+    assert not CrtkArm(transport, ARM).wait_for_peers(120, stop)
+    assert time.monotonic() - begin < 60
 
 
 def test_a_bad_name_is_refused(transport: DdsTransport) -> None:

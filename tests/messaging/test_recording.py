@@ -15,7 +15,7 @@ from l0_surgical.control.records import Bool, Record, String
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.messaging.dds import DdsTransport
 from l0_surgical.messaging.definitions import schema, type_hash
-from l0_surgical.messaging.recording import NOTE_TOPIC, Recording, read_recording
+from l0_surgical.messaging.recording import NOTE_TOPIC, Recording, _BackgroundFile, read_recording
 from tests.messaging.domains import DOMAIN
 from tests.messaging.examples import EXAMPLES, STAMP_NS
 from tests.messaging.peer import ROOT, pose
@@ -247,3 +247,13 @@ def test_a_full_disk_ends_the_recording_but_not_the_caller(path: Path) -> None:
     read = list(read_recording(path))
     assert 200 < len(read) < 2000
     assert read == [("/PSM1/servo_cp", stamp_ns, pose(stamp_ns)) for stamp_ns in range(len(read))]
+
+
+def test_a_disk_that_hangs_keeps_nobody_from_ending() -> None:
+    """A pipe whose reader takes nothing stands for it: a write to it does not return."""
+    read, write = os.pipe()
+    file = _BackgroundFile(os.fdopen(write, "wb", buffering=0))
+    file.write(bytes(1_000_000))
+    file.close()
+    assert file.failure == "the disk has taken nothing for 2 s"
+    os.close(read)

@@ -5,7 +5,11 @@ import pytest
 
 from l0_surgical.replay import SoftmaxPriorities, SumTree, TransitionReplay, importance_weights
 
-RNG = np.random.default_rng(0)
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Of each test alone, so that no draw depends on which tests ran before."""
+    return np.random.default_rng(0)
 
 
 def add(replay: TransitionReplay, first: int, valid: np.ndarray) -> np.ndarray:
@@ -32,10 +36,10 @@ def test_the_newest_are_kept_and_invalid_ones_never_stored() -> None:
     np.testing.assert_array_equal(stored.terminated, stored.actions % 2 == 0)
 
 
-def test_uniform_sampling_reaches_every_stored_transition_and_no_other() -> None:
+def test_uniform_sampling_reaches_every_stored_transition_and_no_other(rng: np.random.Generator) -> None:
     replay = TransitionReplay(2, 100, 2)
     add(replay, 0, np.ones((2, 7), bool))
-    counts = np.bincount(replay.sample_uniformly(RNG.random((2, 7000))).index[0], minlength=8)
+    counts = np.bincount(replay.sample_uniformly(rng.random((2, 7000))).index[0], minlength=8)
     assert counts[7] == 0
     assert np.all(np.abs(counts[:7] - 1000) < 5 * np.sqrt(1000))
 
@@ -50,7 +54,7 @@ def test_a_saved_buffer_goes_on_alike() -> None:
 
 
 @pytest.mark.parametrize("kind", [SumTree, SoftmaxPriorities])
-def test_frequencies_are_the_probabilities(kind: type) -> None:
+def test_frequencies_are_the_probabilities(kind: type, rng: np.random.Generator) -> None:
     """(2.3) and the proportional P(i), by 40 000 draws for two members with different errors."""
     alpha, sizes = 0.7, np.array([6, 4])
     errors = np.array([[0.1, 0.5, 1.0, 2.0, 0.0, 3.0], [2.0, 1.0, 0.3, 0.2, 0, 0]])
@@ -59,7 +63,7 @@ def test_frequencies_are_the_probabilities(kind: type) -> None:
     for column in range(6):  # the second member's slots 4 and 5 are empty: its first slot is set again
         slots = np.array([[column], [column if column < 4 else 0]])
         priorities.update(slots, np.array([[errors[0, column]], [errors[1, slots[1, 0]]]]))
-    index, probabilities = priorities.sample(RNG.random((2, 40_000)), sizes)
+    index, probabilities = priorities.sample(rng.random((2, 40_000)), sizes)
     for member, size in enumerate(sizes):
         p = (np.abs(errors[member, :size]) + 1e-6) ** alpha
         expected = p / p.sum() if kind is SumTree else np.exp(p) / np.exp(p).sum()
@@ -70,23 +74,23 @@ def test_frequencies_are_the_probabilities(kind: type) -> None:
 
 
 @pytest.mark.parametrize("kind", [SumTree, SoftmaxPriorities])
-def test_new_transitions_have_the_largest_priority(kind: type) -> None:
+def test_new_transitions_have_the_largest_priority(kind: type, rng: np.random.Generator) -> None:
     priorities = kind(1, 4, 1.0)
     priorities.add(np.array([[0, 1]]))
     priorities.update(np.array([[0, 1]]), np.array([[0.5, 4.0]]))
     priorities.add(np.array([[2]]))
     _, probabilities = priorities.sample(np.array([[0.01, 0.5, 0.99]]), np.array([3]))
-    index, probabilities = priorities.sample(RNG.random((1, 200)), np.array([3]))
+    index, probabilities = priorities.sample(rng.random((1, 200)), np.array([3]))
     of = {int(i): float(p) for i, p in zip(index[0], probabilities[0], strict=True)}
     assert of[2] == pytest.approx(of[1])
     assert of.get(0, 0.0) < of[1]
 
 
-def test_alpha_0_is_uniform() -> None:
+def test_alpha_0_is_uniform(rng: np.random.Generator) -> None:
     priorities = SumTree(1, 4, 0.0)
     priorities.add(np.array([[0, 1, 2, 3]]))
     priorities.update(np.array([[0, 1, 2, 3]]), np.array([[0.01, 1.0, 10.0, 100.0]]))
-    _, probabilities = priorities.sample(RNG.random((1, 50)), np.array([4]))
+    _, probabilities = priorities.sample(rng.random((1, 50)), np.array([4]))
     np.testing.assert_allclose(probabilities, 0.25)
 
 
@@ -97,11 +101,11 @@ def test_importance_weights() -> None:
 
 
 @pytest.mark.parametrize("kind", [SumTree, SoftmaxPriorities])
-def test_saved_priorities_go_on_alike(kind: type) -> None:
+def test_saved_priorities_go_on_alike(kind: type, rng: np.random.Generator) -> None:
     one, other = kind(1, 8, 0.6), kind(1, 8, 0.6)
     one.add(np.array([[0, 1, 2]]))
     one.update(np.array([[0, 2]]), np.array([[3.0, 0.2]]))
     other.load_state_dict({name: array.copy() for name, array in one.state_dict().items()})
-    uniforms = RNG.random((1, 64))
+    uniforms = rng.random((1, 64))
     for mine, theirs in zip(one.sample(uniforms, np.array([3])), other.sample(uniforms, np.array([3])), strict=True):
         np.testing.assert_array_equal(mine, theirs)

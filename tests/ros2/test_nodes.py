@@ -80,7 +80,10 @@ def test_the_lifecycle_of_the_policy_node(observer: Observer) -> None:
     ("parameters", "message"),
     [
         ({"policy": "no-such-policy"}, "no-such-policy is neither a file nor a shipped policy"),
-        ({"servo_rate": "fast"}, "parameter servo_rate is 'fast'; pass a number such as 200.0"),
+        ({"servo_rate": "fast"}, "parameter servo_rate 'fast': pass a finite number"),
+        ({"servo_rate": "1000"}, "parameter servo_rate 1000: pass a finite number"),
+        ({"speed": ".nan"}, "parameter speed nan: pass a finite number"),
+        ({"arm": "PSM-1"}, "the arm's name is 'PSM-1'"),
         ({"dry_run": "3"}, "parameter dry_run"),
     ],
 )

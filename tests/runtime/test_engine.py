@@ -1,18 +1,19 @@
-"""The compiled engine against the reference: every form of a layer, what is refused, what is kept in the cache."""
+"""The compiled engine against float64: every form of a layer, which form the rule takes, what is refused."""
 
+import copy
 import dataclasses
 import itertools
-import json
-import os
+import pickle
 import re
-import subprocess
-import sys
+import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from example_policies import random_policy
+from rounding import LIMIT, assert_rounded, deviations
 
 from l0_surgical.errors import BadInputError
 from l0_surgical.low_rank import fold
@@ -29,15 +30,9 @@ from l0_surgical.policy_file import (
     shipped_policies,
 )
 from l0_surgical.runtime import Engine, ReferenceEngine, compile
-from l0_surgical.runtime.choice import Candidate, cache_file
+from l0_surgical.runtime.choice import choose, costs
 from l0_surgical.runtime.layout import forms_of
 from l0_surgical.simplify import remove_dead_units
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 def observations(policy: Policy, count: int = 100) -> np.ndarray:
@@ -56,10 +51,12 @@ def low_rank(weight: np.ndarray) -> LowRank:
     return LowRank(u[:, :3] * s[:3], v[:3])
 
 
+def actions_of(engine: Engine, policy: Policy) -> np.ndarray:
+    return np.array([engine.act(observation).copy() for observation in observations(policy)])
+
+
 def assert_agrees(engine: Engine, policy: Policy) -> None:
-    reference = ReferenceEngine(policy)
-    for observation in observations(policy):
-        np.testing.assert_allclose(engine.act(observation), reference.act(observation), atol=1e-5)
+    assert_rounded(actions_of(engine, policy), policy, observations(policy))
 
 
 @pytest.mark.parametrize("name", shipped_policies())
@@ -77,15 +74,36 @@ def test_every_shape_density_and_representation_in_every_form(widths: tuple[int,
     for choice in range(3):
         forms = [sorted(forms_of(layer)) for layer in policy.layers]
         chosen = [layer[choice % len(layer)] for layer in forms]
-        engine = Engine(policy, policy, [[Candidate(form, 0.0)] for form in chosen])
+        engine = Engine(policy, policy, chosen)
         assert engine.forms == tuple(chosen)
         assert_agrees(engine, policy)
+
+
+@pytest.mark.parametrize("widths", [(10, 16, 12, 5), (13, 67, 130, 9, 3), (30, 256, 256, 7)])
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_a_wrong_kernel_is_far_from_rounding(widths: tuple[int, ...], layer: int) -> None:
+    policy = random_policy(1, widths)
+
+    def with_largest_weight_times(factor: float) -> Policy:
+        weight = policy.layers[layer].weight.to_dense().copy()
+        weight.flat[np.argmax(abs(weight))] *= factor
+        layers = list(policy.layers)
+        layers[layer] = dataclasses.replace(layers[layer], weight=Dense(weight))
+        return dataclasses.replace(policy, layers=tuple(layers))
+
+    def off(engine: Engine) -> float:
+        return deviations(actions_of(engine, policy), policy, observations(policy))
+
+    assert off(compile(policy)) < LIMIT / 4
+    assert off(compile(with_largest_weight_times(0))) > 100 * LIMIT
+    # one weight of at most 300, and of 65 536, by a thousandth
+    assert off(compile(with_largest_weight_times(1.001))) > (10 * LIMIT if max(widths) < 20 else LIMIT)
 
 
 def test_dead_units_are_left_out() -> None:
     policy = load_policy(find_policy("needle-reach-l0"))
     first = compile(policy).explain().splitlines()[1]
-    assert re.match(r"layer 1: 256 x 256, \d+ x \d+ alive, stored as dense, runs (dense|sparse) ", first), first
+    assert re.match(r"layer 1: 256 x 256, \d+ x \d+ alive, \d+ % of that not zero, stored as dense, runs sparse ", first), first
     rows, columns = map(int, re.search(r"(\d+) x (\d+) alive", first).groups())
     assert max(rows, columns) < 128
 
@@ -122,6 +140,19 @@ def test_lists_and_other_types_of_numbers() -> None:
     expected = engine.act(observation).copy()
     for other in (list(range(10)), np.arange(10), np.arange(10, dtype=np.float32), np.arange(20.0)[::2] / 2):
         np.testing.assert_array_equal(engine.act(other), expected)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda engine: pickle.loads(pickle.dumps(engine))])
+def test_a_copy_acts_on_its_own(copied: Callable[[Engine], Engine]) -> None:
+    engine, (one, other) = compile(random_policy()), observations(random_policy(), 2)
+    first, second = (engine.act(observation).copy() for observation in (one, other))
+    assert not np.array_equal(first, second)
+    engine.act(one)
+    twin = copied(engine)
+    action = twin.act(other)
+    np.testing.assert_array_equal(action, second)
+    engine.act(one)
+    np.testing.assert_array_equal(action, second)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e39])
@@ -182,54 +213,55 @@ def test_nothing_is_allocated() -> None:
     assert engine.act(observation) is engine.act(observation)
 
 
-def test_the_choice_is_measured_once_and_can_be_read(own_cache: Path) -> None:
+@pytest.mark.parametrize(
+    ("rows", "columns", "nonzero", "form"),
+    [
+        (5, 10, 30, "sparse"),
+        (64, 64, 180, "sparse"),
+        (64, 64, 500, "dense"),
+        (256, 256, 3_000, "sparse"),
+        (256, 256, 7_000, "dense"),
+        (256, 10, 128, "sparse"),
+        (256, 10, 400, "dense"),
+    ],
+)
+def test_the_rule_for_sparse_layers(rows: int, columns: int, nonzero: int, form: str) -> None:
+    weight = np.zeros(rows * columns)
+    weight[np.random.default_rng(0).permutation(weight.size)[:nonzero]] = 1
+    layer = Layer(PackedSparse.pack(weight.reshape(rows, columns)), np.zeros(rows), "relu")
+    expected = costs(layer)
+    assert min(expected, key=expected.get) == form
+    assert all(isinstance(cost, int) for cost in expected.values())
+
+
+@pytest.mark.parametrize(("rows", "columns", "rank", "form"), [(256, 256, 8, "low rank"), (256, 256, 64, "dense"), (32, 32, 3, "dense")])
+def test_the_rule_for_low_rank_layers(rows: int, columns: int, rank: int, form: str) -> None:
+    expected = costs(Layer(LowRank(np.ones((rows, rank)), np.ones((rank, columns))), np.zeros(rows), "relu"))
+    assert min(expected, key=expected.get) == form
+
+
+@pytest.mark.parametrize("name", shipped_policies())
+def test_the_forms_come_from_no_clock_and_no_file(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    policy = load_policy(find_policy(name))
+    forms = compile(policy).forms
+    assert forms == choose(remove_dead_units(policy))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for clock in ("perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "time", "time_ns", "process_time"):
+        monkeypatch.delattr(time, clock)
+    assert compile(policy).forms == forms
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_explanation_measures_only_when_asked() -> None:
     policy = with_weights(random_policy(3, (10, 64, 5), 0.05), PackedSparse.pack)
-    first = compile(policy)
-    kept_in = cache_file(remove_dead_units(policy))
-    assert kept_in.is_relative_to(own_cache)
-    kept = json.loads(kept_in.read_bytes())
-    assert [[form for form, _ in layer] for layer in kept] == [["dense", "sparse"]] * 2
-    assert all(0 < seconds < 1 for layer in kept for _, seconds in layer)
-    lines = first.explain().splitlines()
-    assert len(lines) == 2
-    assert lines[0].startswith("layer 0: 64 x 10, ")
-    assert f"alive, stored as packed sparse, runs {first.forms[0]} (dense " in lines[0]
-    # what is kept decides
-    for form in ("dense", "sparse"):
-        other = [[[name, 1.0 if name == form else 2.0] for name, _ in layer] for layer in kept]
-        kept_in.write_text(json.dumps(other))
-        assert compile(policy).forms == (form, form)
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"[[1]]", b'[[["dense", NaN]]]', b'"x"', b'[[["magic", 1.0]]]', b"\xff\xfe"])
-def test_a_damaged_cache_is_made_anew(content: bytes) -> None:
-    policy = with_weights(random_policy(), PackedSparse.pack)
-    compile(policy)
-    kept_in = cache_file(remove_dead_units(policy))
-    sound = json.loads(kept_in.read_bytes())
-    kept_in.write_bytes(content)
-    assert_agrees(compile(policy), policy)
-    again = json.loads(kept_in.read_bytes())
-    assert [[form for form, _ in layer] for layer in again] == [[form for form, _ in layer] for layer in sound]
-
-
-def test_a_cache_that_cannot_be_written_is_done_without(own_cache: Path) -> None:
-    own_cache.parent.mkdir(exist_ok=True)
-    own_cache.write_text("a file where the folder should be")
-    policy = random_policy()
-    assert_agrees(compile(policy), policy)
-
-
-def test_it_runs_where_the_package_cannot_be_written_and_needs_no_torch(tmp_path: Path) -> None:
-    program = """
-import sys
-import numpy as np
-from l0_surgical.policy_file import find_policy, load_policy
-from l0_surgical.runtime import compile
-engine = compile(load_policy(find_policy("needle-reach-l0-compressed")))
-assert engine.act(np.zeros(10)).shape == (5,)
-assert not {"torch", "gymnasium", "pybullet", "onnx", "onnxruntime"} & set(sys.modules)
-"""
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "numba"), "XDG_CACHE_HOME": "/proc/nowhere"}
-    subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=120)
-    assert list((tmp_path / "numba").rglob("*.nbc"))
+    engine = compile(policy)
+    first, second = engine.explain().splitlines()
+    assert re.fullmatch(
+        r"layer 0: 64 x 10, \d+ x \d+ alive, \d+ % of that not zero, stored as packed sparse, runs sparse "
+        r"\(expected times: dense \d\.\d\d, sparse 1\.00\)",
+        first,
+    )
+    assert second.startswith("layer 1: 5 x 64, ")
+    for line, plain in zip(engine.explain(measure=True).splitlines(), (first, second), strict=True):
+        assert line.startswith(plain.removesuffix(")"))
+        assert re.search(r"; measured: dense \d+ ns, sparse \d+ ns\)$", line)

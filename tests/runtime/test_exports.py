@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 from example_policies import random_policy
+from rounding import LIMIT, assert_rounded, in_float64
 
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.low_rank import fold
@@ -59,8 +60,8 @@ def policy(request: pytest.FixtureRequest) -> Policy:
 
 
 def tolerance(policy: Policy) -> float:
-    """1e-5, times the size of the actions where that is above 1."""
-    return 1e-5 * max(1.0, np.abs(ReferenceEngine(policy).act(sample_observations(policy))).max())
+    """How far an export may be from the reference engine: both are rounded."""
+    return 2 * LIMIT * in_float64(policy, sample_observations(policy))[1].max()
 
 
 def test_the_sample_is_wide(policy: Policy) -> None:
@@ -80,9 +81,8 @@ def test_onnx_agrees_alone_and_in_batches(policy: Policy, tmp_path: Path) -> Non
     assert {entry.key: entry.value for entry in model.metadata_props}["task"] == policy.task
     session = onnxruntime.InferenceSession(tmp_path / "policy.onnx", providers=["CPUExecutionProvider"])
     observations = sample_observations(policy)
-    expected = ReferenceEngine(policy).act(observations)
-    np.testing.assert_allclose(session.run(None, {"observation": observations})[0], expected, atol=tolerance(policy))
-    np.testing.assert_allclose(session.run(None, {"observation": observations[:1]})[0], expected[:1], atol=tolerance(policy))
+    assert_rounded(session.run(None, {"observation": observations})[0], policy, observations)
+    assert_rounded(session.run(None, {"observation": observations[:1]})[0], policy, observations[:1])
 
 
 @pytest.mark.skipif(not COMPILERS, reason="there is no C compiler")
@@ -99,7 +99,7 @@ def test_c_compiles_without_a_warning_and_agrees(policy: Policy, compiler: str, 
     actions = np.zeros((1000, policy.action_size), dtype=np.float32)
     for observation, action in zip(observations, actions, strict=True):
         assert act(observation.ctypes.data_as(ctypes.c_void_p), action.ctypes.data_as(ctypes.c_void_p)) == 0
-    np.testing.assert_allclose(actions, ReferenceEngine(policy).act(observations), atol=tolerance(policy))
+    assert_rounded(actions, policy, observations)
 
 
 @pytest.mark.skipif(not COMPILERS, reason="there is no C compiler")

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from example_policies import random_policy
+from rounding import LIMIT, assert_rounded, in_float64
 
 from l0_surgical.errors import BadInputError
 from l0_surgical.policy_file import Dense, Field, Layer, LowRank, Normalizer, PackedSparse
@@ -13,20 +14,25 @@ from l0_surgical.runtime import ReferenceEngine
 
 def test_the_action_is_the_formula() -> None:
     policy = random_policy(seed=3)
-    observation = np.random.default_rng(1).normal(size=10) * 3
+    observation = (np.random.default_rng(1).normal(size=10) * 3).astype(np.float32).astype(float)
     x = np.clip((observation - policy.normalizer.mean) / policy.normalizer.scale, -5, 5)
     for layer, function in zip(policy.layers, (lambda y: np.maximum(y, 0), lambda y: np.maximum(y, 0), np.tanh), strict=True):
         x = function(layer.weight.to_dense().astype(float) @ x + layer.bias)
     action = ReferenceEngine(policy).act(observation)
     assert action.dtype == np.float32
-    np.testing.assert_allclose(action, x * 2.5 + 0.5, atol=1e-5)
+    ((exact,), (deviation,)) = in_float64(policy, observation[None])
+    np.testing.assert_allclose(exact, x * 2.5 + 0.5, rtol=1e-12)
+    assert (abs(action - exact) < LIMIT * deviation).all()
+    assert (deviation < 1e-5).all()
     assert np.abs(action - 0.5).max() > 0.5
 
 
 def test_a_batch_is_its_rows() -> None:
-    engine = ReferenceEngine(random_policy())
+    policy = random_policy()
+    engine = ReferenceEngine(policy)
     batch = np.random.default_rng(2).normal(size=(7, 10))
-    np.testing.assert_allclose(engine.act(batch), [engine.act(row) for row in batch], atol=1e-5)
+    assert_rounded(engine.act(batch), policy, batch)
+    assert_rounded(np.array([engine.act(row) for row in batch]), policy, batch)
     assert engine.act(batch[:0]).shape == (0, 5)
 
 
@@ -54,7 +60,7 @@ def test_input_index_picks_and_orders_entries() -> None:
         policy, input_index=index, layers=(Layer(Dense(weight[:, index]), policy.layers[0].bias, "relu"), *policy.layers[1:])
     )
     observation = np.random.default_rng(5).normal(size=10)
-    np.testing.assert_allclose(ReferenceEngine(permuted).act(observation), ReferenceEngine(policy).act(observation), atol=1e-5)
+    assert_rounded(ReferenceEngine(permuted).act(observation[None]), policy, observation[None])
 
 
 def test_outputs_without_limits_pass_unchanged() -> None:

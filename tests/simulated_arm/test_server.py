@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,6 +21,7 @@ from l0_surgical.errors import BadInputError
 from l0_surgical.messaging import crtk
 from l0_surgical.messaging.arm_client import CrtkArm
 from l0_surgical.simulated_arm.faults import FAULTS
+from l0_surgical.simulated_arm.server import LONGEST_TICK_S
 
 
 @pytest.fixture
@@ -168,6 +170,23 @@ def test_without_crtk_msgs_the_system_topics_enable_and_home() -> None:
         bench.pass_time(2)
     state = client.poll().operating_state.record
     assert (state.state, state.is_homed) == ("ENABLED", True)
+
+
+def test_time_that_was_missed_is_not_made_up_for() -> None:
+    """A process that was stopped for an hour, or physics that cannot follow, would else hear nothing for long."""
+    bench, stop = Bench(), threading.Event()
+    steps: list[float] = []
+
+    def step(seconds: float) -> None:
+        steps.append(seconds)
+        bench.clock.advance(3600.0)
+        if len(steps) == 3:
+            stop.set()
+
+    bench.sim.step = step
+    bench.sim.run(stop, speed=2.0)
+    assert steps[0] == pytest.approx(2.0 * 0.0025)
+    assert steps[1:] == [2.0 * LONGEST_TICK_S] * 2
 
 
 def test_options_that_make_no_sense_are_refused() -> None:

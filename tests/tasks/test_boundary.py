@@ -10,10 +10,10 @@ from misbehaving import GOAL, LINE, Goal, Line
 from l0_surgical.cohorts.goal import collect_demonstrations
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import rollouts
-from l0_surgical.replay import Recorder
+from l0_surgical.replay import GoalRules, Recorder
 from l0_surgical.stopping import Stopped
 from l0_surgical.tasks import Task, get_task
-from l0_surgical.tasks.boundary import CheckedEnvironment, expert_action, open_environment, rewards_of
+from l0_surgical.tasks.boundary import CheckedEnvironment, expert_action, open_environment
 
 # what each fault is told as; FAULT stands at the step, or at the reset, of the episode
 SAID = {
@@ -196,18 +196,6 @@ def test_a_stop_is_heard_before_the_next_step() -> None:
     assert Line.stepped == before + 2
 
 
-def test_rewards_are_checked_too() -> None:
-    def rewarded(value: object) -> np.ndarray:
-        environment = Goal()
-        environment.compute_reward = lambda *_: value() if callable(value) else value
-        return rewards_of(environment, np.zeros((4, 3, 2)), np.zeros((4, 3, 2)), {})
-
-    np.testing.assert_array_equal(rewarded(np.full((4, 3), -1, np.float32)), np.full((4, 3), -1.0))
-    for bad, said in [(-1.0, r"gave array\(-1.\)"), (np.full((4, 3), np.nan), "gave an array"), ("none", "failed: ValueError")]:
-        with pytest.raises(L0SurgicalError, match=rf"compute_reward of Goal, given goals of the shape \(4, 3, 2\), {said}"):
-            rewarded(bad)
-
-
 @pytest.mark.parametrize(
     ("expert", "said"),
     [
@@ -223,5 +211,6 @@ def test_the_expert_is_told_from_the_environment(expert: object, said: str) -> N
     task = misbehaving.goal_task()
     broken = Task(task.name, task.make, expert, task.inputs, task.outputs)
     with pytest.raises(L0SurgicalError, match=f"the expert of misbehaving/Goal-v0 {said}"):
-        collect_demonstrations(Recorder(broken.open()), broken, 2, 0)
+        recorder = Recorder(broken.open())
+        collect_demonstrations(recorder, GoalRules(recorder, task.name), broken, 2, 0)
     assert np.all(expert_action(task.expert, task.open(), Goal().reset(seed=0)[0]) != 0)

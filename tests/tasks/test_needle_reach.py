@@ -1,6 +1,11 @@
 """NeedleReach against the recordings of the reference environment, and as a well-behaved Gymnasium goal environment."""
 
+import json
 import math
+import os
+import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -252,3 +257,27 @@ def test_pictures_show_the_scene_and_disturb_nothing() -> None:
     assert np.sum((red > 180) & (green < 215) & (blue < 190)) > 20_000, "the pad"
     assert np.sum((red < 40) & (green < 40) & (blue < 45)) > 100, "the instrument's shaft"
     assert np.abs(first.astype(int) - last).max() > 100
+
+
+def test_a_locale_with_a_decimal_comma_changes_nothing(env, tmp_path) -> None:
+    made = shutil.which("localedef") and subprocess.run(
+        ["localedef", "--inputfile=de_DE", "--charmap=UTF-8", tmp_path / "de_DE.UTF-8"], capture_output=True, text=True
+    )
+    if not made or made.returncode:
+        pytest.skip("no locale with a decimal comma can be made here (Debian: the package locales)")
+    program = """if True:
+        import locale
+        locale.setlocale(locale.LC_ALL, "de_DE.UTF-8")
+        assert locale.str(0.5) == "0,5"
+        import numpy as np
+        from l0_surgical.tasks.needle_reach.environment import NeedleReachEnv
+        environment = NeedleReachEnv()
+        environment.reset(seed=3)
+        print([environment.step(np.ones(5))[0]["achieved_goal"].tolist() for _ in range(3)])
+        assert locale.str(0.5) == "0,5"
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | {"LOCPATH": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    env.reset(seed=3)
+    assert json.loads(result.stdout) == [env.step(np.ones(5))[0]["achieved_goal"].tolist() for _ in range(3)]

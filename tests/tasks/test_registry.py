@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from l0_surgical.errors import BadInputError
-from l0_surgical.tasks import flatten_observation, get_task, known_tasks
+from l0_surgical.tasks import Task, flatten_observation, get_task, known_tasks
 
 
 def test_needle_reach_is_complete() -> None:
@@ -49,6 +49,47 @@ def test_other_gymnasium_tasks() -> None:
     assert flatten_observation(observation).shape == (13,)
     env.close()
     assert [field.size for field in get_task("Pendulum-v1").inputs] == [3]
+
+
+class Boxed(gymnasium.Env):
+    """Observes two numbers and takes actions in a box that is given."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+
+    def __init__(self, box: gymnasium.spaces.Box, render_mode: str | None = None) -> None:
+        self.action_space, self.render_mode = box, render_mode
+
+
+def task_with(low: list[float], high: list[float], dtype: type = np.float64) -> Task:
+    gymnasium.register("test/Boxed-v0", Boxed, kwargs={"box": gymnasium.spaces.Box(np.array(low), np.array(high), dtype=dtype)})
+    try:
+        return get_task("test/Boxed-v0")
+    finally:
+        del gymnasium.registry["test/Boxed-v0"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_axis_keeps_its_own_limits(dtype: type) -> None:
+    low, high = np.array([0, -0.79, -1], dtype), np.array([5, 0.79, 1], dtype)
+    fields = task_with(low, high, dtype).outputs
+    assert [(field.name, field.size) for field in fields] == [("action_0", 1), ("action_1", 1), ("action_2", 1)]
+    np.testing.assert_array_equal(np.array([(field.low, field.high) for field in fields]).T, [low, high])
+    (even,) = task_with([-0.79] * 3, [5.0] * 3, dtype).outputs
+    assert (even.name, even.size, even.low, even.high) == ("action", 3, dtype(-0.79), 5.0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype", "says"),
+    [
+        ([-1, -np.inf], [1, 1], np.float64, r"finite limits with low < high; axis 1 has \[-inf, 1\]"),
+        ([-1, -1], [np.inf, np.inf], np.float32, r"axis 0 has \[-1, inf\]"),
+        ([0.3, 0], [0.3, 1], np.float64, r"axis 0 has \[0.3, 0.3\]"),
+        ([0, 0], [9, 9], np.int64, "are int64; policies give float32"),
+    ],
+)
+def test_boxes_that_no_policy_can_keep_to_are_refused(low: list[float], high: list[float], dtype: type, says: str) -> None:
+    with pytest.raises(BadInputError, match=f"the actions of test/Boxed-v0 .*{says}"):
+        task_with(low, high, dtype)
 
 
 class Switches(gymnasium.Env):

@@ -64,6 +64,15 @@ class CellAnalysis:
         """The dense policies that did not fail."""
         return self.policies(0.0, "none")
 
+    @cached_property
+    def further(self) -> dict[float, Rows]:
+        """The L0 policies of further seeds that did not fail, by coefficient (dense: 0), smallest first."""
+        groups: dict[float, Rows] = {}
+        for row in self.results.more_seeds:
+            if (row["environment"], row["algorithm"]) == self.cell and row["return_mean"] is not None:
+                groups.setdefault(row["coefficient"], []).append(row)
+        return dict(sorted(groups.items()))
+
     def sweep(self, coefficient: float | None, regularizer: str = "l0") -> dict[int, dict[int, dict[str, Any]]]:
         """The rows of the rank sweep by seed and rank."""
         sweeps: dict[int, dict[int, dict[str, Any]]] = {}

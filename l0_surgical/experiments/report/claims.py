@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from l0_surgical.experiments.intervals import differences
-from l0_surgical.experiments.report.analysis import MEASURES, CellAnalysis, regularizers
+from l0_surgical.experiments.report.analysis import MEASURES, RULES, CellAnalysis, regularizers
 from l0_surgical.experiments.report.classic import ClassicResults, name_of
 from l0_surgical.experiments.report.content import Column, Table, Value
 from l0_surgical.experiments.report.printed import policy
@@ -19,26 +19,36 @@ Evidence = Callable[[CellAnalysis], bool | None]
 def claims_table(claims: Sequence[Sequence[Value]]) -> Table:
     """The claims of every results folder."""
     columns = [Column(title, text=True) for title in ("Claim of the paper", "What is found here", "Verdict")]
-    caption = "Holds: shown in every cell that could be judged. Does not hold: contradicted in at least half of them. Mixed: anything else."
+    caption = (
+        "Holds: shown in every cell that could be judged. Does not hold: contradicted in at least half of them. Mixed: anything else. "
+    )
+    caption += "Behind the point: which sparse policies were judged (the rules are stated below), and how many seeds of each."
     return Table("claims", "Claims and verdicts", caption, columns, claims)
 
 
 def classic_claims(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> list[list[Value]]:
     """The claims of Sections 5.1.1, 5.2, 5.3 and A.2: claim, what is found, verdict."""
-    rows = [
+    paper = [
         _claim("Sparse policies keep the dense reward (paper's rule)", analyses, _keeps, ("kept", "lost", "open")),
         _claim("Sparse policies exceed the dense reward in Acrobot and LunarLander", _without(analyses, "cartpole"), _exceeds, _YES_NO),
         _sparsity(analyses),
         _claim("Sparse policies compress to lower ranks than dense ones", analyses, _compresses, ("lower", "not lower", "open")),
         _claim("Sparse policies need more steps to converge", analyses, _slower, ("more", "not more", "open")),
-        _lambda_and_sparsity(analyses),
-        _lambda_and_reward(analyses),
     ]
+    every = [_lambda_and_sparsity(analyses), _lambda_and_reward(analyses)]
+    seeds = len({row["seed"] for row in results.members})
+    rows = [*_judged_by(RULES["paper"], seeds, paper), *_judged_by("every λ", seeds, every)]
     if {"l1", "l2"} & set(regularizers(results)):
         words = "L0 gives more sparsity than L1 and L2 at the dense reward (the paper: in Mario)"
         complete = [a for a in analyses if results.sparse(a.cell, "l1") and results.sparse(a.cell, "l2")]
-        rows.append(_claim(words, complete, _beats, ("more", "not more", "open")))
+        rows += _judged_by(RULES["doubt"], seeds, [_claim(words, complete, _beats, ("more", "not more", "open"))])
     return rows
+
+
+def _judged_by(policies: str, seeds: int, claims: Sequence[list[Value]]) -> list[list[Value]]:
+    """The claims with the policies that they were judged by in what was found."""
+    words = f" · {policies}, {seeds} seeds"
+    return [[claim, found if verdict is Verdict.NOT_MEASURED else f"{found}{words}", verdict] for claim, found, verdict in claims]
 
 
 _YES_NO = ("higher", "not higher", "open")

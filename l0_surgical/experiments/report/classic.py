@@ -9,7 +9,8 @@ from typing import Any
 from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.intervals import Estimate, Estimates
 from l0_surgical.experiments.rows import Rows, read_json, read_table
-from l0_surgical.experiments.suite_format import ALGORITHMS, ENVIRONMENTS, FORMAT, RANKS, REGULARIZERS, SUITE, TABLES
+from l0_surgical.experiments.suite_format import ALGORITHMS, ENVIRONMENTS, FORMAT, MORE_SEEDS, RANKS, REGULARIZERS, SUITE, TABLES
+from l0_surgical.files import number_name
 
 # observation, hidden units, actions: with one network of these widths every printed size is met (Table 3, Fig. 32)
 WIDTHS = {"cartpole": (4, 128, 64, 32, 2), "acrobot": (6, 128, 64, 32, 3), "lunar-lander": (8, 128, 64, 32, 4)}
@@ -23,7 +24,10 @@ Group = tuple[str, str, str, float]  # environment, algorithm, regularizer, coef
 
 @dataclass(frozen=True)
 class ClassicResults:
-    """The rows of every table; `missing` says in words what is not there, `failed` which policies failed and why."""
+    """The rows of every table; `missing` says in words what is not there, `failed` which policies failed and why.
+
+    `more_seeds` are further seeds of some coefficients. They count only where they are asked for: what was picked was picked without them.
+    """
 
     path: Path
     run: dict[str, Any]
@@ -32,6 +36,7 @@ class ClassicResults:
     ranks: Rows
     compressed: Rows
     temperatures: Rows
+    more_seeds: Rows
 
     @property
     def cells(self) -> list[Cell]:
@@ -161,7 +166,7 @@ def read_classic(folder: Path) -> ClassicResults:
     if not members:
         raise BadInputError(f"{folder / 'members.csv'} has no row; run: l0-surgical suite classic --out {folder} --resume")
     rest = {name: _optional(folder / f"{name}.csv", columns) for name, columns in TABLES.items() if name != "members"}
-    results = ClassicResults(folder, run, members, **rest)
+    results = ClassicResults(folder, run, members, **rest, more_seeds=_optional(folder / f"{MORE_SEEDS}.csv", TABLES["members"]))
     _check(results)
     return results
 
@@ -171,15 +176,18 @@ def _optional(path: Path, columns: dict[str, Any]) -> Rows:
 
 
 def _check(results: ClassicResults) -> None:
-    for name, extra in (("members", ()), ("curves", ("env_steps",)), ("ranks", ("rank",)), ("compressed", ("method",))):
+    every = [*results.members, *results.more_seeds]
+    tables = [("members", results.members, ()), (MORE_SEEDS, every, ()), ("curves", results.curves, ("env_steps",))]
+    tables += [("ranks", results.ranks, ("rank",)), ("compressed", results.compressed, ("method",))]
+    for name, rows, extra in tables:
         seen = set()
-        for row in getattr(results, name):
+        for row in rows:
             key = (*_key(row), row["seed"], *(row[column] for column in extra))
             if key in seen:
                 policy = f"{_name(_key(row))}, seed {row['seed']}" + "".join(f", {column} {row[column]}" for column in extra)
                 raise BadInputError(f"{results.path / name}.csv holds {policy} twice; results of two runs are never mixed")
             seen.add(key)
-    for row in results.members:
+    for row in every:
         if (row["return_mean"] is None or row["sparsity"] is None) and not row["failed"]:
             raise BadInputError(
                 f"{results.path / 'members.csv'}: {_name(_key(row))}, seed {row['seed']} has no return or no sparsity, and no cause "
@@ -203,7 +211,7 @@ def _key(row: dict[str, Any]) -> Group:
 
 
 def _name(key: Group) -> str:
-    return f"{name_of(key[:2])}, " + ("dense" if key[2] == "none" else f"{key[2].upper()} {key[3]:g}")
+    return f"{name_of(key[:2])}, " + ("dense" if key[2] == "none" else f"{key[2].upper()} {number_name(key[3])}")
 
 
 def _seeds(seeds: list[int]) -> str:

@@ -1,6 +1,6 @@
 """The classic suite in the report: its sections in the order of the page."""
 
-from l0_surgical.experiments.report import classic_figures, classic_tables, extra_figures, extra_tables
+from l0_surgical.experiments.report import classic_figures, classic_tables, extra_figures, extra_tables, more_seeds
 from l0_surgical.experiments.report.analysis import CellAnalysis
 from l0_surgical.experiments.report.claims import classic_claims
 from l0_surgical.experiments.report.classic import ClassicResults
@@ -42,9 +42,10 @@ def _printed_tables(results: ClassicResults, analyses: list[CellAnalysis]) -> Se
         classic_tables.spaces(results),
         classic_tables.lowest_ranks(analyses),
         extra_tables.picks(results, analyses),
+        more_seeds.more_seeds(analyses),
         extra_tables.aggregate(results, analyses),
     ]
-    return Section("tables", "The paper's tables", (), tables)
+    return Section("tables", "The paper's tables", (), [table for table in tables if table is not None])
 
 
 def _sparsity(results: ClassicResults, analyses: list[CellAnalysis]) -> Section:

@@ -8,6 +8,7 @@ from l0_surgical.experiments.report.classic import ClassicResults, in_order, nam
 from l0_surgical.experiments.report.content import Column, Table, Value
 from l0_surgical.experiments.rows import Rows
 from l0_surgical.experiments.selection import TARGET_RETURN, TOLERANCE
+from l0_surgical.files import number_name
 
 _SIZE = (Column("Reward", 1), Column("Sparsity %", 1), Column("At initialisation %", 1))
 
@@ -20,7 +21,12 @@ def picks(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> Table:
             coefficient = a.pick(rule)
             policies = a.policies(coefficient)
             rows.append(
-                [name_of(a.cell), words, "none" if coefficient is None else f"{coefficient:g}", *_reward_and_sparsity(results, policies)]
+                [
+                    name_of(a.cell),
+                    words,
+                    "none" if coefficient is None else number_name(coefficient),
+                    *_reward_and_sparsity(results, policies),
+                ]
             )
             found = None if coefficient is None else a.comparisons.get(("l0", coefficient))
             rows[-1] += [found.difference, found.tolerance, _kept(found.is_kept, found.is_lost)] if found else [None, None, None]
@@ -30,7 +36,8 @@ def picks(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> Table:
         "Paper's rule: the coefficient with the largest mean reward + sparsity in percent. Our rule: the sparsest coefficient whose "
         "reward is shown to be kept, which means that the lower bound of the 95 % interval of its difference to the dense reward is not "
         f"below minus the tolerance, {100 * TOLERANCE:g} % of what dense gains over random actions. Not shown lower: the sparsest whose "
-        "interval does not lie below minus the tolerance as a whole; with few seeds that is weak evidence, shown for comparison only."
+        "interval does not lie below minus the tolerance as a whole; with few seeds that is weak evidence, shown for comparison only. "
+        "All with the seeds of the grid."
     )
     return Table("selection", "What each selection rule picks", caption, columns, rows)
 
@@ -42,7 +49,7 @@ def by_regularizer(results: ClassicResults, analyses: Sequence[CellAnalysis]) ->
         for name in regularizers(results):
             for rule in ("ours", "paper"):
                 coefficient = a.pick(rule, name)
-                head = [name_of(a.cell), name.upper(), RULES[rule], "none" if coefficient is None else f"{coefficient:g}"]
+                head = [name_of(a.cell), name.upper(), RULES[rule], "none" if coefficient is None else number_name(coefficient)]
                 rows.append([*head, *_reward_and_sparsity(results, a.policies(coefficient, name))])
                 found = None if coefficient is None else a.comparisons.get((name, coefficient))
                 rows[-1].append(found.difference if found else None)
@@ -75,7 +82,7 @@ def every_coefficient(results: ClassicResults) -> Table:
     rows: list[list[Value]] = []
     for (environment, algorithm, regularizer, coefficient), members in results.groups.items():
         good = [row for row in members if row["return_mean"] is not None]
-        head = [name_of((environment, algorithm)), "dense" if regularizer == "none" else regularizer.upper(), f"{coefficient:g}"]
+        head = [name_of((environment, algorithm)), "dense" if regularizer == "none" else regularizer.upper(), number_name(coefficient)]
         middle = [
             *_reward_and_sparsity(results, good),
             results.estimate(good, "critic_sparsity", 100),
@@ -98,7 +105,7 @@ def compressed(results: ClassicResults) -> Table | None:
         return None
     rows: list[list[Value]] = []
     for (environment, algorithm, regularizer, coefficient, method), members in in_order(groups).items():
-        policy = "dense" if regularizer == "none" else f"{regularizer.upper()} {coefficient:g}"
+        policy = "dense" if regularizer == "none" else f"{regularizer.upper()} {number_name(coefficient)}"
         sizes = (
             results.estimate(members, "parameters"),
             results.estimate(members, "bytes"),
@@ -128,7 +135,7 @@ def temperatures(results: ClassicResults) -> Table | None:
     rows: list[list[Value]] = []
     for (environment, algorithm, _, beta, coefficient), members in in_order(groups).items():
         good = [row for row in members if row["return_mean"] is not None]
-        rows.append([name_of((environment, algorithm)), beta, f"{coefficient:g}", *_reward_and_sparsity(results, good), len(good)])
+        rows.append([name_of((environment, algorithm)), beta, number_name(coefficient), *_reward_and_sparsity(results, good), len(good)])
     columns = (Column("Cell", text=True), Column("β", 3), Column("λ"), *_SIZE, Column("Seeds"))
     return Table("temperatures", "Temperature β and coefficient λ", "L0 policies over several temperatures of the gates.", columns, rows)
 

@@ -5,7 +5,9 @@ position motor takes a tenth off its joint's error. As long as nothing touches t
 gain 1 - 0.9 ** (48 / n) arrive at the same joint positions: 4 where nothing can touch (the needle sleeps meanwhile), 24 near the tray.
 """
 
-from collections.abc import Sequence
+import contextlib
+import locale
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pybullet
@@ -106,11 +108,26 @@ def load_bodies(client: int, needle_position: Sequence[float], needle_yaw_rad: f
     arm_turn, needle_turn = (pybullet.getQuaternionFromEuler((0, 0, yaw)) for yaw in (SURROL_WORLD.rcm_yaw_rad, needle_yaw_rad))
     flags |= pybullet.URDF_USE_INERTIA_FROM_FILE
     fixed = {"useFixedBase": True, "globalScaling": scale, "flags": flags, "physicsClientId": client}
-    arm = pybullet.loadURDF(str(FOLDER / "psm.urdf"), SURROL_WORLD.rcm_position, arm_turn, **fixed)
-    tray = pybullet.loadURDF(str(FOLDER / "tray.urdf"), TRAY_POSITION, **fixed)
     # Only a body in maximal coordinates (not a multibody) can be put to sleep.
     loose = fixed | {"useFixedBase": False, "useMaximalCoordinates": True}
-    return arm, tray, pybullet.loadURDF(str(FOLDER / "needle.urdf"), needle_position, needle_turn, **loose)
+    with _decimal_points():
+        arm = pybullet.loadURDF(str(FOLDER / "psm.urdf"), SURROL_WORLD.rcm_position, arm_turn, **fixed)
+        tray = pybullet.loadURDF(str(FOLDER / "tray.urdf"), TRAY_POSITION, **fixed)
+        return arm, tray, pybullet.loadURDF(str(FOLDER / "needle.urdf"), needle_position, needle_turn, **loose)
+
+
+@contextlib.contextmanager
+def _decimal_points() -> Iterator[None]:
+    """PyBullet reads files in the program's locale, which e.g. Qt sets to the user's: where that writes 0,5 it takes 0.5 for 0."""
+    if locale.localeconv()["decimal_point"] == ".":
+        yield
+        return
+    former = locale.setlocale(locale.LC_NUMERIC)
+    locale.setlocale(locale.LC_NUMERIC, "C")
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_NUMERIC, former)
 
 
 def motor_positions(joints: Sequence[float]) -> tuple[float, ...]:
