@@ -4,7 +4,7 @@
 
 1. preset `best`, dense and L0, 10 seeds in one process     4. return by rank of dense and sparse policies (Figs. 16 to 18)
 2. preset `paper`, dense and 8 coefficients, 5 seeds         5. tables (CSV), summary.json, figures
-3. `compress` of the L0 policies of (1), and of five dense ones
+3. `compress` of the policies of (1)
 Each stage keeps what it has finished in --out: run it again after an interruption and it goes on.
 """
 
@@ -32,7 +32,6 @@ from l0_surgical.terminal import ProgressBar
 
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100, 130)
 RANKED_SEEDS = 3
-DENSE_SEEDS = 5
 PAPER_BEST_COEFFICIENT = 0.05
 SUMMARISED = (
     "return_mean",
@@ -73,7 +72,7 @@ def train_paper(arguments: argparse.Namespace, bar: ProgressBar) -> None:
 
 def compress_best(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     """Stage 3."""
-    for row in _members(arguments.out / "best", "l0") + _members(arguments.out / "best", "none")[:DENSE_SEEDS]:
+    for row in _members(arguments.out / "best", "l0") + _members(arguments.out / "best", "none"):
         name = Path(row["policy"]).stem
         report = arguments.out / "compressed" / f"{name}.json"
         if not report.exists():
