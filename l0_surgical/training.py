@@ -180,12 +180,7 @@ class _Run:
         self.seconds, self.lengths = 0.0, [[0, self.config.rounds]]
         state = self.folder.load_checkpoint()
         if state is not None:
-            for cohort, saved in zip(self.cohorts, state["cohorts"], strict=True):
-                cohort.load_state_dict(saved)
-            self.done = self.saved = state["round"]
-            self.parts, self.seconds, self.lengths = state["parts"], state["seconds"], state["lengths"]
-            if self.lengths[-1][1] != self.config.rounds:
-                self.lengths.append([self.done, self.config.rounds])
+            self._load(state)
         self.folder.open_metrics(self.done, self._columns())
         self.folder.write_json("config.json", as_dict(self.config))  # with what a resumption has changed
         self.folder.keep()
@@ -269,6 +264,18 @@ class _Run:
         state = {"round": self.done, "parts": self.parts, "seconds": self.seconds, "lengths": self.lengths}
         self.folder.save_checkpoint({**state, "cohorts": [cohort.state_dict() for cohort in self.cohorts]})
         self.saved = self.done
+
+    def _load(self, state: dict[str, Any]) -> None:
+        try:
+            for cohort, saved in zip(self.cohorts, state["cohorts"], strict=True):
+                cohort.load_state_dict(saved)
+            self.done = self.saved = state["round"]
+            self.parts, self.seconds, self.lengths = state["parts"], state["seconds"], state["lengths"]
+        except KeyError as error:
+            remedy = f"delete {self.folder.checkpoint} to start the run from its beginning"
+            raise BadInputError(f"the checkpoint is from another version of l0_surgical (it has no {error}); {remedy}") from error
+        if self.lengths[-1][1] != self.config.rounds:
+            self.lengths.append([self.done, self.config.rounds])
 
     def _failures(self) -> dict[int, str]:
         failures, offset = {}, 0

@@ -275,6 +275,19 @@ def test_changes_that_make_no_sense_are_refused(changes: dict[str, Any], says: s
     assert config_in(tmp_path / "run") == as_dict(small_config())
 
 
+def test_a_checkpoint_of_another_version_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(training.InterruptedRun):
+        training.train(small_discrete("dqn"), tmp_path / "run", budget_minutes=0.0)
+    file = tmp_path / "run" / "checkpoint.pt"
+    state = torch.load(file, weights_only=True)
+    for part, name in ((state, "lengths"), (state["cohorts"][1], "taken")):
+        kept = part.pop(name)
+        torch.save(state, file)
+        with pytest.raises(BadInputError, match=f"another version of l0_surgical .it has no '{name}'.; delete {file}"):
+            training.resume(tmp_path / "run")
+        part[name] = kept
+
+
 def test_a_demonstration_goes_on_only_with_its_own_settings(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text(json.dumps(as_dict(demo_config(quick=True))), encoding="utf-8")
