@@ -41,7 +41,7 @@ def lowest_rank(sweep: Sequence[dict[str, Any]]) -> int | None:
     """The lowest rank from which on the mean success stays at `SOLVED` or above; None if it never does."""
     found = None
     for row in sorted(sweep, key=lambda row: row["rank"], reverse=True):
-        if row["success_rate"] < SOLVED:
+        if row["success_rate"] < SOLVED - 1e-9:  # a mean of 0.98, 0.99 and 1 is a little less in floating point
             break
         found = row["rank"]
     return found
