@@ -46,7 +46,9 @@ def main():
 
 
 def start(folder: Path, source: str, *arguments: str) -> subprocess.Popen:
-    (folder / "script.py").write_text(source)
+    # a shell's background jobs inherit that Ctrl-C is ignored
+    heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    (folder / "script.py").write_text(heard + source)
     command = [sys.executable, str(folder / "script.py"), *arguments]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
@@ -160,7 +162,7 @@ def test_processes_end_with_the_one_that_started_them(number: signal.Signals, tm
         time.sleep(0.1)
     assert process.stdout.readline() == "playing\n"
     process.send_signal(number)
-    process.wait(10)
+    process.wait(60)
     assert process.returncode != 0
     deadline = time.monotonic() + 2
     while alive := [child for child in children if is_alive(child)]:
