@@ -48,7 +48,6 @@ def policy_act(policy: Policy, environment: gymnasium.Env, task: str) -> Act:
     engine = ReferenceEngine(policy)
     if start is None:
         _check_limits(policy, task, space)
-    if start is None:
         return engine.act
     return lambda observation: start + int(np.argmax(engine.act(observation)))
 
