@@ -129,7 +129,7 @@ def test_a_simulated_arm_ends_after_its_duration_and_says_whom_it_has_found() ->
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0
     assert "PSM1 is simulated (kinematic), DISABLED and not homed" in ended.stderr
-    assert "PSM1: 0 of 45 topics have found their peer" in ended.stderr
+    assert "PSM1: 0 of 56 topics have found their peer" in ended.stderr
 
 
 def test_an_arm_beside_that_does_not_start_says_why() -> None:

@@ -52,7 +52,7 @@ class PsmArm:
         setpoint: where the joints (6,) should be, rad and m.
         measured: where they are.
         jaw_setpoint, jaw_measured: likewise (rad).
-        ratio: of the speed of move_*, in (0, 1].
+        ratios: of the speed and of the acceleration of move_*, each in (0, 1].
         base_frame: the pose (4, 4) of the arm's base in the frame that Cartesian data are in.
     """
 
@@ -61,7 +61,7 @@ class PsmArm:
         self.setpoint = np.zeros(6)
         self.measured = np.zeros(6)
         self.jaw_setpoint = self.jaw_measured = 0.0
-        self.ratio = 1.0
+        self.ratios = (1.0, 1.0)
         self.base_frame = np.eye(4)
         self._body = Body(mode, self.measured)
         self._move: Move | None = None
@@ -170,15 +170,18 @@ class PsmArm:
     def move_jaw(self, angle_rad: float) -> None:
         if self._may_move("jaw/move_jp") and self._is_finite((angle_rad,), 1):
             goal = min(max(angle_rad, JAW_LOWER), JAW_UPPER)
-            trajectory = Trajectory((self.jaw_setpoint,), (goal,), (JAW_SPEED,), (JAW_ACCELERATION,), self.ratio)
+            trajectory = Trajectory((self.jaw_setpoint,), (goal,), (JAW_SPEED,), (JAW_ACCELERATION,), *self.ratios)
             self._jaw_move = Move(trajectory, np.array((goal,)))
 
-    def set_ratio(self, ratio: float) -> None:
-        """trajectory_j/set_ratio: of the speed of the moves to come."""
-        if 0 < ratio <= 1:
-            self.ratio = ratio
-        else:
-            self._say("warning", f"the trajectory ratio {ratio:g} is not in (0, 1]")
+    def set_ratios(self, speed: float | None = None, acceleration: float | None = None) -> bool:
+        """trajectory_j/set_ratio, set_ratio_v, set_ratio_a: of the moves to come; False, and a warning, for one that cannot be."""
+        asked_for = tuple(former if new is None else new for former, new in zip(self.ratios, (speed, acceleration), strict=True))
+        wrong = next((ratio for ratio in asked_for if not 0 < ratio <= 1), None)
+        if wrong is not None:
+            self._say("warning", f"the trajectory ratio {wrong:g} is not in (0, 1]")
+            return False
+        self.ratios = asked_for
+        return True
 
     def say(self, topic: str, text: str) -> None:
         """Adds an event, e.g. a warning that a command is not simulated."""
@@ -189,7 +192,7 @@ class PsmArm:
 
     def _begin_move(self, goal: Sequence[float], *, is_homing: bool = False) -> None:
         goal = _clipped(goal)
-        self._move = Move(Trajectory(self.setpoint, goal, MAX_SPEED, MAX_ACCELERATION, self.ratio), goal, is_homing)
+        self._move = Move(Trajectory(self.setpoint, goal, MAX_SPEED, MAX_ACCELERATION, *self.ratios), goal, is_homing)
 
     def _end_move(self) -> None:
         is_homing, self._move = self._move.is_homing, None

@@ -25,6 +25,7 @@ from l0_surgical.messaging.dds import DdsTransport
 from l0_surgical.messaging.messages import sample_class
 from l0_surgical.messaging.transport import COMMAND, TELEMETRY, Publisher, Subscription
 from tests.messaging.domains import ARM, DOMAIN
+from tests.messaging.examples import EXAMPLES
 from tests.messaging.peer import Peer, pose, wait_until
 
 
@@ -144,6 +145,7 @@ def test_every_other_motion_command_is_foreign(transport: DdsTransport, arm_side
         PoseStamped: pose(1),
         JointState: JointState(1, "", (), (0.0,) * 6),
         WrenchStamped: WrenchStamped(1, "", (0.0,) * 3, (0.0,) * 3),
+        **{type(record): record for record, _ in (EXAMPLES["CartesianState"], EXAMPLES["CartesianImpedance"])},
     }[crtk.SUBSCRIBED[topic].record]
     arm_side.publisher(topic).publish(record)
     assert arm.poll().foreign_commands == [f"/{ARM}/{topic}"]
