@@ -72,4 +72,4 @@ def test_a_command_to_an_arm_that_is_not_enabled_is_found(rig: Rig) -> None:
     paused = ("/PSM1/operating_state", 0, OperatingState(1, "", "PAUSED", True, False))
     late = (COMMAND, 0, dataclasses.replace(command(rig, -1), stamp_ns=command(rig, -1).stamp_ns + 5_000_000))
     found = audit([*rig.recorder.messages, paused, late], "PSM1", rig.controller.limits)
-    assert found.violations == [f"command {found.commands} was sent to an arm that is PAUSED, homed: True"]
+    assert found.violations == [f"command {found.commands} was sent to an arm that is PAUSED, homed: True, busy: False"]
