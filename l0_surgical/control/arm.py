@@ -10,17 +10,21 @@ T = TypeVar("T")
 
 POSES = ("measured_cp", "local/measured_cp", "setpoint_cp")
 JOINTS = ("measured_js", "setpoint_js", "jaw/measured_js")
-TELEMETRY = (*POSES, *JOINTS)
+STREAMS = (*POSES, *JOINTS)
 """What an arm must say all the time to be commanded; by CRTK's names, below the arm's own."""
 TEXTS = ("error", "warning", "status")
 
 
 @dataclass(frozen=True, slots=True)
 class Received(Generic[T]):
-    """A record and when this process took it, on the monotonic clock in nanoseconds."""
+    """A record and when this process took it, on the monotonic clock in nanoseconds.
+
+    `writer` tells who sent it: equal for the messages of one publisher, different for those of two; None where the transport cannot tell.
+    """
 
     record: T
     received_ns: int
+    writer: Hashable = None
 
 
 @dataclass(slots=True)
@@ -35,9 +39,9 @@ class ArmInputs:
         setpoint_js: where they were last told to be (6,).
         jaw: the jaw's joint (1,).
         operating_state: CRTK's state; None where the transport cannot know it yet.
-        news: what came since the last poll, oldest first, by topic: `TELEMETRY`, operating_state and `TEXTS`. Nothing in it may be missed.
+        news: what came since the last poll, oldest first, by topic: `STREAMS`, operating_state and `TEXTS`. Nothing in it may be missed.
         foreign_commands: the topics on which somebody else commanded this arm since the last poll.
-        writers: who publishes each topic of `TELEMETRY` and operating_state now, as the transport tells publishers apart.
+        writers: who publishes each topic of `STREAMS` and operating_state now, as the transport tells publishers apart.
     """
 
     measured_cp: Received[PoseStamped] | None = None
@@ -52,11 +56,11 @@ class ArmInputs:
     writers: dict[str, frozenset[Hashable]] = field(default_factory=dict)
 
     def newest(self, topic: str) -> Received | None:
-        """The newest of a topic of `TELEMETRY` or operating_state."""
+        """The newest of a topic of `STREAMS` or operating_state."""
         return getattr(self, FIELDS[topic])
 
 
-FIELDS = {topic: topic.replace("/", "_") for topic in TELEMETRY} | {"jaw/measured_js": "jaw", "operating_state": "operating_state"}
+FIELDS = {topic: topic.replace("/", "_") for topic in STREAMS} | {"jaw/measured_js": "jaw", "operating_state": "operating_state"}
 """The field of `ArmInputs` in which the newest of a topic is."""
 
 

@@ -1,4 +1,4 @@
-"""What a recording shows: whether a command broke a limit, or was sent although the controller had no right to or the arm's words forbade it.
+"""What a recording shows: whether a command broke a limit, or was sent without a right to or against the arm's words.
 
 It knows the limits and nothing of the filter that kept them, so that one can be tested by the other. It proves no more than what was
 recorded: what others told the arm on its topics is in it only by its effects on what the arm said.
@@ -6,8 +6,10 @@ recorded: what others told the arm on its topics is in it only by its effects on
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from l0_surgical.control.kinematics import UnreachablePoseError, forward_kinematics, inverse_kinematics
 from l0_surgical.control.limits import Limits
@@ -53,8 +55,8 @@ def audit(messages: Iterable[tuple[str, int, Record]], arm_name: str, limits: Li
 
     By itself: finite, framed, inside the workspace, reachable, within the limits of step, speed, acceleration and jerk, the first within a
     step of setpoint_cp. By what was heard before it: near the measured pose; the arm ENABLED, homed and not busy; the tool inside the
-    workspace and measured_cp, local/measured_cp where the joints put it; setpoint_cp one of the commands, and where setpoint_js puts it; not
-    between a fault (or a disarming) and the next arming. What is not in the recording is not judged.
+    workspace and measured_cp, local/measured_cp where the joints put it; setpoint_cp one of the commands, and where setpoint_js puts it;
+    not between a fault (or a disarming) and the next arming. What is not in the recording is not judged.
 
     Args:
         messages: topic, log time (ns) and record of each message, as `messaging.recording.read_recording` gives them.
@@ -91,14 +93,14 @@ class _Auditor:
         if topic in self._hearers:
             self._hearers[topic](record)
 
-    def _pose_hearer(self, topic: str):
+    def _pose_hearer(self, topic: str) -> Callable[[PoseStamped], None]:
         def hear(record: PoseStamped) -> None:
             is_framed = topic.startswith("local/") or record.frame_id == self._frame
             self._said[topic] = record.stamp_ns, Pose.of(record) if _is_pose(record) and is_framed else None
 
         return hear
 
-    def _joints_hearer(self, topic: str):
+    def _joints_hearer(self, topic: str) -> Callable[[JointState], None]:
         def hear(record: JointState) -> None:
             is_usable = len(record.position) == 6 and all(map(math.isfinite, record.position))
             self._said[topic] = record.stamp_ns, Pose.from_matrix(forward_kinematics(record.position)) if is_usable else None
@@ -218,29 +220,25 @@ class _Auditor:
             if value > speed * seconds * _SPEED_TOLERANCE + 1e-6:
                 self._blame(f"moves at {value / seconds:.4f} {what}/s (limit {speed:g})")
         points = [*list(self._commands)[-3:], (stamp_ns, pose)]
-        times = [1e-9 * (later - earlier) for (earlier, _), (later, _) in zip(points, points[1:], strict=False)]
-        if len(times) == 3 and min(times) > 0 and max(times) <= _EVEN * min(times):
-            self._judge_forces([point.position for _, point in points], times)
+        times_s = 1e-9 * np.diff([point_ns for point_ns, _ in points])
+        if len(times_s) == 3 and min(times_s) > 0 and max(times_s) <= _EVEN * min(times_s):
+            self._judge_forces(np.array([point.position for _, point in points]), times_s)
 
-    def _judge_forces(self, positions: list[tuple[float, float, float]], times: list[float]) -> None:
-        """By divided differences, which are means of what happened between four setpoints."""
+    def _judge_forces(self, positions: np.ndarray, times_s: np.ndarray) -> None:
+        """By divided differences of four setpoints (4, 3), which are means of what happened between them."""
         result, limits = self.result, self._limits
-        speeds = [
-            [(b - a) / time for a, b in zip(*pair, strict=True)] for *pair, time in zip(positions, positions[1:], times, strict=False)
-        ]
-        spans = [(a + b) / 2 for a, b in zip(times, times[1:], strict=False)]
-        accelerations = [
-            [(b - a) / span for a, b in zip(*pair, strict=True)] for *pair, span in zip(speeds, speeds[1:], spans, strict=False)
-        ]
-        jerk = math.dist(*accelerations) / (sum(times) / 3)
-        acceleration = math.hypot(*accelerations[1])
+        speeds = np.diff(positions, axis=0) / times_s[:, None]
+        accelerations = np.diff(speeds, axis=0) / ((times_s[1:] + times_s[:-1]) / 2)[:, None]
+        acceleration = float(np.linalg.norm(accelerations[1]))
+        jerk = float(np.linalg.norm(accelerations[1] - accelerations[0]) / times_s.mean())
         # a stamp that is off by _CLOCK_S turns speed into acceleration, and that into jerk
-        doubt = 4 * max(math.hypot(*speed) for speed in speeds) * _CLOCK_S / min(times) ** 2
+        shortest_s = times_s.min()
+        doubt = 4 * np.linalg.norm(speeds, axis=1).max() * _CLOCK_S / shortest_s**2
         result.strongest_m_per_s2 = max(result.strongest_m_per_s2, acceleration)
         result.sharpest_m_per_s3 = max(result.sharpest_m_per_s3, jerk)
         if acceleration > limits.max_acceleration_m_per_s2 * _SPEED_TOLERANCE + doubt:
             self._blame(f"accelerates with {acceleration:.2f} m/s2 (limit {limits.max_acceleration_m_per_s2:g})")
-        if jerk > limits.max_jerk_m_per_s3 * _SPEED_TOLERANCE + 2 * doubt / min(times):
+        if jerk > limits.max_jerk_m_per_s3 * _SPEED_TOLERANCE + 2 * doubt / shortest_s:
             self._blame(f"has a jerk of {jerk:.0f} m/s3 (limit {limits.max_jerk_m_per_s3:g})")
 
     def _blame_while(self, is_so: bool, kind: str, what: str) -> None:

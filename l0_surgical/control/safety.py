@@ -93,15 +93,15 @@ class SafetyFilter:
         Raises:
             BadInputError: says where.
         """
-        roll_rad = self._roll_rad
-        for done in range(0, segment.ticks + 1, max(1, segment.ticks // _WAY_POINTS)):
-            try:
+        roll_rad, done = self._roll_rad, 0
+        try:
+            for done in range(0, segment.ticks + 1, max(1, segment.ticks // _WAY_POINTS)):
                 roll_rad = inverse_kinematics(segment.at(done).matrix(), roll_rad)[3]
-            except UnreachablePoseError as error:
-                raise BadInputError(
-                    f"the way from here to the start pose cannot be gone: after {100 * done / segment.ticks:.0f} % of it {error}; "
-                    "bring the arm nearer to the start pose by its own console"
-                ) from error
+        except UnreachablePoseError as error:
+            raise BadInputError(
+                f"the way from here to the start pose cannot be gone: after {100 * done / segment.ticks:.0f} % of it {error}; "
+                "bring the arm nearer to the start pose by its own console"
+            ) from error
 
     def send(self, wanted: Pose, inputs: ArmInputs, now: Instant) -> Pose:
         """Sends the next setpoint on the way to `wanted` that the limits of motion allow; returns what was sent.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Hashable, Iterable
 
-from l0_surgical.control.arm import TELEMETRY, ArmInputs, Received
+from l0_surgical.control.arm import STREAMS, ArmInputs, Received
 from l0_surgical.control.clock import Instant
 from l0_surgical.control.kinematics import forward_kinematics
 from l0_surgical.control.limits import Limits
@@ -15,7 +15,7 @@ _QUATERNION_TOLERANCE = 1e-3
 _EARLIEST_NS = 1_000_000_000_000_000_000  # 2001: a stamp before it was never set
 _SAME_SAMPLE_S = 0.02  # two topics of one sample may arrive in two polls; what lies farther apart is not compared as if it moved meanwhile
 _SAYS_WHERE = ("measured_cp", "local/measured_cp", "measured_js")
-_SOURCES = (*TELEMETRY, "operating_state")
+_SOURCES = (*STREAMS, "operating_state")
 
 
 class SafetyError(L0SurgicalError):
@@ -57,7 +57,7 @@ class ArmWatch:
         self._check_computer(now)
         self._check_alone(inputs)
         self._check_state(inputs, now)
-        poses = {topic: self._check_topic(topic, inputs, now) for topic in TELEMETRY}
+        poses = {topic: self._check_topic(topic, inputs, now) for topic in STREAMS}
         for topic in ("measured_cp", "local/measured_cp"):
             self._check_agreement(topic, poses[topic], "measured_js", poses["measured_js"])
         self._check_agreement("setpoint_cp", poses["setpoint_cp"], "setpoint_js", poses["setpoint_js"])
@@ -135,7 +135,8 @@ class ArmWatch:
             raise SafetyError(f"somebody else commands {self._name} on {topics}; stop the other controller")
         for topic, pinned in (self._writers or {}).items():
             writers = inputs.writers.get(topic, frozenset())
-            if writers - pinned:
+            senders = {received.writer for received in inputs.news.get(topic, []) if received.writer is not None}
+            if (writers | senders) - pinned:
                 raise SafetyError(f"somebody else publishes /{self._name}/{topic} now; two sources of it cannot be told apart, stop one")
             if pinned - writers:
                 raise SafetyError(f"who published /{self._name}/{topic} has gone; see whether the arm's software runs")
@@ -165,10 +166,9 @@ class ArmWatch:
         # an event, and kept for whoever comes late: how old it is says nothing
         if state.stamp_ns < _EARLIEST_NS or state.stamp_ns - now.wall_ns > 1e9 * limits.max_stamp_age_s:
             raise SafetyError(f"the stamp of operating_state, {1e-9 * state.stamp_ns:.3f} s since 1970, cannot be true; see who sends it")
-        if former is not None and former.stamp_ns - state.stamp_ns > 1e9 * limits.max_stamp_jitter_s:
-            raise SafetyError(
-                f"an operating_state came that is {1e-9 * (former.stamp_ns - state.stamp_ns):.3f} s older than the one before it; see who sends it"
-            )
+        older_ns = 0 if former is None else former.stamp_ns - state.stamp_ns
+        if older_ns > 1e9 * limits.max_stamp_jitter_s:
+            raise SafetyError(f"an operating_state came that is {1e-9 * older_ns:.3f} s older than the one before it; see who sends it")
 
     def _check_topic(self, topic: str, inputs: ArmInputs, now: Instant) -> tuple[int, Pose | None]:
         """The stamp of the newest message of a topic and its pose, if it has one, after all that came was checked."""

@@ -4,7 +4,7 @@ import threading
 import time
 from collections import deque
 
-from l0_surgical.control.arm import FIELDS, TELEMETRY, TEXTS, ArmInputs, Received
+from l0_surgical.control.arm import FIELDS, STREAMS, TEXTS, ArmInputs, Received
 from l0_surgical.control.records import Empty, OperatingState, PoseStamped, Record, StringStamped
 from l0_surgical.errors import BadInputError
 from l0_surgical.messaging import crtk
@@ -19,8 +19,8 @@ _STATE_COMMANDS = Qos(10)  # two commands in a row must not replace each other
 class CrtkArm:
     """One arm of a dVRK or its simulation; see `control.arm.Arm`. Used from one thread.
 
-    It also listens to everything that an arm can be told: what this object has not sent there is a foreign command. Its own come back to it
-    in the order in which they were sent, each once; a copy of one is foreign.
+    It also listens to everything that an arm can be told: what this object has not sent there is a foreign command. Where the transport does
+    not tell who sent a message, its own are known by their content: they come back in the order in which they were sent, each once.
 
     Without the package crtk_msgs (a ROS installation that lacks it) it enables, homes and disables by the dVRK's /system topics,
     which act on all arms of the system; the operating state is then inferred: ENABLED and homed while the stamps of measured_cp and
@@ -41,7 +41,7 @@ class CrtkArm:
         self._transport = transport
         self._inputs = ArmInputs()
         self._has_crtk_msgs = transport.supports(OperatingState) and transport.supports(StringStamped)
-        topics = (*TELEMETRY, "operating_state") if self._has_crtk_msgs else TELEMETRY
+        topics = (*STREAMS, "operating_state") if self._has_crtk_msgs else STREAMS
         self._sources = {topic: self._subscribe(topic) for topic in topics}
         self._texts = {topic: self._subscribe(topic, _NEW) for topic in TEXTS}
         self._asked_for = "DISABLED"
@@ -92,9 +92,9 @@ class CrtkArm:
     def peers(self) -> dict[str, int]:
         """How many others are on each topic that this client needs, by the topic's full name."""
         counts = {endpoint.topic: endpoint.peers() for endpoint in self._endpoints()}
-        # one of the matched subscriptions is this client's own
-        counts[self._servo_cp.topic] = max(0, counts[self._servo_cp.topic] - 1)
-        return counts
+        # one of the subscriptions that match a command's publisher is this client's own
+        own = {subscription.topic for subscription in self._commands.values()}
+        return {topic: max(0, count - (topic in own)) for topic, count in counts.items()}
 
     def describe_peers(self) -> str:
         """One line that says which of the topics have found their peer and which have not, and why where the two do not fit together."""
@@ -127,8 +127,15 @@ class CrtkArm:
         return [subscription.topic for name, subscription in self._commands.items() if self._is_foreign(name, subscription.take())]
 
     def _is_foreign(self, name: str, commands: list[Received]) -> bool:
-        own = self._own.get(name)
-        return any(not _take_own(own, received.record) for received in commands) if own is not None else bool(commands)
+        return not all([self._is_own(name, received) for received in commands])
+
+    def _is_own(self, name: str, received: Received) -> bool:
+        own = {"servo_cp": self._servo_cp, "state_command": self._state_commands.get("")}.get(name)
+        if own is None:
+            return False
+        if received.writer is not None:
+            return received.writer == own.writer
+        return _take_own(self._own[name], received.record)
 
     def _subscribe(self, name: str, qos: Qos | None = None) -> Subscription:
         topic = (crtk.PUBLISHED | crtk.SUBSCRIBED)[name]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from kinematic_arm import START_NS, heard, with_changed, with_measured
+from kinematic_arm import START_NS, with_changed, with_measured
 from rig import GOAL, Rig
 
-from l0_surgical.control.arm import FIELDS, TELEMETRY, ArmInputs
+from l0_surgical.control.arm import FIELDS, STREAMS, ArmInputs
 from l0_surgical.control.clock import Instant
 from l0_surgical.control.controller import State
 from l0_surgical.control.kinematics import forward_kinematics, inverse_kinematics
@@ -113,7 +113,7 @@ DISTORTIONS = {
     ),
     **{
         f"a second publisher of {topic}": (published_also_by_another(topic), f"somebody else publishes /PSM1/{topic} now")
-        for topic in (*TELEMETRY, "operating_state")
+        for topic in (*STREAMS, "operating_state")
     },
     "the publisher has gone": (
         lambda inputs: dataclasses.replace(inputs, writers=inputs.writers | {"setpoint_cp": frozenset()}),
@@ -174,7 +174,7 @@ def test_the_same_while_the_controller_is_ready_or_holds(case: str) -> None:
         assert_ends_safely(rig, words, sent)
 
 
-@pytest.mark.parametrize("topic", TELEMETRY)
+@pytest.mark.parametrize("topic", STREAMS)
 def test_a_topic_stops(topic: str) -> None:
     rig = Rig()
     rig.controller.arm()
@@ -290,9 +290,7 @@ def test_a_fault_of_the_program_itself() -> None:
 
 STARTS = {
     "open jaw": (with_jaw((0.5,)), "not closed"),
-    **{
-        f"no {topic}": (without(FIELDS[topic], topic), f"PSM1 has not said its {topic}; .* an instrument is mounted") for topic in TELEMETRY
-    },
+    **{f"no {topic}": (without(FIELDS[topic], topic), f"PSM1 has not said its {topic}; .* an instrument is mounted") for topic in STREAMS},
     "five joints": (with_joints(*(0.0,) * 5), "a PSM has six finite ones"),
     "another base frame or instrument": (base_moved(0.004), r"from where the joints \(measured_js\) put the tool"),
     "a setpoint of somebody else": (
@@ -373,7 +371,7 @@ def test_stamps_that_jitter_and_samples_that_come_twice_are_no_fault() -> None:
 
     def twice(inputs: ArmInputs) -> ArmInputs:
         news = {}
-        for topic in TELEMETRY:
+        for topic in STREAMS:
             received = inputs.newest(topic)
             stamps = received.record.stamp_ns + generator.integers(-50_000, 50_001, 2)
             news[topic] = [

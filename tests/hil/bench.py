@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from shared_machine import SHARED_MACHINE
 
-from l0_surgical.control.arm import ArmInputs, Received
+from l0_surgical.control.arm import ArmInputs
 from l0_surgical.control.audit import Audit, audit
 from l0_surgical.control.clock import Clock, Instant, SystemClock
 from l0_surgical.control.controller import Controller, State
@@ -94,15 +94,17 @@ class DistortedArm(CrtkArm):
 def _changed(change: Callable[[PoseStamped], dict[str, Any]]) -> Callable[[ArmInputs], ArmInputs]:
     def distort(inputs: ArmInputs) -> ArmInputs:
         poses = [
-            dataclasses.replace(pose, record=dataclasses.replace(pose.record, **change(pose.record))) for pose in inputs.measured_poses
+            dataclasses.replace(pose, record=dataclasses.replace(pose.record, **change(pose.record))) for pose in inputs.news["measured_cp"]
         ]
-        return dataclasses.replace(inputs, measured_poses=poses, measured_cp=poses[-1] if poses else inputs.measured_cp)
+        news = inputs.news | {"measured_cp": poses}
+        return dataclasses.replace(inputs, news=news, measured_cp=poses[-1] if poses else inputs.measured_cp)
 
     return distort
 
 
 def _stopped(inputs: ArmInputs) -> ArmInputs:
-    return dataclasses.replace(inputs, measured_poses=[], measured_cp=Received(inputs.measured_cp.record, 0))
+    news = inputs.news | {"measured_cp": []}
+    return dataclasses.replace(inputs, news=news, measured_cp=dataclasses.replace(inputs.measured_cp, received_ns=0))
 
 
 # what `simulated_arm.faults` does at the source, done here for a real arm

@@ -52,14 +52,14 @@ def test_what_the_arm_does(bench: Bench, fault: str, words: str) -> None:
     bench.assert_recovers()
 
 
-def test_an_arm_that_does_not_follow(bench: Bench) -> None:
+def test_a_measured_cp_that_stands_still_while_the_arm_moves(bench: Bench) -> None:
     if bench.setup.is_real:
         pytest.skip("a real arm is not broken for a test")
     bench.reaching()
     bench.witness.wait_for(120)
     bench.call(bench.controller.go_to_start)
     bench.cause("freeze")
-    bench.assert_fault("from its setpoint")
+    bench.assert_fault("from where the joints (measured_js) put the tool")
     bench.assert_recovers()
 
 
