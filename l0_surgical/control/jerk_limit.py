@@ -17,7 +17,7 @@ from l0_surgical.control.records import Quaternion
 
 _BISECTIONS = 40
 _AT_REST = 1e-6  # metres or radians: from there an axis stops on its shortest way instead of looking for a better one
-_SPEED_MARGIN = 0.999  # a jerk is constant between two setpoints, where the exact way would change it in between
+_ROUNDING = 1 - 1e-9
 
 
 class JerkLimiter:
@@ -36,7 +36,7 @@ class JerkLimiter:
         accelerations = (limits.max_acceleration_m_per_s2, limits.max_acceleration_rad_per_s2)
         jerks = (limits.max_jerk_m_per_s3, limits.max_jerk_rad_per_s3)
         self._limits = np.repeat(np.array((speeds, accelerations, jerks)), 3, axis=1) / math.sqrt(3)
-        self._limits[0] *= _SPEED_MARGIN
+        self._limits *= _ROUNDING
         self._motion = np.zeros((2, 6))
         # compiles, which must not happen in the loop
         _advance(np.zeros(6), self._motion, self._limits, period_s)
@@ -115,14 +115,24 @@ def _stopping(speed: float, acceleration: float, most_acceleration: float, most_
 
 
 @cached_njit()
-def _may_be(way: float, speed: float, acceleration: float, distance: float, limits: tuple[float, float, float]) -> bool:
-    """Whether an axis in that motion, after that way, keeps its limits and can still come to rest before `distance`."""
+def _top_speed(speed: float, acceleration: float, jerk: float, seconds: float, most_jerk: float) -> float:
+    """The largest speed, not its magnitude, under a jerk for `seconds` and afterwards, when the acceleration ends as fast as it can."""
+    _, later_speed, later_acceleration = _under_jerk(jerk, speed, acceleration, seconds)
+    top = later_speed + max(later_acceleration, 0.0) ** 2 / (2 * most_jerk)
+    if acceleration > 0 > later_acceleration:
+        top = max(top, speed - acceleration**2 / (2 * jerk))
+    return top
+
+
+@cached_njit()
+def _may_have(jerk: float, speed: float, acceleration: float, distance: float, limits: tuple[float, float, float], seconds: float) -> bool:
+    """Whether an axis under that jerk keeps its limits and can still come to rest before `distance`."""
     most_speed, most_acceleration, most_jerk = limits
+    way, later_speed, later_acceleration = _under_jerk(jerk, speed, acceleration, seconds)
     return (
-        acceleration <= most_acceleration
-        # the speed when the acceleration has ended
-        and speed + acceleration * abs(acceleration) / (2 * most_jerk) <= most_speed
-        and way + _stopping(speed, acceleration, most_acceleration, most_jerk, math.inf)[0] <= distance
+        later_acceleration <= most_acceleration
+        and _top_speed(speed, acceleration, jerk, seconds, most_jerk) <= most_speed
+        and way + _stopping(later_speed, later_acceleration, most_acceleration, most_jerk, math.inf)[0] <= distance
     )
 
 
@@ -131,25 +141,28 @@ def _advance_axis(
     distance: float, speed: float, acceleration: float, limits: tuple[float, float, float], seconds: float
 ) -> tuple[float, float, float]:
     """The way, speed and acceleration of one axis after `seconds` on its way to `distance`."""
-    _, most_acceleration, most_jerk = limits
+    most_speed, most_acceleration, most_jerk = limits
     stop = _stopping(speed, acceleration, most_acceleration, most_jerk, math.inf)[0]
     sign = 1.0 if stop <= distance else -1.0  # where it would stop beyond, everything is seen from the other side
     stop, distance, speed, acceleration = sign * stop, sign * distance, sign * speed, sign * acceleration
-    stopping = _stopping(speed, acceleration, most_acceleration, most_jerk, seconds)
     low, high = max(-most_jerk, (-most_acceleration - acceleration) / seconds), most_jerk
-    best = _under_jerk(low, speed, acceleration, seconds)
-    if distance - stop < _AT_REST or not _may_be(*best, distance, limits):
-        return sign * stopping[0], sign * stopping[1], sign * stopping[2]
-    for number in range(_BISECTIONS):
-        jerk = high if number == 0 else (low + high) / 2
-        motion = _under_jerk(jerk, speed, acceleration, seconds)
-        if _may_be(*motion, distance, limits):
-            low, best = jerk, motion
-        else:
-            high = jerk
-    if best[0] + _stopping(best[1], best[2], most_acceleration, most_jerk, math.inf)[0] < stop:
-        best = stopping
-    return sign * best[0], sign * best[1], sign * best[2]
+    is_leading = distance - stop > _AT_REST and _may_have(low, speed, acceleration, distance, limits, seconds)
+    if is_leading:
+        for number in range(_BISECTIONS):
+            jerk = high if number == 0 else (low + high) / 2
+            if _may_have(jerk, speed, acceleration, distance, limits, seconds):
+                low = jerk
+            else:
+                high = jerk
+    motion = _under_jerk(low, speed, acceleration, seconds)
+    # a jerk is constant between two setpoints, where that of the fastest stop may change: where this costs more, the stop is taken
+    if (
+        not is_leading
+        or motion[0] + _stopping(motion[1], motion[2], most_acceleration, most_jerk, math.inf)[0] < stop
+        or _top_speed(-speed, -acceleration, -low, seconds, most_jerk) > most_speed
+    ):
+        motion = _stopping(speed, acceleration, most_acceleration, most_jerk, seconds)
+    return sign * motion[0], sign * motion[1], sign * motion[2]
 
 
 @cached_njit()

@@ -19,8 +19,8 @@ _STATE_COMMANDS = Qos(10)  # two commands in a row must not replace each other
 class CrtkArm:
     """One arm of a dVRK or its simulation; see `control.arm.Arm`. Used from one thread.
 
-    It also listens to everything that an arm can be told: what this object has not sent there is a foreign command. Where the transport does
-    not tell who sent a message, its own are known by their content: they come back in the order in which they were sent, each once.
+    It also listens to everything that an arm can be told: what this object has not sent there is a foreign command. Where the transport
+    does not tell who sent a message, its own are known by their content: they come back in the order of their sending, each once.
 
     Without the package crtk_msgs (a ROS installation that lacks it) it enables, homes and disables by the dVRK's /system topics,
     which act on all arms of the system; the operating state is then inferred: ENABLED and homed while the stamps of measured_cp and
@@ -127,7 +127,8 @@ class CrtkArm:
         return [subscription.topic for name, subscription in self._commands.items() if self._is_foreign(name, subscription.take())]
 
     def _is_foreign(self, name: str, commands: list[Received]) -> bool:
-        return not all([self._is_own(name, received) for received in commands])
+        is_own = [self._is_own(name, received) for received in commands]  # each one counts
+        return not all(is_own)
 
     def _is_own(self, name: str, received: Received) -> bool:
         own = {"servo_cp": self._servo_cp, "state_command": self._state_commands.get("")}.get(name)
