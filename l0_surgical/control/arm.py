@@ -8,10 +8,8 @@ from l0_surgical.control.records import JointState, OperatingState, PoseStamped,
 
 T = TypeVar("T")
 
-POSES = ("measured_cp", "local/measured_cp", "setpoint_cp")
-JOINTS = ("measured_js", "setpoint_js", "jaw/measured_js")
-STREAMS = (*POSES, *JOINTS)
-"""What an arm must say all the time to be commanded; by CRTK's names, below the arm's own."""
+STREAMS = ("measured_js", "setpoint_js", "jaw/measured_js", "measured_cp", "local/measured_cp", "setpoint_cp")
+"""What an arm must say all the time to be commanded, by CRTK's names; the joints first, by which the poses are judged."""
 TEXTS = ("error", "warning", "status")
 
 

@@ -19,8 +19,8 @@ from l0_surgical.control.records import JointState, OperatingState, PoseStamped,
 _SPEED_TOLERANCE = 1.01
 _ROUNDING_M = 1e-9
 _CLOCK_S = 1e-5  # by which a stamp may differ from the clock that the motion was computed by (control/clock.py)
-_EVEN = 2.05  # setpoints are judged by their acceleration where none of the times between them is longer than so many of another
-_SAME_SAMPLE_S = 0.02
+_SAME_TIME_S = 0.02
+_SAMPLES = 16
 _MOVING_STATES = ("approaching", "reaching", "holding")
 
 
@@ -33,7 +33,7 @@ class Audit:
         faults: the faults that the controller recorded.
         longest_step_m, longest_step_rad: between two setpoints of one stream, or from where the arm had been told to be to the first.
         fastest_m_per_s, fastest_rad_per_s: between two setpoints, by their stamps.
-        strongest_m_per_s2, sharpest_m_per_s3: acceleration and jerk of the setpoints, by their stamps where these are even.
+        strongest_m_per_s2, sharpest_m_per_s3: acceleration and jerk of the setpoints, by their stamps, without pauses.
         farthest_outside_m: of the tool from the workspace, by the joints, while the controller moved it.
         violations: one line each; none in a safe recording. What lasts is said once.
     """
@@ -75,11 +75,14 @@ class _Auditor:
         self._limits = limits
         self._frame = limits.frame_of(arm_name)
         self._commands: deque[tuple[int, Pose]] = deque()
-        self._said: dict[str, tuple[int, Pose | None]] = {}
+        self._said: dict[str, Pose | None] = {}
+        self._samples: dict[str, deque[tuple[int, Pose]]] = {topic: deque(maxlen=_SAMPLES) for topic in ("measured_js", "setpoint_js")}
+        self._apart_m: dict[str, float | None] = {}
         self._told_m: float | None = None
         self._arm_state: OperatingState | None = None
         self._may_move: bool | None = None
         self._lasting: set[str] = set()
+        self._hear_setpoint_pose = self._pose_hearer("setpoint_cp")
         self._hearers = {
             f"/{arm_name}/servo_cp": self._hear_command,
             f"/{arm_name}/setpoint_cp": self._hear_setpoint,
@@ -96,20 +99,24 @@ class _Auditor:
     def _pose_hearer(self, topic: str) -> Callable[[PoseStamped], None]:
         def hear(record: PoseStamped) -> None:
             is_framed = topic.startswith("local/") or record.frame_id == self._frame
-            self._said[topic] = record.stamp_ns, Pose.of(record) if _is_pose(record) and is_framed else None
+            self._said[topic] = Pose.of(record) if _is_pose(record) and is_framed else None
+            self._apart_m[topic] = self._disagreement_m(topic, record.stamp_ns)
 
         return hear
 
     def _joints_hearer(self, topic: str) -> Callable[[JointState], None]:
         def hear(record: JointState) -> None:
-            is_usable = len(record.position) == 6 and all(map(math.isfinite, record.position))
-            self._said[topic] = record.stamp_ns, Pose.from_matrix(forward_kinematics(record.position)) if is_usable else None
+            if len(record.position) == 6 and all(map(math.isfinite, record.position)):
+                self._said[topic] = Pose.from_matrix(forward_kinematics(record.position))
+                self._samples[topic].append((record.stamp_ns, self._said[topic]))
+            else:
+                self._said[topic] = None
 
         return hear
 
     def _hear_setpoint(self, record: PoseStamped) -> None:
-        told = Pose.of(record) if _is_pose(record) and record.frame_id == self._frame else None
-        self._said["setpoint_cp"] = record.stamp_ns, told
+        self._hear_setpoint_pose(record)
+        told = self._said["setpoint_cp"]
         if told is not None and self._commands:
             limits = self._limits
             is_own = any(
@@ -140,8 +147,8 @@ class _Auditor:
         self._judge_by_what_was_heard(pose)
         if self._commands:
             self._judge_motion(pose, record.stamp_ns)
-        elif (told := self._said.get("setpoint_cp")) is not None and told[1] is not None:
-            self._judge_step(pose, told[1])
+        elif (told := self._said.get("setpoint_cp")) is not None:
+            self._judge_step(pose, told)
         self._commands.append((record.stamp_ns, pose))
         oldest_ns = record.stamp_ns - round(1e9 * self._limits.max_setpoint_age_s)
         while len(self._commands) > 4 and self._commands[1][0] < oldest_ns:
@@ -164,36 +171,39 @@ class _Auditor:
         if state is not None and not (state.state == "ENABLED" and state.is_homed and not state.is_busy):
             self._blame(f"was sent to an arm that is {state.state}, homed: {state.is_homed}, busy: {state.is_busy}")
         for topic in ("measured_cp", "measured_js"):
-            if topic in said and (measured := said[topic][1]) is not None:
+            if (measured := said.get(topic)) is not None:
                 is_far = (
                     pose.distance_to(measured) > limits.max_tracking_error_m + limits.max_step_m
                     or pose.angle_to(measured) > limits.max_tracking_error_rad + limits.max_step_rad
                 )
                 self._blame_while(is_far, f"from {topic}", f"is {1e3 * pose.distance_to(measured):.1f} mm from the measured pose ({topic})")
-        if "measured_js" in said and said["measured_js"][1] is not None:
-            outside_m = _outside_m(said["measured_js"][1], limits)
+        if said.get("measured_js") is not None:
+            outside_m = _outside_m(said["measured_js"], limits)
             self.result.farthest_outside_m = max(self.result.farthest_outside_m, outside_m)
             is_outside = outside_m > limits.max_joint_disagreement_m + limits.max_step_m
             self._blame_while(is_outside, "outside", f"was sent although the tool was {1e3 * outside_m:.1f} mm outside the workspace")
-        for topic, joints in (("measured_cp", "measured_js"), ("local/measured_cp", "measured_js"), ("setpoint_cp", "setpoint_js")):
-            apart_m = self._disagreement_m(topic, joints)
-            text = f"was sent although {topic} was {1e3 * (apart_m or 0):.1f} mm from where {joints} put the tool"
-            self._blame_while(apart_m is not None, f"{topic} {joints}", text)
+        for topic, apart_m in self._apart_m.items():
+            text = f"was sent although {topic} was {1e3 * (apart_m or 0):.1f} mm from where the joints put the tool"
+            self._blame_while(apart_m is not None, f"apart {topic}", text)
         self._blame_while(
             self._told_m is not None, "told", f"was sent although the arm had been told to be {1e3 * (self._told_m or 0):.1f} mm away"
         )
 
-    def _disagreement_m(self, topic: str, joints: str) -> float | None:
-        """How far a pose is from the one by the joints where that is too far, None where it is not or cannot be known."""
-        if any(self._said.get(name, (0, None))[1] is None for name in (topic, joints)):
+    def _disagreement_m(self, topic: str, stamp_ns: int) -> float | None:
+        """How far a pose is from where the joints of the same time put the tool, where that is too far; None where not, or not known."""
+        pose, limits = self._said[topic], self._limits
+        samples = self._samples["setpoint_js" if topic == "setpoint_cp" else "measured_js"]
+        nearest_ns, by_joints = min(samples, key=lambda sample: abs(sample[0] - stamp_ns), default=(0, None))
+        apart_s = 1e-9 * abs(nearest_ns - stamp_ns)
+        if pose is None or by_joints is None or apart_s > _SAME_TIME_S:
             return None
-        limits, (stamp_ns, pose), (joints_ns, by_joints) = self._limits, self._said[topic], self._said[joints]
-        apart_s = min(1e-9 * abs(stamp_ns - joints_ns), _SAME_SAMPLE_S)
         distance, angle = pose.distance_to(by_joints), pose.angle_to(by_joints)
-        is_far = (
-            distance > limits.max_joint_disagreement_m + limits.max_speed_m_per_s * apart_s
-            or angle > limits.max_joint_disagreement_rad + limits.max_speed_rad_per_s * apart_s
+        most_m, most_rad = (
+            (limits.max_setpoint_error_m, limits.max_setpoint_error_rad)
+            if topic == "setpoint_cp"
+            else (limits.max_joint_disagreement_m, limits.max_joint_disagreement_rad)
         )
+        is_far = distance > most_m + limits.max_speed_m_per_s * apart_s or angle > most_rad + limits.max_speed_rad_per_s * apart_s
         return distance if is_far else None
 
     def _judge_step(self, pose: Pose, former: Pose) -> None:
@@ -221,7 +231,9 @@ class _Auditor:
                 self._blame(f"moves at {value / seconds:.4f} {what}/s (limit {speed:g})")
         points = [*list(self._commands)[-3:], (stamp_ns, pose)]
         times_s = 1e-9 * np.diff([point_ns for point_ns, _ in points])
-        if len(times_s) == 3 and min(times_s) > 0 and max(times_s) <= _EVEN * min(times_s):
+        longest_s = min(limits.max_step_m / limits.max_speed_m_per_s, limits.max_step_rad / limits.max_speed_rad_per_s)
+        # after a longer pause no step could be as long as the motion
+        if len(times_s) == 3 and min(times_s) > 0 and max(times_s) <= longest_s:
             self._judge_forces(np.array([point.position for _, point in points]), times_s)
 
     def _judge_forces(self, positions: np.ndarray, times_s: np.ndarray) -> None:

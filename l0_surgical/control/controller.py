@@ -118,6 +118,7 @@ class Controller:
         self._filter = SafetyFilter(arm, self.limits, 1 / servo_rate, dry_run=dry_run, recorder=recorder)
         self._state = State.DISARMED
         self._fault: str | None = None
+        self._stall: str | None = None
         self._inputs = ArmInputs()
         self._wanted: Pose | None = None
         self._segment: Segment | None = None
@@ -137,17 +138,23 @@ class Controller:
 
     @property
     def state(self) -> State:
-        return self._state
+        return self._state if self._stall is None else State.FAULT
 
     @property
     def fault(self) -> str | None:
         """Why it stopped, or None."""
-        return self._fault
+        return self._fault or self._stall
+
+    def stall(self, reason: str) -> None:
+        """Says, in another thread than the loop's, that the loop does not tick: a fault at once, which latches when it ticks again."""
+        self._stall = reason
 
     def tick(self) -> None:
         """Takes the arm's inputs and, where the state asks for it, sends one setpoint. Any failure latches as a fault."""
         now = self._clock.now()
         self._count_period(now)
+        if self._stall is not None:
+            self._fail(self._stall)
         try:
             self._inputs = self._arm.poll()
             self._record_inputs(now)
@@ -179,7 +186,7 @@ class Controller:
     def reset(self) -> None:
         """Forgets a fault and leaves the controller disarmed; harmless where there is none."""
         if self._state is State.FAULT:
-            self._fault = None
+            self._fault = self._stall = None
             self._change(State.DISARMED)
 
     def set_goal(self, tip_m: Vector) -> None:
@@ -210,8 +217,8 @@ class Controller:
         """The state, and the statistics of all ticks so far."""
         reaching = self._reaching
         return Status(
-            state=self._state.value,
-            fault=self._fault,
+            state=self.state.value,
+            fault=self.fault,
             goal_m=reaching.goal_m if reaching else None,
             distance_mm=reaching.distance_mm if reaching else None,
             steps=reaching.steps if reaching else 0,

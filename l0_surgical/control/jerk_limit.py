@@ -26,9 +26,13 @@ class JerkLimiter:
     Args:
         limits: `max_speed_*`, `max_acceleration_*`, `max_jerk_*`, and `max_step_*` for a whole period.
         period_s: between two setpoints.
+
+    Attributes:
+        longest_s: after a longer time the motion goes on as if it were this: at full speed it is a whole step.
     """
 
     def __init__(self, limits: Limits, period_s: float) -> None:
+        self.longest_s = max(period_s, longest_step_s(limits))
         speeds = (
             min(limits.max_speed_m_per_s, limits.max_step_m / period_s),
             min(limits.max_speed_rad_per_s, limits.max_step_rad / period_s),
@@ -46,11 +50,16 @@ class JerkLimiter:
         self._motion[:] = 0.0
 
     def next(self, here: Pose, wanted: Pose, seconds: float) -> Pose:
-        """The setpoint that follows `here` after so many seconds."""
+        """The setpoint that follows `here` after so many seconds, of which `longest_s` count."""
         distances = np.array((*(b - a for a, b in zip(here.position, wanted.position, strict=True)), *_turn_between(here, wanted)))
-        x, y, z, *turn = _advance(distances, self._motion, self._limits, seconds).tolist()
+        x, y, z, *turn = _advance(distances, self._motion, self._limits, min(seconds, self.longest_s)).tolist()
         px, py, pz = here.position
         return Pose((px + x, py + y, pz + z), _turned(here.orientation, turn))
+
+
+def longest_step_s(limits: Limits) -> float:
+    """How long the largest step takes at full speed."""
+    return min(limits.max_step_m / limits.max_speed_m_per_s, limits.max_step_rad / limits.max_speed_rad_per_s)
 
 
 def _turn_between(here: Pose, wanted: Pose) -> tuple[float, float, float]:

@@ -95,6 +95,10 @@ class Limits:
                     f"limits: the workspace {self.workspace_low_m} .. {self.workspace_high_m} does not hold {whose}, "
                     f"({', '.join(f'{value:.4f}' for value in point)}) m in the arm's base frame; widen workspace_low_m or workspace_high_m"
                 )
+        for unit in ("m", "rad"):
+            error, step = getattr(self, f"max_setpoint_error_{unit}"), getattr(self, f"max_step_{unit}")
+            if error > step:
+                raise BadInputError(f"limits: max_setpoint_error_{unit} {error:g} is above max_step_{unit} {step:g}, which the first command may be")
         for unit in ("m_per_s", "rad_per_s"):
             approach, most = getattr(self, f"approach_speed_{unit}"), getattr(self, f"max_speed_{unit}")
             if approach > most:

@@ -15,7 +15,6 @@ from l0_surgical.control.records import PoseStamped, Record
 from l0_surgical.control.watch import ArmWatch, SafetyError
 from l0_surgical.errors import BadInputError
 
-_MAX_PERIODS = 2.0
 _WAY_POINTS = 100
 
 
@@ -35,7 +34,7 @@ class SafetyFilter:
     Args:
         arm: the arm.
         limits: see `limits.yaml`.
-        period_s: of the servo loop; after a pause the limits of motion count at most two of them.
+        period_s: of the servo loop.
         dry_run: everything but the sending: what would have been sent is recorded under another topic, others may command the arm,
             and it is not expected to follow.
         recorder: keeps the commands, or None.
@@ -46,7 +45,6 @@ class SafetyFilter:
         self.limited = 0
         self._arm = arm
         self._limits = limits
-        self._period_s = period_s
         self._dry_run = dry_run
         self._recorder = recorder
         self._topic = f"/{arm.name}/{'l0_surgical/dry_run_servo_cp' if dry_run else 'servo_cp'}"
@@ -117,7 +115,7 @@ class SafetyFilter:
         if not all(map(math.isfinite, (*wanted.position, *wanted.orientation))):
             raise SafetyError(f"the command is not finite: {wanted}")
         self._watch.check_workspace(wanted)
-        seconds = min(1e-9 * (now.monotonic_ns - former_ns), _MAX_PERIODS * self._period_s)
+        seconds = 1e-9 * (now.monotonic_ns - former_ns)
         setpoint = self._limiter.next(former, wanted, seconds)
         self._check_reachable(setpoint)
         record = PoseStamped(now.wall_ns, self._frame, setpoint.position, setpoint.orientation)

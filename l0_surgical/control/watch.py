@@ -1,6 +1,7 @@
 """What must be true of the arm, and of this computer, for a command to be sent at all."""
 
 import math
+from collections import deque
 from collections.abc import Hashable, Iterable
 
 from l0_surgical.control.arm import STREAMS, ArmInputs, Received
@@ -13,7 +14,9 @@ from l0_surgical.errors import L0SurgicalError
 
 _QUATERNION_TOLERANCE = 1e-3
 _EARLIEST_NS = 1_000_000_000_000_000_000  # 2001: a stamp before it was never set
-_SAME_SAMPLE_S = 0.02  # two topics of one sample may arrive in two polls; what lies farther apart is not compared as if it moved meanwhile
+_SAME_TIME_S = 0.02  # topics of one sample may arrive in two polls; one that came no more is not compared, but soon too old
+_SAMPLES = 16
+_BY_JOINTS = {"measured_cp": "measured_js", "local/measured_cp": "measured_js", "setpoint_cp": "setpoint_js"}
 _SAYS_WHERE = ("measured_cp", "local/measured_cp", "measured_js")
 _SOURCES = (*STREAMS, "operating_state")
 
@@ -46,6 +49,7 @@ class ArmWatch:
         self._former_now: Instant | None = None
         self._former_state: OperatingState | None = None
         self._former: dict[str, tuple[int, Pose | None]] = {}
+        self._samples: dict[str, deque[tuple[int, Pose]]] = {topic: deque(maxlen=_SAMPLES) for topic in ("measured_js", "setpoint_js")}
         self._writers: dict[str, frozenset[Hashable]] | None = None
 
     def check(self, inputs: ArmInputs, now: Instant) -> Pose:
@@ -57,11 +61,9 @@ class ArmWatch:
         self._check_computer(now)
         self._check_alone(inputs)
         self._check_state(inputs, now)
-        poses = {topic: self._check_topic(topic, inputs, now) for topic in STREAMS}
-        for topic in ("measured_cp", "local/measured_cp"):
-            self._check_agreement(topic, poses[topic], "measured_js", poses["measured_js"])
-        self._check_agreement("setpoint_cp", poses["setpoint_cp"], "setpoint_js", poses["setpoint_js"])
-        measured = poses["measured_js"][1]
+        for topic in STREAMS:
+            self._check_topic(topic, inputs, now)
+        _, measured = self._former["measured_js"]
         self.check_workspace(measured, self._limits.max_joint_disagreement_m + self._limits.max_step_m)
         return measured
 
@@ -170,8 +172,7 @@ class ArmWatch:
         if older_ns > 1e9 * limits.max_stamp_jitter_s:
             raise SafetyError(f"an operating_state came that is {1e-9 * older_ns:.3f} s older than the one before it; see who sends it")
 
-    def _check_topic(self, topic: str, inputs: ArmInputs, now: Instant) -> tuple[int, Pose | None]:
-        """The stamp of the newest message of a topic and its pose, if it has one, after all that came was checked."""
+    def _check_topic(self, topic: str, inputs: ArmInputs, now: Instant) -> None:
         newest = inputs.newest(topic)
         if newest is None:
             raise SafetyError(f"{self._name} has not said its {topic}; see whether the arm's software runs and an instrument is mounted")
@@ -187,10 +188,15 @@ class ArmWatch:
         pose = self._pose(topic, record)
         self._check_stamp(topic, record.stamp_ns, now)
         former, self._former[topic] = self._former.get(topic), (record.stamp_ns, pose)
-        if former is None:
-            return
-        former_ns, before = former
-        elapsed_s = 1e-9 * (record.stamp_ns - former_ns)
+        if former is not None:
+            self._check_progress(topic, record.stamp_ns, pose, *former)
+        if topic in _BY_JOINTS:
+            self._check_agreement(topic, record.stamp_ns, pose)
+        elif topic in self._samples:
+            self._samples[topic].append((record.stamp_ns, pose))
+
+    def _check_progress(self, topic: str, stamp_ns: int, pose: Pose | None, former_ns: int, before: Pose | None) -> None:
+        elapsed_s = 1e-9 * (stamp_ns - former_ns)
         if elapsed_s < -self._limits.max_stamp_jitter_s:
             raise SafetyError(f"the stamps of {topic} went back by {-elapsed_s:.3f} s; see whether two arms have the same name")
         if topic in _SAYS_WHERE:
@@ -243,18 +249,30 @@ class ArmWatch:
         if len(position) != 1 or not low <= position[0] <= high:
             raise SafetyError(f"the jaw is at {_shown(position)} rad, not closed ({low:g} .. {high:g} rad); close it")
 
-    def _check_agreement(self, topic: str, said: tuple[int, Pose], joints_topic: str, by_joints: tuple[int, Pose]) -> None:
-        limits = self._limits
-        apart_s = min(1e-9 * abs(said[0] - by_joints[0]), _SAME_SAMPLE_S)
-        distance, angle = said[1].distance_to(by_joints[1]), said[1].angle_to(by_joints[1])
-        if (
-            distance > limits.max_joint_disagreement_m + limits.max_speed_m_per_s * apart_s
-            or angle > limits.max_joint_disagreement_rad + limits.max_speed_rad_per_s * apart_s
-        ):
+    def _check_agreement(self, topic: str, stamp_ns: int, pose: Pose) -> None:
+        """Whether a pose is where the joints of the same time put the tool."""
+        limits, joints_topic = self._limits, _BY_JOINTS[topic]
+        if (nearest := nearest_sample(self._samples[joints_topic], stamp_ns)) is None:
+            return
+        apart_s, by_joints = nearest
+        distance, angle = pose.distance_to(by_joints), pose.angle_to(by_joints)
+        most_m, most_rad = (
+            (limits.max_setpoint_error_m, limits.max_setpoint_error_rad)
+            if topic == "setpoint_cp"
+            else (limits.max_joint_disagreement_m, limits.max_joint_disagreement_rad)
+        )
+        if distance > most_m + limits.max_speed_m_per_s * apart_s or angle > most_rad + limits.max_speed_rad_per_s * apart_s:
             raise SafetyError(
                 f"{topic} is {1e3 * distance:.1f} mm and {angle:.3f} rad from where the joints ({joints_topic}) put the tool; "
                 "the base frame was moved (set_base_frame), or this is another instrument than the large needle driver"
             )
+
+
+def nearest_sample(samples: Iterable[tuple[int, Pose]], stamp_ns: int) -> tuple[float, Pose] | None:
+    """Of samples with stamps the one nearest to `stamp_ns`, and how far it is from it in seconds; None if that is no sample of its time."""
+    nearest_ns, pose = min(samples, key=lambda sample: abs(sample[0] - stamp_ns), default=(0, None))
+    apart_s = 1e-9 * abs(nearest_ns - stamp_ns)
+    return (apart_s, pose) if apart_s <= _SAME_TIME_S else None
 
 
 def _shown(value: object) -> str:

@@ -105,7 +105,7 @@ DISTORTIONS = {
     "the base was moved by 2.1 mm": (base_moved(0.0021), "measured_cp is 2.1 mm and 0.000 rad from where the joints"),
     "local/measured_cp says otherwise": (
         lambda inputs: with_changed(inputs, "local/measured_cp", orientation=(0.0, 0.0, 0.0, 1.0)),
-        "local/measured_cp jumped by 0.0 mm",
+        "local/measured_cp jumped by 0.4 mm and 3.142 rad",
     ),
     "setpoint_cp and setpoint_js disagree": (
         lambda inputs: with_changed(inputs, "setpoint_js", position=(0.0, 0.0, 0.12, 0.0, 0.0, 0.0)),
@@ -286,6 +286,16 @@ def test_a_fault_of_the_program_itself() -> None:
     rig.arm.distort = broken
     rig.tick()
     assert_ends_safely(rig, "the controller failed: ZeroDivisionError: nothing to divide by", sent)
+
+
+def test_a_loop_that_hangs_is_at_fault_at_once_and_stays_so_when_it_ticks_again() -> None:
+    rig = Rig().reaching()
+    sent = len(rig.arm.sent)
+    rig.controller.stall("the servo loop has not ticked for 1.1 s")
+    assert (rig.controller.state, rig.controller.fault) == (State.FAULT, "the servo loop has not ticked for 1.1 s")
+    assert rig.controller.status().state == "fault"
+    rig.tick()
+    assert_ends_safely(rig, "the servo loop has not ticked for 1.1 s", sent)
 
 
 STARTS = {

@@ -189,7 +189,7 @@ class Bench:
                 clock=self._clock,
             )
             self._job: Controller | Session = self.controller
-            self.loop = ServoLoop(self._tick, RATE_HZ)
+            self.loop = ServoLoop(self._tick, RATE_HZ, on_stall=self.controller.stall)
         except BaseException as error:
             self._opened.set_exception(error)
             raise
