@@ -1,5 +1,6 @@
 """What the controller needs of an arm: the newest of what it said, and two ways to speak to it. Each transport provides one."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -10,10 +11,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Received(Generic[T]):
-    """A record and when this process took it, on the monotonic clock in nanoseconds."""
+    """A record and when this process took it, on the monotonic clock in nanoseconds.
+
+    `writer` tells who sent it: equal for the messages of one publisher, different for those of two; None where the transport cannot tell.
+    """
 
     record: T
     received_ns: int
+    writer: Hashable = None
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -141,6 +142,7 @@ class DdsPublisher:
     def __init__(self, topic: str, record_type: type[Record], writer: "cyclonedds.pub.DataWriter") -> None:
         self.topic = topic
         self._record_type = record_type
+        self.writer: Hashable = _unsigned(writer.get_instance_handle())
         self._writer: cyclonedds.pub.DataWriter | None = writer
 
     def publish(self, record: Record) -> None:
@@ -179,6 +181,8 @@ class DdsSubscription:
         self._sample_class = sample_class(record_type)
         self._reader: cyclonedds.sub.DataReader | None = reader
         self._depth = depth
+        self._counts = (0, 0)
+        self._writers: frozenset[Hashable] = frozenset()
 
     def take(self) -> list[Received]:
         """See `transport.Subscription`; empty after the transport's `close`.
@@ -194,7 +198,17 @@ class DdsSubscription:
         if not samples:
             return []
         now = time.monotonic_ns()
-        return [Received(taken.record, now) for taken in samples if type(taken) is self._sample_class]
+        return [Received(taken.record, now, taken.sample_info.publication_handle) for taken in samples if type(taken) is self._sample_class]
+
+    def writers(self) -> frozenset[Hashable]:
+        if self._reader is None:
+            return frozenset()
+        status = self._reader.get_subscription_matched_status()
+        # how many have come and how many of them are still there; if this changes, so do the writers, whose list takes far longer to get
+        counts = status.total_count, status.current_count
+        if counts != self._counts:
+            self._counts, self._writers = counts, frozenset(map(_unsigned, self._reader.get_matched_publications()))
+        return self._writers
 
     def peers(self) -> int:
         return self._reader.get_subscription_matched_status().current_count if self._reader else 0
@@ -204,6 +218,11 @@ class DdsSubscription:
 
     def close(self) -> None:
         self._reader = None
+
+
+def _unsigned(handle: int) -> int:
+    """A handle as samples bear it; entities have it as a signed number."""
+    return handle % 2**64
 
 
 # the policies' numbers in DDS; Cyclone tells of another message type by that of type consistency
