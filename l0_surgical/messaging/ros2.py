@@ -16,6 +16,7 @@ from l0_surgical.control.records import Record
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.messaging import cdr
 from l0_surgical.messaging.domain import domain_id
+from l0_surgical.messaging.network import confined, interfaces_of_ros
 from l0_surgical.messaging.transport import Qos
 
 if TYPE_CHECKING:
@@ -76,9 +77,10 @@ class Ros2Transport:
                 f"the ros2 transport needs rclpy ({error}); source a ROS 2 installation, e.g. /opt/ros/jazzy/setup.bash, or use the dds one"
             ) from error
         context = Context()
-        # no arguments: those of this process are not ROS's
-        rclpy.init(args=[], context=context, domain_id=domain)
-        transport = cls(Node(node_name, context=context, enable_rosout=False, start_parameter_services=False))
+        with confined(interfaces_of_ros()):
+            # no arguments: those of this process are not ROS's
+            rclpy.init(args=[], context=context, domain_id=domain)
+            transport = cls(Node(node_name, context=context, enable_rosout=False, start_parameter_services=False))
         transport._context = context
         return transport
 

@@ -219,7 +219,7 @@ def test_transports_of_one_process_share_a_domain_or_keep_apart() -> None:
         wait_until(lambda: same.peers() == 0)
         second.publisher(f"/{ARM}/shared", Bool, EVENT)
         wait_until(lambda: same.peers() == 1)
-        with pytest.raises(BadInputError, match=f"domain {DOMAIN} open with another discovery"):
+        with pytest.raises(BadInputError, match=f"domain {DOMAIN} open with another discovery or interface"):
             DdsTransport(DOMAIN, "subnet")
     with DdsTransport(DOMAIN, "subnet") as reopened:
         assert reopened.domain == DOMAIN
