@@ -11,6 +11,7 @@ from l0_surgical.control.records import (
     CartesianState,
     Empty,
     Float64,
+    Joy,
     OperatingState,
     PoseStamped,
     Record,
@@ -24,7 +25,7 @@ from l0_surgical.messaging.transport import COMMAND, Publisher, Qos, Subscriptio
 from l0_surgical.simulated_arm import telemetry
 from l0_surgical.simulated_arm.arm import PsmArm
 from l0_surgical.simulated_arm.body import Mode
-from l0_surgical.simulated_arm.faults import FAULTS, Distortion
+from l0_surgical.simulated_arm.faults import FAULTS, PEOPLE, Distortion, People
 
 INJECT = "simulation/inject"
 TOOL = "LARGE_NEEDLE_DRIVER:420006"
@@ -76,6 +77,7 @@ class SimulatedArm:
         self._frame = f"{name}_base"
         self._telemetry_s = 1 / telemetry_rate
         self._distortion = Distortion()
+        self._people = People(self.arm)
         self._since_telemetry_s = self._since_sample_s = self._since_heartbeat_s = self._since_peers_s = math.inf
         self._said_state: tuple[str, bool, bool] | None = None
         self._state_stamp_ns = 0
@@ -119,6 +121,7 @@ class SimulatedArm:
             for received in subscription.take():
                 obey(received.record)
         self._publish_state()
+        self._people.step(seconds)
         self.arm.step(seconds)
         self._publish_events()
         self._publish_state()
@@ -141,8 +144,12 @@ class SimulatedArm:
             self.arm.fail("fault injected")
         elif fault in ("pause", "unhome"):
             self._obey_state(StringStamped(0, "", fault))
+        elif fault in PEOPLE:
+            self._people.obey(fault)
         else:
             self._distortion.start(fault)
+            if fault == "clear":
+                self._people.obey(fault)
 
     def peers(self) -> dict[str, int]:
         """How many others are on each of the arm's topics, by the topic's full name."""
@@ -240,7 +247,10 @@ class SimulatedArm:
 
     def _publish_events(self) -> None:
         for topic, value in self.arm.take_events():
-            self._say(topic, Bool(value) if isinstance(value, bool) else String(value))
+            if topic == "arm_clutch":
+                self._say(topic, Joy(self._clock.now().wall_ns, "", (), (int(value),)))
+            else:
+                self._say(topic, Bool(value) if isinstance(value, bool) else String(value))
 
     def _publish_state(self, *, is_due: bool = False) -> None:
         machine = self.arm.machine
