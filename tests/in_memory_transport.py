@@ -66,9 +66,6 @@ class MemorySubscription:
     def peers(self) -> int:
         return len(self._broker.publishers[self.topic])
 
-    def writers(self) -> frozenset[int]:
-        return frozenset(map(id, self._broker.publishers[self.topic]))
-
     def refusal(self) -> None:
         return None
 

@@ -170,13 +170,13 @@ class _Auditor:
             self._blame("was sent while the controller had no right to")
         if state is not None and not (state.state == "ENABLED" and state.is_homed and not state.is_busy):
             self._blame(f"was sent to an arm that is {state.state}, homed: {state.is_homed}, busy: {state.is_busy}")
-        for topic in ("measured_cp", "measured_js"):
-            if (measured := said.get(topic)) is not None:
-                is_far = (
-                    pose.distance_to(measured) > limits.max_tracking_error_m + limits.max_step_m
-                    or pose.angle_to(measured) > limits.max_tracking_error_rad + limits.max_step_rad
-                )
-                self._blame_while(is_far, f"from {topic}", f"is {1e3 * pose.distance_to(measured):.1f} mm from the measured pose ({topic})")
+        topic = "measured_js" if "measured_js" in said else "measured_cp"
+        if (measured := said.get(topic)) is not None:
+            is_far = (
+                pose.distance_to(measured) > limits.max_tracking_error_m + limits.max_step_m
+                or pose.angle_to(measured) > limits.max_tracking_error_rad + limits.max_step_rad
+            )
+            self._blame_while(is_far, "far", f"is {1e3 * pose.distance_to(measured):.1f} mm from the measured pose ({topic})")
         if said.get("measured_js") is not None:
             outside_m = _outside_m(said["measured_js"], limits)
             self.result.farthest_outside_m = max(self.result.farthest_outside_m, outside_m)

@@ -98,7 +98,9 @@ class Limits:
         for unit in ("m", "rad"):
             error, step = getattr(self, f"max_setpoint_error_{unit}"), getattr(self, f"max_step_{unit}")
             if error > step:
-                raise BadInputError(f"limits: max_setpoint_error_{unit} {error:g} is above max_step_{unit} {step:g}, which the first command may be")
+                raise BadInputError(
+                    f"limits: max_setpoint_error_{unit} {error:g} is above max_step_{unit} {step:g}, which the first command may be"
+                )
         for unit in ("m_per_s", "rad_per_s"):
             approach, most = getattr(self, f"approach_speed_{unit}"), getattr(self, f"max_speed_{unit}")
             if approach > most:

@@ -95,7 +95,7 @@ def test_at_rest_nothing_moves() -> None:
 
 
 def test_a_shorter_step_limit_holds_too() -> None:
-    limits = dataclasses.replace(LIMITS, max_step_m=0.0001)
+    limits = dataclasses.replace(LIMITS, max_step_m=0.0001, max_setpoint_error_m=0.0001)
     limiter, poses = JerkLimiter(limits, PERIOD_S), [ORIGIN]
     for _ in range(100):
         poses.append(limiter.next(poses[-1], Pose((0.02, 0.02, -0.02), ORIGIN.orientation), PERIOD_S))

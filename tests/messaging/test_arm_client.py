@@ -197,15 +197,13 @@ def test_the_start_up_line_says_who_is_there(transport: DdsTransport) -> None:
     arm = CrtkArm(transport, ARM)
     topics = (*STREAMS, "operating_state", *TEXTS, "servo_cp", "state_command")
     assert arm.peers() == {f"/{ARM}/{topic}": 0 for topic in topics}
-    assert arm.describe_peers().startswith(f"{ARM}: 0 of 12 topics have found their peer; nobody on: /{ARM}/measured_cp ")
+    assert arm.describe_peers().startswith(f"{ARM}: 0 of 12 topics have found their peer; nobody on: /{ARM}/measured_js ")
     assert not arm.wait_for_peers(0.05)
     with DdsTransport(DOMAIN) as other:
         other.publisher(f"/{ARM}/measured_cp", PoseStamped, crtk.PUBLISHED["measured_cp"].qos)
         other.subscription(f"/{ARM}/servo_cp", PoseStamped, COMMAND)
         wait_until(lambda: sum(arm.peers().values()) == 2)
-        line = (
-            f"{ARM}: 2 of 12 topics have found their peer; found: /{ARM}/measured_cp /{ARM}/servo_cp; nobody on: /{ARM}/local/measured_cp "
-        )
+        line = f"{ARM}: 2 of 12 topics have found their peer; found: /{ARM}/measured_cp /{ARM}/servo_cp; nobody on: /{ARM}/measured_js "
         assert arm.describe_peers().startswith(line)
 
 
@@ -224,7 +222,7 @@ def test_the_start_up_line_says_why_those_who_are_there_are_not_heard(transport:
         other.publisher(f"/{ARM}/operating_state", OperatingState, TELEMETRY)
         expected = (
             f"{ARM}: 0 of 12 topics have found their peer; met but not matched: /{ARM}/measured_cp (message type) "
-            f"/{ARM}/setpoint_cp (reliability) /{ARM}/operating_state (durability); nobody on: /{ARM}/local/measured_cp "
+            f"/{ARM}/setpoint_cp (reliability) /{ARM}/operating_state (durability); nobody on: /{ARM}/measured_js "
         )
         wait_until(lambda: arm.describe_peers().startswith(expected))
     del writer, participant
