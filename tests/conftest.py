@@ -11,7 +11,7 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
 MISSING = [name for name in ("torch", "gymnasium", "pybullet") if importlib.util.find_spec(name) is None]
 TRAINING_SIDE = ["algorithms", "experiments", "replay", "sparsity", "tasks"]
 TRAINING_SIDE += [f"test_{name}.py" for name in ("cli", "compression", "evaluation", "networks", "optimizers")]
-TRAINING_SIDE += [f"test_{name}.py" for name in ("config", "discrete_training", "goal_training", "memory", "players", "setting_values")]
+TRAINING_SIDE += [f"test_{name}.py" for name in ("config", "discrete_training", "goal_training", "memory", "players", "presets", "setting_values")]
 TRAINING_SIDE += [f"test_{name}.py" for name in ("shipped_policies", "training", "training_failures", "interruptions", "run_folders")]
 TRAINING_SIDE += [f"test_{name}.py" for name in ("benchmarking", "hil_options", "robot", "service", "stopping_at_the_arm", "streams")]
 TRAINING_SIDE += ["simulated_arm"]
