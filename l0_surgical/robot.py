@@ -103,7 +103,7 @@ class Operation:
             duration_s=request.duration,
             timeout_s=request.timeout,
         )
-        self._loop = ServoLoop(self._tick, request.servo_rate)
+        self._loop = ServoLoop(self._tick, request.servo_rate, on_stall=self._tell_stall)
 
     def run(self) -> dict[str, Any]:
         """Waits for the arm's topics, runs the servo loop in this thread until the session is over or a signal comes, and closes all.
@@ -171,6 +171,10 @@ class Operation:
         if self.controller.ticks % round(_FILE_CHECK_S * self._request.servo_rate) == 0:
             for text in self._connection.look_after_files():
                 self._say(text)
+
+    def _tell_stall(self, reason: str) -> None:
+        self.controller.stall(reason)
+        self._say(f"fault: {reason}")
 
     def _note(self, what: str) -> None:
         recording = self._connection.recording

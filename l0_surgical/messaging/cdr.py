@@ -110,6 +110,32 @@ def _joint_state(record: records.JointState) -> bytearray:
     return data
 
 
+def _cartesian_state(record: records.CartesianState) -> bytearray:
+    data = _stamped(record)
+    for values, is_valid in (
+        ((*record.position, *record.orientation), record.pose_is_valid),
+        ((*record.linear, *record.angular), record.twist_is_valid),
+        ((*record.force, *record.torque), record.wrench_is_valid),
+    ):
+        _with_doubles(data, *values)
+        data += struct.pack("<?", is_valid)
+    return data
+
+
+def _cartesian_impedance(record: records.CartesianImpedance) -> bytearray:
+    data = _with_doubles(_stamped(record), *record.force_orientation, *record.force_position, *record.torque_orientation)
+    for gains in (record.position_positive, record.position_negative, record.orientation_positive, record.orientation_negative):
+        _with_doubles(data, *gains.p, *gains.d, *gains.bias, *gains.deadband)
+    return data
+
+
+def _joy(record: records.Joy) -> bytearray:
+    data = _with_count(_stamped(record), len(record.axes))
+    data += struct.pack(f"<{len(record.axes)}f", *record.axes)
+    data += struct.pack(f"<I{len(record.buttons)}i", len(record.buttons), *record.buttons)
+    return data
+
+
 def _operating_state(record: records.OperatingState) -> bytearray:
     data = _with_string(_stamped(record), record.state)
     data += struct.pack("<??", record.is_homed, record.is_busy)
@@ -131,6 +157,9 @@ _ENCODERS: dict[type, Callable[[Any], bytearray | bytes]] = {
     records.TwistStamped: lambda record: _with_doubles(_stamped(record), *record.linear, *record.angular),
     records.WrenchStamped: lambda record: _with_doubles(_stamped(record), *record.force, *record.torque),
     records.JointState: _joint_state,
+    records.CartesianState: _cartesian_state,
+    records.CartesianImpedance: _cartesian_impedance,
+    records.Joy: _joy,
     records.OperatingState: _operating_state,
     records.StringStamped: lambda record: _with_string(_stamped(record), record.string),
     records.String: lambda record: _with_string(bytearray(_HEADER), record.data),
@@ -230,6 +259,25 @@ def _to_joint_state(reader: _Reader) -> Record:
     return records.JointState(*stamp_and_frame, names, reader.sequence(), reader.sequence(), reader.sequence())
 
 
+def _to_cartesian_state(reader: _Reader) -> Record:
+    stamp_and_frame = reader.stamp_and_frame()
+    pose = reader.doubles(3), reader.doubles(4), reader.boolean()
+    twist = reader.doubles(3), reader.doubles(3), reader.boolean()
+    wrench = reader.doubles(3), reader.doubles(3), reader.boolean()
+    return records.CartesianState(*stamp_and_frame, *pose, *twist, *wrench)
+
+
+def _to_cartesian_impedance(reader: _Reader) -> Record:
+    fixture = *reader.stamp_and_frame(), reader.doubles(4), reader.doubles(3), reader.doubles(4)
+    gains = (records.HalfPlaneGains(*(reader.doubles(3) for _ in range(4))) for _ in range(4))
+    return records.CartesianImpedance(*fixture, *gains)
+
+
+def _to_joy(reader: _Reader) -> Record:
+    stamp_and_frame = reader.stamp_and_frame()
+    return records.Joy(*stamp_and_frame, reader.primitives("f", 4, reader.count()), reader.primitives("i", 4, reader.count()))
+
+
 def _to_array(reader: _Reader) -> Record:
     shape = reader.shape()
     return records.Float64MultiArray(reader.sequence(), shape if len(shape) == 2 else ())
@@ -245,6 +293,9 @@ _DECODERS: dict[type, Callable[[_Reader], Record]] = {
     records.TwistStamped: _vectors(records.TwistStamped, 3, 3),
     records.WrenchStamped: _vectors(records.WrenchStamped, 3, 3),
     records.JointState: _to_joint_state,
+    records.CartesianState: _to_cartesian_state,
+    records.CartesianImpedance: _to_cartesian_impedance,
+    records.Joy: _to_joy,
     records.OperatingState: lambda reader: records.OperatingState(
         *reader.stamp_and_frame(), reader.string(), reader.boolean(), reader.boolean()
     ),

@@ -75,6 +75,7 @@ def _idl_type(field: Field) -> object:
         "uint8": types.uint8,
         "int32": types.int32,
         "uint32": types.uint32,
+        "float32": types.float32,
         "float64": types.float64,
         "bool": bool,
         "string": str,

@@ -54,6 +54,12 @@ def test_what_dds_is_told_of_the_fields() -> None:
     assert (values["WrenchStamped"].wrench.force.x, values["WrenchStamped"].wrench.torque.z) == (-1.0, 0.6)
     joints = values["JointState"]
     assert (joints.name, joints.position, joints.velocity, joints.effort) == (["yaw", "pitch"], [0.25, -0.5], [0.125], [])
+    whole, fixture = values["CartesianState"], values["CartesianImpedance"]
+    assert (whole.pose.orientation.w, whole.twist.linear.x, whole.wrench.torque.z) == (0.9, 1.0, 0.6)
+    assert (whole.pose_is_valid.data, whole.twist_is_valid.data, whole.wrench_is_valid.data) == (True, False, True)
+    assert (fixture.force_orientation.w, fixture.force_position.z, fixture.torque_orientation.x) == (0.9, -0.1135, 0.4)
+    assert (fixture.position_positive.p.x, fixture.position_negative.d.x, fixture.orientation_negative.deadband.z) == (1.0, 16.0, 48.0)
+    assert (values["Joy"].axes, values["Joy"].buttons) == ([0.5, -0.25], [1, -2, 3])
     state = values["OperatingState"]
     assert (state.state, state.is_homed, state.is_busy) == ("ENABLED", True, False)
     assert (values["StringStamped"].string, values["String"].data, values["Bool"].data) == ("home", "1 µm", True)
@@ -164,6 +170,7 @@ def test_type_names() -> None:
         ("geometry_msgs/msg/Quaternion", "8a765f66778c8ff7c8ab94afcc590a2ed5325a1d9a076ffff38fbce36f458684"),
         ("geometry_msgs/msg/Pose", "d501954e9476cea2996984e812054b68026ae0bfae789d9a10b23daf35cc90fa"),
         ("geometry_msgs/msg/PoseStamped", "10f3786d7d40fd2b54367835614bff85d4ad3b5dab62bf8bca0cc232d73b4cd8"),
+        ("sensor_msgs/msg/Joy", "0d356c79cad3401e35ffeb75a96a96e08be3ef896b8b83841d73e890989372c5"),
         ("geometry_msgs/msg/TwistStamped", "5f0fcd4f81d5d06ad9b4c4c63e3ea51b82d6ae4d0558f1d475229b1121db6f64"),
     ],
 )
