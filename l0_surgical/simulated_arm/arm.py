@@ -209,9 +209,10 @@ class PsmArm:
             self._refused[text] = self._time_s + REFUSAL_EVERY_S
             self.say("warning", text)
 
-    def _show(self) -> None:
+    def _show(self, with_desired: bool) -> None:
         machine = self.machine
-        self.say("desired_state", machine.desired)
+        if with_desired:
+            self.say("desired_state", machine.desired)
         self._events.append(("operating_state", (machine.state, machine.is_homed, machine.is_busy)))
 
     def _leave(self, state: str, following: str) -> None:

@@ -42,7 +42,7 @@ class StateMachine:
 
     Args:
         left: called with a finer state and the one that follows it, when the arm leaves it.
-        shown: called whenever the arm has to say what state it is in.
+        shown: called whenever the arm has to say what state it is in, with whether it is to say the desired one, too.
 
     Attributes:
         current: the finer state.
@@ -51,7 +51,7 @@ class StateMachine:
         is_tool_engaged: whether the instrument can be moved; it stays so when the arm is disabled.
     """
 
-    def __init__(self, left: Callable[[str, str], None], shown: Callable[[], None]) -> None:
+    def __init__(self, left: Callable[[str, str], None], shown: Callable[[bool], None]) -> None:
         self._left = left
         self._shown = shown
         self.current = self.desired = self._former = self._former_desired = "DISABLED"
@@ -79,14 +79,12 @@ class StateMachine:
             return f"{command!r} is not accepted while {self.state}"
         if command == "unhome":
             self._are_encoders_biased = self.is_homed = False
-            self._shown()
+            self._shown(False)
         elif command == "resume":
-            self._desire(self._resumed_desired)
+            self._former_desired, self.desired = self.desired, self._resumed_desired
             self._go_to(self._resumed)
         else:
-            self._shown()
             self._desire(_DESIRED[command])
-            self._shown()
             if command in ("disable", "pause"):
                 self._go_to(_DESIRED[command])
         return None
@@ -136,10 +134,12 @@ class StateMachine:
     def busy(self, is_busy: bool) -> None:
         """A move begins or ends."""
         self.is_busy = is_busy
-        self._shown()
+        self._shown(False)
 
     def _desire(self, state: str) -> None:
+        self._shown(True)
         self._former_desired, self.desired = self.desired, state
+        self._shown(True)
 
     def _go_to(self, state: str) -> None:
         self._left(self.current, state)
@@ -152,4 +152,4 @@ class StateMachine:
         self.is_homed = self.is_joint_ready
         # power changes after the state was told
         self._is_powered = state not in ("DISABLED", "POWERING") and (self._is_powered or state == "ENABLED")
-        self._shown()
+        self._shown(True)

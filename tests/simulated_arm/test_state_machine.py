@@ -23,7 +23,7 @@ class Machine(StateMachine):
         self.said: list[Said] = []
         super().__init__(lambda former, following: None, self._note)
 
-    def _note(self) -> None:
+    def _note(self, with_desired: bool) -> None:
         said = self.state, self.is_homed, self.is_busy
         if said not in self.said[-1:]:
             self.said.append(said)
