@@ -4,8 +4,8 @@ python tests/simulated_arm/dvrk_pairs.py check --domain 7              does this
 python tests/simulated_arm/dvrk_pairs.py record --domain 7 --times 3   play them to the dVRK and write down what it did
 
 A pair has `given`, the steps that bring the arm to where it begins, `when`, the steps of the stimulus, and `then`, what is read from the
-arm's topics. The first word of `given` is one of the file's `starts`; FRESH is an arm that was never homed: those pairs are played first
-and in their order to an arm that has just been started.
+arm's topics. The first step of `given` is the name of one of the file's `starts`; FRESH is an arm that was never homed: those pairs are
+played first and in their order to an arm that has just been started.
 
 Steps: {"topic", "message"} publishes, with {"repeat", "every", "add"} that often, each time with so much more in the numbers that `add`
 names; {"wait"} lets seconds pass; {"until": {"topic", "field", "value"}, "at_most"} waits for the newest message to say so.
@@ -83,10 +83,9 @@ class Player:
                 raise UnreachedError(f"nobody is at {', '.join(lonely)}")
             time.sleep(0.01)
 
-    def play(self, pair: Json, starts: dict[str, list[Json]]) -> list[Any]:
+    def play(self, pair: Json, starts: dict[str, list[Json | str]]) -> list[Any]:
         """Brings the arm to the pair's start, gives the stimulus, and returns what the pair's readings read."""
-        first, *more = pair["given"]
-        for step in (*starts[first], *more):
+        for step in spelled_out(pair["given"], starts):
             self._do(step)
         begun = time.monotonic()
         for step in pair["when"]:
@@ -107,9 +106,8 @@ class Player:
 
     def _listen(self) -> None:
         while not self._stop.is_set():
-            now = time.monotonic()
             for topic, ear in self._ears.items():
-                self._heard[topic] += [Heard(now, received.record) for received in ear.take()]
+                self._heard[topic] += [Heard(1e-9 * received.received_ns, received.record) for received in ear.take()]
             self._stop.wait(POLL_S)
 
     def _publisher(self, topic: str) -> Publisher:
@@ -144,6 +142,15 @@ class Player:
             time.sleep(POLL_S)
 
 
+def spelled_out(steps: list[Json | str], starts: dict[str, list[Json | str]]) -> Iterator[Json]:
+    """The steps, with those of a start in the place of its name."""
+    for step in steps:
+        if isinstance(step, str):
+            yield from spelled_out(starts[step], starts)
+        else:
+            yield step
+
+
 def record_type(topic: str) -> type[Record]:
     return SYSTEM[topic] if topic in SYSTEM else crtk.SUBSCRIBED[topic].record
 
@@ -164,8 +171,8 @@ def load(file: Path = FILE) -> Json:
 
 def topics_of(data: Json) -> tuple[set[str], set[str]]:
     """The topics that the file listens to, and those that it speaks on."""
-    steps = [step for pair in data["pairs"] for step in (*pair["given"][1:], *pair["when"])]
-    steps += [step for start in data["starts"].values() for step in start]
+    starts = data["starts"]
+    steps = [step for pair in data["pairs"] for step in spelled_out([*pair["given"], *pair["when"]], starts)]
     heard = {expected["topic"] for pair in data["pairs"] for expected in pair["then"]}
     heard |= {step["until"]["topic"] for step in steps if "until" in step}
     return heard, {step["topic"] for step in steps if "topic" in step}
@@ -212,7 +219,7 @@ def dump(data: Json, file: Path) -> None:
     def line(value: Any) -> str:
         return json.dumps(value, allow_nan=False)
 
-    def block(name: str, parts: list[Json], indent: str) -> str:
+    def block(name: str, parts: list[Json | str], indent: str) -> str:
         return f"{indent}{line(name)}: [\n" + ",\n".join(f"{indent} {line(part)}" for part in parts) + f"\n{indent}]"
 
     pairs = [

@@ -116,9 +116,10 @@ READINGS = {
 
 
 def middle(values: list[Any]) -> Any:
-    """The median of numbers, for each part of lists of numbers; of anything else the first."""
+    """The median of numbers, for each part of lists of numbers; of anything else what was read most often."""
     first = values[0]
+    if all(isinstance(value, float | int) and not isinstance(value, bool) for value in values):
+        return round(statistics.median_low(values), 9)
     if isinstance(first, list) and all(isinstance(value, list) and len(value) == len(first) for value in values):
         return [middle([value[number] for value in values]) for number in range(len(first))]
-    is_number = all(isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value) for value in values)
-    return round(statistics.median_low(values), 9) if is_number else first
+    return max(values, key=values.count)
