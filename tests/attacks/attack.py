@@ -4,15 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from l0_surgical.control.kinematics import SURROL_WORLD
+
 if TYPE_CHECKING:
     from tests.attacks.attacker import Attacker
 
+POLICY = "needle-reach-l0-compressed"
+GOALS = tuple(SURROL_WORLD.point_in_rcm(point) for point in ((2.70, 0.10, 3.4356), (2.74, -0.06, 3.4356)))
+"""Where the jaw's tip is to go (m, the arm's base frame)."""
 Phase = Literal["before arming", "ready", "approaching", "reaching", "holding"]
 
 
 @dataclass(frozen=True)
 class Notice:
-    """The controller must refuse or end with a text that has these words (a regular expression), in time (s) from the first attacking act."""
+    """The controller must refuse, or end at a fault, with these words (a regular expression), so soon after the attacker's first act."""
 
     words: str
     within_s: float = 0.05

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from l0_surgical.control.limits import Limits
-from l0_surgical.control.records import JointState, OperatingState, PoseStamped, Record, String
+from l0_surgical.control.records import Empty, JointState, OperatingState, PoseStamped, Record, String
 from l0_surgical.messaging import crtk
 from l0_surgical.messaging.dds import DdsTransport
 from l0_surgical.messaging.transport import COMMAND, Publisher, Qos, Subscription
@@ -57,8 +57,12 @@ class Attacker:
         arm_name: the arm's ROS namespace.
         arm, controller: the processes.
         limits: the controller's.
+        domain: of DDS.
         command_line: arguments of `l0-surgical control` that reach this arm.
         over: set when the scene ends.
+
+    Attributes:
+        proceed: an attack from before the arming, or in READY, sets it where the operator is to go on before it is over.
     """
 
     def __init__(
@@ -68,18 +72,21 @@ class Attacker:
         arm: Any,
         controller: Worker,
         limits: Limits,
+        domain: int,
         command_line: list[str],
         over: threading.Event,
     ) -> None:
         self.log = Log()
         self.arm_name, self.arm, self.controller, self.limits = arm_name, arm, controller, limits
-        self.transport = transport
+        self.transport, self.domain = transport, domain
         self._command_line = command_line
         self._over = over
+        self.proceed = threading.Event()
         self._publishers: dict[str, Publisher] = {}
         self._ears: dict[str, Subscription] = {}
         self._own: Counter[str] = Counter()
         self._programs: list[subprocess.Popen[str]] = []
+        self._workers: list[Worker] = []
 
     # --- time ---
 
@@ -108,11 +115,15 @@ class Attacker:
     # --- speaking and hearing ---
 
     def open(self, topic: str) -> Publisher:
-        """A publisher on the arm's topic, which has found its readers."""
+        """A publisher on the arm's topic (or on one that begins with /), which has found its readers.
+
+        On a topic on which the arm alone should speak, that is the first act.
+        """
         if topic not in self._publishers:
-            known = (crtk.PUBLISHED | crtk.SUBSCRIBED).get(topic) or crtk.Topic(String, COMMAND)
-            qos = Qos(100, known.qos.transient_local)
-            publisher = self._publishers[topic] = self.transport.publisher(crtk.topic_name(self.arm_name, topic), known.record, qos)
+            if topic in crtk.PUBLISHED:
+                self.begin()
+            known, name = self._known(topic), topic if topic.startswith("/") else crtk.topic_name(self.arm_name, topic)
+            publisher = self._publishers[topic] = self.transport.publisher(name, known.record, Qos(100, known.qos.transient_local))
             deadline = time.monotonic() + _PEERS_S
             while not publisher.peers() and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
@@ -138,7 +149,7 @@ class Attacker:
     def ear(self, topic: str) -> Subscription:
         """Hears the arm's topic from now on."""
         if topic not in self._ears:
-            known = (crtk.PUBLISHED | crtk.SUBSCRIBED)[topic]
+            known = self._known(topic)
             qos = Qos(10_000, known.qos.transient_local)
             self._ears[topic] = self.transport.subscription(crtk.topic_name(self.arm_name, topic), known.record, qos)
         return self._ears[topic]
@@ -165,8 +176,8 @@ class Attacker:
 
     def mimic(self, topic: str, change: Callable[[Any, float], Record | None], lasting_s: float = 3.0) -> None:
         """A second publisher of the arm's topic: each message once more, changed (by the message and the seconds since the first)."""
+        self.open(topic)
         begin = time.monotonic()
-        self.begin()
         for record in self.each(topic, lasting_s):
             if (said := change(record, time.monotonic() - begin)) is not None:
                 self.say(topic, said)
@@ -194,6 +205,12 @@ class Attacker:
         self.controller.ask("disarm")
         self.log.answer_s = time.monotonic() - begin
 
+    @staticmethod
+    def _known(topic: str) -> crtk.Topic:
+        if topic.startswith("/system"):
+            return crtk.Topic(Empty, COMMAND)
+        return (crtk.PUBLISHED | crtk.SUBSCRIBED).get(topic) or crtk.Topic(String, COMMAND)
+
     def _is_own(self, topic: str, record: Record) -> bool:
         """Each message that was published here comes back once."""
         key = _key(topic, record)
@@ -214,6 +231,11 @@ class Attacker:
         self.begin()
         self.arm.ask("lie", crtk.topic_name(self.arm_name, topic), what)
 
+    def let_arm_say(self, topic: str, record: Record) -> None:
+        """Our simulated arm itself says it, once."""
+        self.begin()
+        self.arm.ask("say", crtk.topic_name(self.arm_name, topic), record)
+
     def stop_for(self, who: Any, seconds: float) -> None:
         """Stands a process still."""
         self.begin()
@@ -225,19 +247,35 @@ class Attacker:
         self.begin()
         who.kill()
 
+    def another(self, serve: Callable[[Any], None]) -> Worker:
+        """One more process of an arm or a controller, which ends with the scene."""
+        worker = Worker(serve)
+        worker.start()
+        self._workers.append(worker)
+        return worker
+
     def start_control(self, *arguments: str) -> subprocess.Popen[str]:
-        """Another controller, as a person starts it; what it said comes to `Log.said`."""
+        """Another controller, as a person starts it."""
         command = [sys.executable, "-m", "l0_surgical", "control", *self._command_line, *arguments]
         self.begin()
         program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=Path(__file__).parents[2])
         self._programs.append(program)
         return program
 
+    def end_control(self, program: subprocess.Popen[str], number: int | None) -> str:
+        """Ends it by a signal, or waits until it ends by itself; returns what it said."""
+        if number is not None:
+            program.send_signal(number)
+        self.log.said.append(program.communicate(timeout=30)[0])
+        return self.log.said[-1]
+
     def close(self) -> None:
-        """Ends the programs that it started."""
+        """Ends the processes that it started."""
+        for worker in self._workers:
+            worker.kill()
         for program in self._programs:
-            program.terminate()
-            self.log.said.append(program.communicate(timeout=20)[0])
+            program.kill()
+            program.wait()
 
 
 def _key(topic: str, record: Record) -> str:
@@ -265,4 +303,3 @@ def bent(joints: JointState, **by: float) -> JointState:
 def stated(state: OperatingState, **changes: Any) -> OperatingState:
     """The state, changed, and newer than all before."""
     return dataclasses.replace(state, **{"stamp_ns": time.time_ns()} | changes)
-

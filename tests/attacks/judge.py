@@ -5,6 +5,7 @@ controller's state nor its recording is asked.
 """
 
 import bisect
+import itertools
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ class Judge:
         commands = self.commands(log)
         samples = [pose for pose in _others(self.heard[topic], log.sent.get(topic, [])) if pose.stamp_ns]
         walk = _Walk(commands, log.motions, limits)
-        for former, sample in zip(samples, samples[1:], strict=False):
+        for former, sample in itertools.pairwise(samples):
             walk.step(former, sample)
         return Findings(
             1e3 * walk.outside_m,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from l0_surgical.connection import ConnectionSettings
 from l0_surgical.control.audit import audit
-from l0_surgical.control.kinematics import SURROL_WORLD, Vector
+from l0_surgical.control.kinematics import Vector
 from l0_surgical.control.limits import load_limits
 from l0_surgical.control.records import OperatingState, StringStamped
 from l0_surgical.errors import BadInputError, L0SurgicalError
@@ -24,21 +24,22 @@ from l0_surgical.messaging import crtk
 from l0_surgical.messaging.dds import DdsTransport
 from l0_surgical.messaging.recording import read_recording
 from l0_surgical.messaging.transport import Qos
-from tests.attacks.attack import Attack
+from tests.attacks.attack import GOALS, POLICY, Attack
 from tests.attacks.attacker import Attacker, Log
 from tests.attacks.catalogue import find_attack
 from tests.attacks.judge import Judge
 from tests.attacks.workers import Worker, serve_arms, serve_controllers
 
-POLICY = "needle-reach-l0-compressed"
-GOALS: tuple[Vector, ...] = tuple(SURROL_WORLD.point_in_rcm(point) for point in ((2.70, 0.10, 3.4356), (2.74, -0.06, 3.4356)))
 FIRST_DOMAIN, DOMAINS = 200, 32
 REACHED_M = 0.005
 _SLACK_M = 0.0006  # what the tool still moves while the word of it is on its way
 _START_S = 30.0
 _ARMING_S = 2.0
 _REPEAT_S = 2.0
+_AGAIN_S = 0.05
 _GOAL_S = 12.0
+_LONGEST_S = 30.0
+_SETTLE_S = 0.3
 _LISTEN_S = 0.001
 _AFTER_S = 0.25  # how long the judge listens on after the end
 _READY_S = 0.1
@@ -104,7 +105,10 @@ class ForeignArm:
 
     def __init__(self, command: str, domain: int, name: str) -> None:
         self._process = subprocess.Popen(
-            shlex.split(command.format(domain=domain, arm=name)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            shlex.split(command.format(domain=domain, arm=name)),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def ask(self, *order: object) -> None:
@@ -206,7 +210,9 @@ class Scene:
         self._state_command = judges.publisher(crtk.topic_name(staging.arm_name, "state_command"), StringStamped, Qos(10))
         command_line = [POLICY, "--arm", staging.arm_name, "--domain", str(self._domain), "--no-real-time", "--goals", "1"]
         command_line += ["--limits", str(staging.limits_file)] if staging.limits_file else []
-        self._attacker = Attacker(attackers, staging.arm_name, self._arm, stage.controller, self._limits, command_line, self._over)
+        self._attacker = Attacker(
+            attackers, staging.arm_name, self._arm, stage.controller, self._limits, self._domain, command_line, self._over
+        )
         opened.callback(self._attacker.close)
         settings = ConnectionSettings(POLICY, staging.arm_name, limits=staging.limits_file, record=self._recording, real_time=False)
         opened.callback(self._end, stage.controller)
@@ -247,23 +253,30 @@ class Scene:
         for topic in attack.opens.split():
             self._attacker.open(topic)
         if attack.when == "before arming":
-            self._begin_attack()
-            self._listen_for(0.3)
+            self._attack_first()
         if not self._take_over():
             return
         self._listen_for(_READY_S)
         if attack.when == "ready":
-            self._begin_attack()
-            self._until(lambda: self._fault is not None or not self._attack_thread.is_alive(), _GOAL_S)
-            self._listen_for(_READY_S)
+            self._attack_first()
         for number in range(attack.goals):
             if self._fault is None:
                 self._reach(GOALS[number % len(GOALS)])
         if attack.when == "holding" and self._fault is None:
             self._listen_for(_INTO_S["holding"])
             self._begin_attack()
-            self._until(lambda: self._fault is not None or not self._attack_thread.is_alive(), _GOAL_S)
-            self._listen_for(_AFTER_S)
+        assert self._fault is not None or self._attack_thread is not None, f"the controller was never {attack.when}"
+        self._until(lambda: self._fault is not None or self._is_attack_over(), _LONGEST_S)
+        self._listen_for(_AFTER_S)
+
+    def _attack_first(self) -> None:
+        """Before the operator goes on the attack must be over, or have begun where it is to last."""
+        self._begin_attack()
+        self._until(lambda: self._fault is not None or self._attacker.proceed.is_set() or self._is_attack_over(), _LONGEST_S)
+        self._listen_for(_SETTLE_S)
+
+    def _is_attack_over(self) -> bool:
+        return self._attack_thread is not None and not self._attack_thread.is_alive()
 
     def _bring_up(self) -> None:
         """What a person does at the arm's own console."""
@@ -287,30 +300,27 @@ class Scene:
     def _take_over(self) -> bool:
         """Arms as an operator's session does, whose first attempts may come before the arm's first valid words."""
         deadline = time.monotonic() + _ARMING_S
-        while True:
-            try:
-                self._ask("arm")
-            except L0SurgicalError as error:
-                self._fault, self._fault_ns = str(error), self._fault_ns or time.time_ns()
-                if time.monotonic() > deadline:
-                    return False
-                self._listen_for(0.05)
-            else:
-                self._fault = self._fault_ns = None
-                return True
+        while (refusal := self._refusal("arm")) is not None and time.monotonic() < deadline:
+            self._fault, self._fault_ns = refusal, self._fault_ns or time.time_ns()
+            self._listen_for(_AGAIN_S)
+        if refusal is None:
+            self._fault = self._fault_ns = None
+        return refusal is None
 
     def _reach(self, goal: Vector) -> None:
         """Sets a goal and waits for its outcome; in its phase the attack begins."""
-        try:
-            self._ask("goal", goal)
-        except L0SurgicalError as error:
-            self._fault, self._fault_ns = self._fault or str(error), self._fault_ns or time.time_ns()
+        if (refusal := self._refusal("goal", goal)) is not None:
+            self._fault, self._fault_ns = self._fault or refusal, self._fault_ns or time.time_ns()
             return
         self._result.goals += 1
         outcomes = len(self._outcomes())
         deadline = time.monotonic() + _GOAL_S
         while self._fault is None and len(self._outcomes()) == outcomes and time.monotonic() < deadline:
-            if self._attack_thread is None and self._attack.when == self._state and time.monotonic() > self._state_since + _INTO_S[self._state]:
+            if (
+                self._attack_thread is None
+                and self._attack.when == self._state
+                and time.monotonic() > self._state_since + _INTO_S[self._state]
+            ):
                 self._begin_attack()
             self._listen()
             if not self._stage.controller.is_alive or (self._state == "disarmed" and self._attack_thread is not None):
@@ -338,8 +348,13 @@ class Scene:
 
     # --- hearing ---
 
-    def _ask(self, *order: object) -> None:
-        self._stage.controller.ask(*order)
+    def _refusal(self, *order: object) -> str | None:
+        """Why the controller does not do it; None where it does."""
+        try:
+            self._stage.controller.ask(*order)
+        except L0SurgicalError as error:
+            return str(error)
+        return None
 
     def _arm_state(self) -> OperatingState | None:
         heard = self._judge.heard["operating_state"]
@@ -377,4 +392,3 @@ class Scene:
 
 def _distance(one: Vector, other: Vector) -> float:
     return sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5
-

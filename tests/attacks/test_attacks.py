@@ -39,7 +39,9 @@ class Show:
         self._pool = ProcessPoolExecutor(config.getoption("--scenes", None) or SCENES, mp_context=processes())
         staging = Staging(ARM, command, self.limits_file)
         played = [name for name in names if self.is_simulated or not ATTACKS[name].needs_simulation]
-        self._results: dict[str, Future[Result]] = {name: self._pool.submit(play, name, place, staging) for place, name in enumerate(played)}
+        self._results: dict[str, Future[Result]] = {
+            name: self._pool.submit(play, name, place, staging) for place, name in enumerate(played)
+        }
         self.outcomes: dict[str, Outcome] = {}
 
     def outcome(self, name: str) -> Outcome:

@@ -66,10 +66,6 @@ class Worker:
     def is_alive(self) -> bool:
         return self._process is not None and self._process.is_alive()
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
     def ask(self, *order: Any) -> Any:
         """Returns the answer; raises what the order raised, and EOFError where the process has died."""
         with self._lock:
@@ -85,8 +81,11 @@ class Worker:
             while self._pipe.poll():
                 self.events.append(self._pipe.recv())
 
+    def signal(self, number: int) -> None:
+        os.kill(self._process.pid, number)
+
     def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self._process.join()
 
     def _answer(self) -> Any:
@@ -106,9 +105,11 @@ class LyingTransport(DdsTransport):
     def __init__(self, domain: int) -> None:
         super().__init__(domain)
         self.lies: dict[str, tuple[float, Lie]] = {}
+        self.publishers: dict[str, Publisher] = {}
 
     def publisher(self, topic: str, record_type: type[Record], qos: Qos) -> Publisher:
-        return _LyingPublisher(super().publisher(topic, record_type, qos), self.lies)
+        self.publishers[topic] = _LyingPublisher(super().publisher(topic, record_type, qos), self.lies)
+        return self.publishers[topic]
 
 
 class _LyingPublisher:
@@ -123,16 +124,15 @@ class _LyingPublisher:
 
 
 def serve_arms(pipe: Pipe) -> None:
-    """One simulated arm at a time: begin (domain, name), lie (topic, `Lie`), end."""
+    """One simulated arm at a time: begin (domain, name), lie (topic, `Lie`), say (topic, record), end."""
     from l0_surgical.simulated_arm import SimulatedArm
 
     opened = contextlib.ExitStack()
-    lies: dict[str, tuple[float, Lie]] = {}
+    transport: LyingTransport | None = None
 
     def begin(domain: int, name: str) -> None:
-        nonlocal lies
+        nonlocal transport
         transport, stop = LyingTransport(domain), threading.Event()
-        lies = transport.lies
         opened.callback(transport.close)
         arm = SimulatedArm(transport, name, inject=True)
         opened.callback(arm.close)
@@ -142,9 +142,12 @@ def serve_arms(pipe: Pipe) -> None:
         opened.callback(stop.set)
 
     def lie(topic: str, what: Lie) -> None:
-        lies[topic] = time.monotonic(), what
+        transport.lies[topic] = time.monotonic(), what
 
-    _serve(pipe, {"begin": begin, "lie": lie, "end": opened.close})
+    def say(topic: str, record: Record) -> None:
+        transport.publishers[topic].publish(record)
+
+    _serve(pipe, {"begin": begin, "lie": lie, "say": say, "end": opened.close})
 
 
 def serve_controllers(pipe: Pipe) -> None:
