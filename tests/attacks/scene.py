@@ -4,14 +4,11 @@
 """
 
 import contextlib
-import fcntl
-import shlex
-import subprocess
+import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 from l0_surgical.connection import ConnectionSettings
@@ -24,13 +21,15 @@ from l0_surgical.messaging import crtk
 from l0_surgical.messaging.dds import DdsTransport
 from l0_surgical.messaging.recording import read_recording
 from l0_surgical.messaging.transport import Qos
-from tests.attacks.attack import GOALS, POLICY, Attack
+from tests.attacks.attack import GOALS, POLICY, Attack, Notice
 from tests.attacks.attacker import Attacker, Log
 from tests.attacks.catalogue import find_attack
 from tests.attacks.judge import Judge
-from tests.attacks.workers import Worker, serve_arms, serve_controllers
+from tests.attacks.stage import DOMAINS, ForeignArm, Result, Stage, Staging, free_domain
+from tests.attacks.workers import Worker
 
-FIRST_DOMAIN, DOMAINS = 200, 32
+_ATTEMPTS = 3
+_LATE = r"stood still for|stopped \d+ ms ago|ms old \(limit|from its setpoint"
 REACHED_M = 0.005
 _SLACK_M = 0.0006  # what the tool still moves while the word of it is on its way
 _START_S = 30.0
@@ -40,123 +39,34 @@ _AGAIN_S = 0.05
 _GOAL_S = 12.0
 _LONGEST_S = 30.0
 _SETTLE_S = 0.3
-_LISTEN_S = 0.001
+_LISTEN_S = 0.004
 _AFTER_S = 0.25  # how long the judge listens on after the end
 _READY_S = 0.1
 _INTO_S = {"approaching": 0.3, "reaching": 0.4, "holding": 0.2}  # from the beginning of a phase to the attack
-
-
-@dataclass(frozen=True)
-class Staging:
-    """What is the same for all scenes of a run.
-
-    Attributes:
-        arm_name: the arm's ROS namespace.
-        arm_command: starts another arm than the simulated one: a command line with {domain} and {arm}; None for the simulated one.
-        limits_file: the controller's limits.
-    """
-
-    arm_name: str
-    arm_command: str | None
-    limits_file: Path | None
-
-
-@dataclass
-class Result:
-    """What came of an attack; `table` says what of it is shown.
-
-    Attributes:
-        said: the controller's refusal or fault; None where there was none.
-        noticed_ms: from the attacker's first act to that.
-        goals, reached: how many were set, and said to be reached.
-        falsely_reached: how many of those were not, by the arm's own word, and how far the farthest was from its goal (mm).
-        outside_mm, step_mm, any_outside_mm, any_step_mm: see `judge.Findings`.
-        went_on_s: how long commands went on after the first act; None where none was sent.
-        commands: how many there were.
-        still_mm: how far the arm went after the last command.
-        audited: what `control.audit` finds in the controller's recording.
-        rates, answer_ms, others: see `attacker.Log`.
-        trouble: why the scene itself went wrong, or None.
-    """
-
-    said: str | None = None
-    noticed_ms: float | None = None
-    goals: int = 0
-    reached: int = 0
-    falsely_reached: int = 0
-    farthest_mm: float = 0.0
-    outside_mm: float = 0.0
-    step_mm: float = 0.0
-    any_outside_mm: float = 0.0
-    any_step_mm: float = 0.0
-    went_on_s: float | None = None
-    commands: int = 0
-    still_mm: float = 0.0
-    audited: list[str] = field(default_factory=list)
-    rates: list[float] = field(default_factory=list)
-    answer_ms: float | None = None
-    others: list[str] = field(default_factory=list)
-    trouble: str | None = None
-    seconds: float = 0.0
-
-
-class ForeignArm:
-    """An arm that some command starts, with the handle of a `Worker`."""
-
-    def __init__(self, command: str, domain: int, name: str) -> None:
-        self._process = subprocess.Popen(
-            shlex.split(command.format(domain=domain, arm=name)),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def ask(self, *order: object) -> None:
-        if order[0] == "end":
-            self._process.terminate()
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-
-
-class Stage:
-    """The workers of one process of the pool."""
-
-    def __init__(self) -> None:
-        self.arm, self.controller = Worker(serve_arms), Worker(serve_controllers)
 
 
 _stage: Stage | None = None
 
 
 def play(name: str, number: int, staging: Staging) -> Result:
-    """Plays the attack of that name; `number` spreads the scenes over the domains."""
+    """Plays the attack of that name, again where the computer was too busy; `number` spreads the scenes over the domains."""
     global _stage
     _stage = _stage or Stage()
     attack = find_attack(name)
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="l0-attack-") as folder, _domain(number) as domain:
-        scene = Scene(attack, staging, domain, Path(folder), _stage)
-        result = scene.play()
-    result.seconds = time.monotonic() - begin
+    for again in range(_ATTEMPTS):
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="l0-attack-") as folder, free_domain(number + again * DOMAINS // _ATTEMPTS) as domain:
+            result = Scene(attack, staging, domain, Path(folder), _stage).play()
+        result.seconds, result.again = time.monotonic() - begin, again
+        if not _is_late(attack, result):
+            break
     return result
 
 
-@contextlib.contextmanager
-def _domain(number: int) -> Iterator[int]:
-    """A DDS domain that no other scene of this machine is in."""
-    for step in range(DOMAINS):
-        domain = FIRST_DOMAIN + (number + step) % DOMAINS
-        with (Path(tempfile.gettempdir()) / f"l0-attacks-domain-{domain}").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            yield domain
-            return
-    raise RuntimeError("no DDS domain is free")
+def _is_late(attack: Attack, result: Result) -> bool:
+    """Whether the controller ended because of this computer, which plays other scenes, and not because of the attack."""
+    expected = isinstance(attack.expect, Notice) and re.search(attack.expect.words, result.said or "")
+    return not expected and bool(re.search(_LATE, result.said or ""))
 
 
 class Scene:

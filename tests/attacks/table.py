@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tests.attacks.attack import Attack
-from tests.attacks.scene import Result
+from tests.attacks.stage import Result
 
 
 @dataclass(frozen=True)

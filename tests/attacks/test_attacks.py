@@ -12,7 +12,8 @@ import pytest
 
 from l0_surgical.control.limits import load_limits
 from tests.attacks.catalogue import ATTACKS
-from tests.attacks.scene import Result, Staging, play
+from tests.attacks.scene import play
+from tests.attacks.stage import Result, Staging
 from tests.attacks.table import Outcome, write_table
 from tests.attacks.verdict import escapes
 from tests.attacks.workers import processes

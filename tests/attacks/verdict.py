@@ -4,7 +4,7 @@ import re
 
 from l0_surgical.control.limits import Limits
 from tests.attacks.attack import Attack, Either, Ends, Harmless, Notice
-from tests.attacks.scene import Result
+from tests.attacks.stage import Result
 
 OUTSIDE_MM = 2.0
 _ROUNDING_MM = 1e-3

@@ -26,7 +26,7 @@ from l0_surgical.messaging.transport import Publisher, Qos
 from l0_surgical.service import ControlService
 
 ANSWER_S = 30.0
-_LOOK_EVERY_S = 0.002
+_LOOK_EVERY_S = 0.004
 
 Lie = Callable[[Record, float], list[Record]]
 """What is published in place of a record, so many seconds after the lie began."""
