@@ -300,6 +300,6 @@ def bent(joints: JointState, **by: float) -> JointState:
     return dataclasses.replace(joints, position=tuple(values))
 
 
-def stated(state: OperatingState, **changes: Any) -> OperatingState:
+def stated(known: OperatingState, **changes: Any) -> OperatingState:
     """The state, changed, and newer than all before."""
-    return dataclasses.replace(state, **{"stamp_ns": time.time_ns()} | changes)
+    return dataclasses.replace(known, **{"stamp_ns": time.time_ns()} | changes)

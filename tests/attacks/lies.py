@@ -82,8 +82,8 @@ class GoingBack:
         return [dataclasses.replace(record, stamp_ns=former_ns - self._by_ns)] if self._count % 10 == 0 and former_ns else [record]
 
 
-def state_now(state: OperatingState, _: float, **changes: Any) -> list[OperatingState]:
-    return [stated(state, **changes)]
+def state_now(known: OperatingState, _: float, **changes: Any) -> list[OperatingState]:
+    return [stated(known, **changes)]
 
 
 def _act(a: Attacker, lies: dict[str, Lie], lasting_s: float) -> None:
