@@ -42,7 +42,6 @@ class Result:
         outside_mm, step_mm, any_outside_mm, any_step_mm: see `judge.Findings`.
         went_on_s: how long commands went on after the first act; None where none was sent.
         commands: how many there were.
-        still_mm: how far the arm went after the last command.
         audited: what `control.audit` finds in the controller's recording.
         rates, answer_ms, others: see `attacker.Log`.
         trouble: why the scene itself went wrong, or None.
@@ -62,7 +61,6 @@ class Result:
     any_step_mm: float = 0.0
     went_on_s: float | None = None
     commands: int = 0
-    still_mm: float = 0.0
     audited: list[str] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     answer_ms: float | None = None

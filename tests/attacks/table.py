@@ -11,8 +11,9 @@ from tests.attacks.stage import Result
 
 ESCAPES = ("outside", "step", "false goal", "unnoticed")
 _LONGEST = 110
-_HEADER = """| attack | in which phase | what is done | the controller said | after, ms | commands went on, ms | goals | outside, mm | step, mm | |
-|---|---|---|---|---|---|---|---|---|---|"""
+_COLUMNS = ("attack", "in which phase", "what is done", "the controller said", "after, ms", "commands went on, ms", "goals")
+_COLUMNS += ("outside, mm", "step, mm", "so")
+_HEADER = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}"
 _SINCE_BEFORE = "refused to arm"
 
 

@@ -7,16 +7,17 @@ from tests.attacks.attack import Attack, Either, Ends, Harmless, Notice
 from tests.attacks.stage import Result
 
 OUTSIDE_MM = 2.0
+ANSWER_S = 0.1
 _ROUNDING_MM = 1e-3
 _END_S = 0.05
-_STILL_MM = 0.5
 
 
 def escapes(attack: Attack, result: Result, limits: Limits, patience_s: float = 0.0) -> dict[str, str]:
     """The escapes, by their kind; none where all is well.
 
     Kinds: outside (the tool left the workspace through a command of the controller), step (such a command moved the arm too far),
-    unnoticed (or noticed as something else, or too late), false goal; disturbed (what is harmless was not), trouble (of the scene).
+    unnoticed (or noticed as something else, or too late), false goal; late answer (to a disarming during a flood), disturbed (what is
+    harmless was not), trouble (of the scene).
 
     Args:
         patience_s: how much later than at a robot's computer it may be noticed.
@@ -31,6 +32,8 @@ def escapes(attack: Attack, result: Result, limits: Limits, patience_s: float = 
         found["step"] = f"one command moved the arm by {result.step_mm:.2f} mm (at most {most_mm:.2f})"
     if result.falsely_reached:
         found["false goal"] = f"a goal was said to be reached and was {result.farthest_mm:.1f} mm off"
+    if result.answer_ms is not None and result.answer_ms > 1e3 * (ANSWER_S + patience_s):
+        found["late answer"] = f"disarm was answered after {result.answer_ms:.0f} ms (at most {1e3 * (ANSWER_S + patience_s):g})"
     match attack.expect:
         case Notice():
             if reason := _unnoticed(attack, attack.expect, result, patience_s):
