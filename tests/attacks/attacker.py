@@ -105,12 +105,13 @@ class Attacker:
 
     def every(self, period_s: float, lasting_s: float) -> Iterator[int]:
         """Counts from 0, once a period, until the time or the scene is over."""
-        begin = time.monotonic()
-        for count in range(max(1, round(lasting_s / period_s))):
-            self._over.wait(max(0.0, begin + count * period_s - time.monotonic()))
+        begin, count = time.monotonic(), 0
+        while count == 0 or time.monotonic() - begin < lasting_s:
             if self.is_over:
                 return
             yield count
+            count += 1
+            self._over.wait(max(0.0, begin + count * period_s - time.monotonic()))
 
     # --- speaking and hearing ---
 

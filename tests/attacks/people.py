@@ -35,6 +35,7 @@ def _ready(name: str, does: str, begin: str, end: str, expect: Expectation) -> A
     return Attack(name, does, "ready", partial(_while_ready, begin=begin, end=end), expect, needs_simulation=True)
 
 
+TOLD = Notice("setpoint_cp", 0.1)  # until it is max_setpoint_error_m off, and two samples
 TAKEN_ANEW = Either("nothing was sent meanwhile, and where the arm was told to be is taken anew when a goal is set")
 PEOPLE = [
     _inside("clutch", "A hand takes the arm by its clutch and moves it.", "clutch", Notice("busy|setpoint_cp"), moves=True),
@@ -69,13 +70,11 @@ PEOPLE = [
         "teleoperation_approaching",
         "Somebody moves the arm inside the console.",
         "teleoperate",
-        Notice("setpoint_cp", 0.15),
+        TOLD,
         "approaching",
         True,
     ),
-    _inside(
-        "teleoperation_holding", "Somebody moves the arm inside the console.", "teleoperate", Notice("setpoint_cp", 0.15), "holding", True
-    ),
+    _inside("teleoperation_holding", "Somebody moves the arm inside the console.", "teleoperate", TOLD, "holding", True),
     _inside(
         "teleoperation_into_motion",
         "Somebody moves the arm inside the console from before a goal is set.",

@@ -253,7 +253,7 @@ class Scene:
     def _act(self) -> None:
         try:
             self._attack.act(self._attacker)
-        except Exception as error:
+        except BaseException as error:  # pytest's own, too
             self._result.trouble = f"the attack failed: {type(error).__name__}: {error}"
 
     # --- hearing ---
