@@ -12,7 +12,10 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("attacks")
-    group.addoption("--arm-command", help="starts the arm under attack in place of the simulated one; {domain} and {arm} are filled in")
+    group.addoption(
+        "--arm-command",
+        help="starts the arm under attack in place of the simulated one, and says 'is up'; {domain} and {arm} are filled in",
+    )
     group.addoption("--arm-label", help="kind and version of that arm, for the table")
     group.addoption("--all-attacks", action="store_true", help="the variants of attacks, too")
     group.addoption("--scenes", type=int, help="how many scenes are played at a time (default: 4)")

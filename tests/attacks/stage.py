@@ -5,6 +5,7 @@ import fcntl
 import shlex
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from tests.attacks.workers import Worker, serve_arms, serve_controllers
 
 FIRST_DOMAIN, DOMAINS = 200, 32
+_IS_UP = "is up"
 _PATIENCE_S = 10.0
 
 
@@ -71,24 +73,29 @@ class Result:
 
 
 class ForeignArm:
-    """An arm that some command starts; it is asked for its end only."""
+    """An arm that some command starts, which says "is up" when the arm is there; it is asked for its end only."""
 
     def __init__(self, command: str, domain: int, name: str) -> None:
-        self._process = subprocess.Popen(
-            shlex.split(command.format(domain=domain, arm=name)),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        arguments = shlex.split(command.format(domain=domain, arm=name))
+        self._process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        said = []
+        for line in self._process.stdout:
+            said.append(line)
+            if _IS_UP in line:
+                break
+        else:
+            raise RuntimeError(f"the arm did not start: {' '.join(said)[-500:]}")
+        # nobody reads on: let it write
+        threading.Thread(target=self._process.stdout.read, daemon=True).start()
 
     def ask(self, *order: object) -> None:
-        if order[0] == "end":
-            self._process.terminate()
-            try:
-                self._process.wait(_PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        """Ends it, whatever the order."""
+        self._process.terminate()
+        try:
+            self._process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 class Stage:
