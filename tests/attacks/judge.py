@@ -114,8 +114,10 @@ class _Walk:
         if way > _STILL_M:
             self._moved_by_us = bool(ours) and not self._is_moved_by_others(former.stamp_ns, sample.stamp_ns)
             if self._moved_by_us and not (self._is_at_command(former) and self._is_at_command(sample)):
-                # more than the commands' own way: the first of them took the arm from elsewhere
-                self.longest_m = max(self.longest_m, way - sum(map(_between, ours, ours[1:])))
+                # the first of them took the arm from elsewhere; what is left of the way is that of the others
+                first, last = ours[0].position, ours[-1].position
+                left = (b - a - (z - y) for a, b, y, z in zip(former.position, sample.position, first, last, strict=True))
+                self.longest_m = max(self.longest_m, math.hypot(*left))
         outside = self._outside(sample)
         self.any_outside_m = max(self.any_outside_m, outside)
         if self._moved_by_us:

@@ -67,13 +67,14 @@ def _error_spam(a: Attacker) -> None:
 
 def _best_effort(a: Attacker, topic: str, record: PoseStamped) -> None:
     """A writer as of sensor data, which no reader of a dVRK's topics matches."""
+    from cyclonedds.domain import DomainParticipant
     from cyclonedds.pub import DataWriter
     from cyclonedds.qos import Policy, Qos
     from cyclonedds.topic import Topic
 
     from l0_surgical.messaging.messages import sample, sample_class
 
-    participant = a.transport._joined()
+    participant = DomainParticipant(a.domain)
     writer = DataWriter(
         participant, Topic(participant, f"rt/{a.arm_name}/{topic}", sample_class(PoseStamped)), Qos(Policy.Reliability.BestEffort)
     )
@@ -84,11 +85,12 @@ def _best_effort(a: Attacker, topic: str, record: PoseStamped) -> None:
 
 def _other_type(a: Attacker, name: str, fields: dict[str, Any], values: list[Any]) -> None:
     """Another layout on measured_cp, under a type's name."""
+    from cyclonedds.domain import DomainParticipant
     from cyclonedds.idl import make_idl_struct
     from cyclonedds.pub import DataWriter
     from cyclonedds.topic import Topic
 
-    participant = a.transport._joined()
+    participant = DomainParticipant(a.domain)
     described = make_idl_struct("Other", name, fields)
     writer = DataWriter(participant, Topic(participant, f"rt/{a.arm_name}/measured_cp", described))
     a.begin()

@@ -15,7 +15,7 @@ from tests.attacks.scene import play
 from tests.attacks.stage import Result, Staging
 from tests.attacks.table import Outcome, write_table
 from tests.attacks.verdict import escapes
-from tests.attacks.workers import processes
+from tests.attacks.workers import end_with_parent, processes
 from tests.hil.shared_machine import SHARED_MACHINE, write_limits
 
 ARM = "PSM1"
@@ -36,7 +36,7 @@ class Show:
         late = {name: value for name, value in SHARED_MACHINE.items() if name.endswith("_s")}
         self.limits_file = None if self._is_strict else write_limits(folder, late)
         self._limits = load_limits(self.limits_file, ARM)
-        self._pool = ProcessPoolExecutor(config.getoption("--scenes", None) or SCENES, mp_context=processes())
+        self._pool = ProcessPoolExecutor(config.getoption("--scenes", None) or SCENES, processes(), end_with_parent)
         staging = Staging(ARM, command, self.limits_file)
         played = [name for name in names if self.is_simulated or not ATTACKS[name].needs_simulation]
         self._results: dict[str, Future[Result]] = {

@@ -40,6 +40,16 @@ def processes() -> multiprocessing.context.ForkServerContext:
     return context
 
 
+def end_with_parent() -> None:
+    """Ends this process when the one that made it is gone, however that ended."""
+
+    def follow() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
 class Worker:
     """A process seen from outside: `ask` gives it an order and returns its answer; `start` replaces one that has died.
 
