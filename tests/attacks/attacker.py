@@ -36,6 +36,7 @@ class Log:
         begun_ns: wall time of its first act; None before.
         sent: what it published, by topic, as often as it did.
         motions: from when to when (wall time, ns) the arm was moved by somebody else.
+        frames: when (wall time, ns) a set_base_frame had been sent.
         rates: how many messages a second a flood had.
         answer_s: how long the controller took to answer meanwhile.
         said: what other programs said that the attack started.
@@ -44,6 +45,7 @@ class Log:
     begun_ns: int | None = None
     sent: dict[str, list[Record]] = field(default_factory=dict)
     motions: list[tuple[int, int]] = field(default_factory=list)
+    frames: list[int] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     answer_s: float | None = None
     said: list[str] = field(default_factory=list)
@@ -141,6 +143,8 @@ class Attacker:
         if topic.startswith(MOVES):
             self.moves(_MOVE_S if topic.startswith("move_") else _AT_ONCE_S, now_ns)
         publisher.publish(record)
+        if topic == "set_base_frame":
+            self.log.frames.append(time.time_ns())
 
     def moves(self, lasting_s: float, begin_ns: int | None = None) -> None:
         """Notes that from now on somebody else than the controller moves the arm for so long."""

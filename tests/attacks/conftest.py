@@ -18,6 +18,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--arm-label", help="kind and version of that arm, for the table")
     group.addoption("--all-attacks", action="store_true", help="the variants of attacks, too")
-    group.addoption("--scenes", type=int, help="how many scenes are played at a time (default: 4)")
+    group.addoption("--scenes", type=int, help="how many scenes are played at a time (default: 3)")
     group.addoption("--package-limits", action="store_true", help="the package's limits as they are: on a computer that does nothing else")
     group.addoption("--write-table", type=Path, help="writes the table of outcomes between the marks of this file")

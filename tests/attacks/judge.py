@@ -23,6 +23,7 @@ _AT_COMMAND_M = 1e-4  # the arm is where a command of ours says
 _STILL_M = 2e-5
 _MEMORY_NS = 500_000_000  # how old a command may be that the arm still obeys
 _ON_ITS_WAY_NS = 6_000_000  # from a command's stamp to the arm's sample: a tick, the network, the arm's loop
+_DELIVERY_NS = 2_000_000  # until a message has reached the controller
 _AFTERMATH_NS = 30_000_000  # what somebody else's motion is still seen for
 TOPICS = ("local/measured_cp", "local/setpoint_cp", "servo_cp", "operating_state", "error")
 
@@ -33,7 +34,8 @@ class Findings:
 
     Attributes:
         outside_mm: how far the tool was outside the workspace when a command of the controller had moved it there.
-        step_mm: the longest way of the arm through one such command.
+        step_mm: the longest way of the arm through one such command. One that had been decided on when somebody moved the base frame
+            does not count: nothing at the controller could hold it back.
         any_outside_mm, any_step_mm: likewise, whoever moved it; the way is between two samples.
         last_ns: wall time of the last command; None where there was none.
     """
@@ -85,7 +87,7 @@ class Judge:
         """
         commands = self.commands(log)
         samples = [pose for pose in _others(self.heard[topic], log.sent.get(topic, [])) if pose.stamp_ns]
-        walk = _Walk(commands, log.motions, limits)
+        walk = _Walk(commands, log, limits)
         for former, sample in itertools.pairwise(samples):
             walk.step(former, sample)
         return Findings(
@@ -100,8 +102,8 @@ class Judge:
 class _Walk:
     """The arm's way from sample to sample, and who moved it."""
 
-    def __init__(self, commands: list[PoseStamped], motions: list[tuple[int, int]], limits: Limits) -> None:
-        self._commands, self._motions, self._limits = commands, motions, limits
+    def __init__(self, commands: list[PoseStamped], log: Log, limits: Limits) -> None:
+        self._commands, self._motions, self._frames, self._limits = commands, log.motions, log.frames, limits
         self._stamps = [command.stamp_ns for command in commands]
         self._moved_by_us = False
         self.outside_m = self.any_outside_m = self.any_longest_m = 0.0
@@ -112,7 +114,10 @@ class _Walk:
         ours = self._ours(former.stamp_ns - _ON_ITS_WAY_NS, sample.stamp_ns)
         self.any_longest_m = max(self.any_longest_m, way)
         if way > _STILL_M:
-            self._moved_by_us = bool(ours) and not self._is_moved_by_others(former.stamp_ns, sample.stamp_ns)
+            self._moved_by_us = bool(ours) and not (
+                self._is_moved_by_others(former.stamp_ns, sample.stamp_ns)
+                or self._were_on_their_way(ours, former.stamp_ns, sample.stamp_ns)
+            )
             if self._moved_by_us and not (self._is_at_command(former) and self._is_at_command(sample)):
                 # the first of them took the arm from elsewhere; what is left of the way is that of the others
                 first, last = ours[0].position, ours[-1].position
@@ -132,6 +137,11 @@ class _Walk:
 
     def _is_moved_by_others(self, begin_ns: int, end_ns: int) -> bool:
         return any(begin_ns < last + _AFTERMATH_NS and first < end_ns for first, last in self._motions)
+
+    def _were_on_their_way(self, commands: list[PoseStamped], begin_ns: int, end_ns: int) -> bool:
+        """Whether the base frame was moved when these commands had been decided on: they were right when they left."""
+        moves = [time_ns for time_ns in self._frames if begin_ns - _ON_ITS_WAY_NS < time_ns < end_ns + _DELIVERY_NS]
+        return bool(moves) and commands[-1].stamp_ns <= moves[-1] + _DELIVERY_NS
 
     def _outside(self, sample: PoseStamped) -> float:
         low, high = self._limits.workspace_low_m, self._limits.workspace_high_m

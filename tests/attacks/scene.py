@@ -220,6 +220,7 @@ class Scene:
     def _reach(self, goal: Vector) -> None:
         """Sets a goal and waits for its outcome; in its phase the attack begins."""
         if (refusal := self._refusal("goal", goal)) is not None:
+            self._listen_for(_AGAIN_S)  # a fault of just before says more
             self._fault, self._fault_ns = self._fault or refusal, self._fault_ns or time.time_ns()
             return
         self._result.goals += 1

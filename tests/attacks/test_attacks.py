@@ -19,7 +19,7 @@ from tests.attacks.workers import end_with_parent, processes
 from tests.hil.shared_machine import SHARED_MACHINE, write_limits
 
 ARM = "PSM1"
-SCENES = 4
+SCENES = 3
 PATIENCE_S = 1.0
 
 

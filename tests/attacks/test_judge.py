@@ -69,6 +69,18 @@ def test_a_creeping_base_frame_brings_the_tool_out() -> None:
     assert found.step_mm == pytest.approx(1.5, abs=0.04)
 
 
+def test_a_command_that_was_on_its_way_when_the_base_frame_was_moved_is_not_the_controllers() -> None:
+    """Its next one is."""
+    for late_ms, step_mm in ((1, 0.3), (-9, 20.0)):
+        way = Way().go(100)
+        way.frame_m = 0.02
+        way.go(10)
+        way.log.frames = [way.commands[-1].stamp_ns + late_ms * MS]
+        found = way.judged()
+        assert found.step_mm == pytest.approx(step_mm, abs=0.02)
+        assert found.any_step_mm > 20
+
+
 def test_a_first_command_far_from_the_arm_is_a_step() -> None:
     way = Way()
     way.commands.append(moved(HOME, 0.009, stamp_ns=way.now_ns))
