@@ -114,10 +114,8 @@ class _Walk:
         ours = self._ours(former.stamp_ns - _ON_ITS_WAY_NS, sample.stamp_ns)
         self.any_longest_m = max(self.any_longest_m, way)
         if way > _STILL_M:
-            self._moved_by_us = bool(ours) and not (
-                self._is_moved_by_others(former.stamp_ns, sample.stamp_ns)
-                or self._were_on_their_way(ours, former.stamp_ns, sample.stamp_ns)
-            )
+            others = self._is_moved_by_others(former.stamp_ns, sample.stamp_ns)
+            self._moved_by_us = bool(ours) and not others and not self._were_on_their_way(ours, former.stamp_ns, sample.stamp_ns)
             if self._moved_by_us and not (self._is_at_command(former) and self._is_at_command(sample)):
                 # the first of them took the arm from elsewhere; what is left of the way is that of the others
                 first, last = ours[0].position, ours[-1].position
