@@ -129,7 +129,7 @@ def test_a_simulated_arm_ends_after_its_duration_and_says_whom_it_has_found() ->
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0
     assert "PSM1 is simulated (kinematic), DISABLED and not homed" in ended.stderr
-    assert "PSM1: 0 of 45 topics have found their peer" in ended.stderr
+    assert "PSM1: 0 of 56 topics have found their peer" in ended.stderr
 
 
 def test_an_arm_beside_that_does_not_start_says_why() -> None:
@@ -148,7 +148,7 @@ def test_a_session_as_a_library(tmp_path: Path) -> None:
     assert result["failure"] is None
     assert (result["goals"], result["reached"], result["success_rate"]) == (1, 1, 1.0)
     assert result["outcomes"][0]["goal_m"] == goal
-    assert any("8 of 8 topics have found their peer" in line for line in said)
+    assert any("12 of 12 topics have found their peer" in line for line in said)
     assert "without real-time priority: not asked for" in said
     json.dumps(result)
     assert 20 < result["resident_mib"] < 4000

@@ -58,6 +58,50 @@ class JointState:
 
 
 @dataclass(frozen=True, slots=True)
+class CartesianState:
+    """A pose, a velocity (m/s, rad/s) and a force (N, N m) of the tool; only those that are said to be valid count."""
+
+    TYPE: ClassVar[str] = "crtk_msgs/msg/CartesianState"
+    stamp_ns: int
+    frame_id: str
+    position: Vector
+    orientation: Quaternion
+    pose_is_valid: bool
+    linear: Vector
+    angular: Vector
+    twist_is_valid: bool
+    force: Vector
+    torque: Vector
+    wrench_is_valid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HalfPlaneGains:
+    """How stiff the tool is on one side of a virtual fixture, for each of its axes: stiffness, damping, bias and dead band."""
+
+    p: Vector
+    d: Vector
+    bias: Vector
+    deadband: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class CartesianImpedance:
+    """A virtual fixture: its place, its orientations for forces and for torques, and gains on either side of it."""
+
+    TYPE: ClassVar[str] = "crtk_msgs/msg/CartesianImpedance"
+    stamp_ns: int
+    frame_id: str
+    force_orientation: Quaternion
+    force_position: Vector
+    torque_orientation: Quaternion
+    position_positive: HalfPlaneGains
+    position_negative: HalfPlaneGains
+    orientation_positive: HalfPlaneGains
+    orientation_negative: HalfPlaneGains
+
+
+@dataclass(frozen=True, slots=True)
 class OperatingState:
     """CRTK's state of an arm: DISABLED, ENABLED, PAUSED or FAULT."""
 
@@ -77,6 +121,17 @@ class StringStamped:
     stamp_ns: int
     frame_id: str
     string: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joy:
+    """Buttons and axes; of a dVRK's button the only number in `buttons` is 1 when it was pressed, 0 released, 2 clicked."""
+
+    TYPE: ClassVar[str] = "sensor_msgs/msg/Joy"
+    stamp_ns: int
+    frame_id: str
+    axes: tuple[float, ...]
+    buttons: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +171,9 @@ Record = (
     | TwistStamped
     | WrenchStamped
     | JointState
+    | CartesianState
+    | CartesianImpedance
+    | Joy
     | OperatingState
     | StringStamped
     | String

@@ -19,6 +19,8 @@ _NANOSECONDS = 1_000_000_000
 _HEADER = b"\x00\x01\x00\x00"
 _ORDERS = {b"\x00\x00": ">", b"\x00\x01": "<"}
 _START = len(_HEADER)
+LONGEST_TEXT = 200
+_MOST_ELEMENTS = 64  # the longest array of a PSM is its Jacobian, 6 x 6
 
 
 def encode(record: Record) -> bytes:
@@ -32,11 +34,34 @@ def decode(record_type: type[Record], data: bytes) -> Record:
     Raises:
         BadInputError: the bytes are too few, damaged or of another encoding.
     """
+    return _decode(record_type, data, _Reader)
+
+
+def decode_received(record_type: type[Record], data: bytes) -> Record:
+    """As `decode`, for what came over the network, where anybody may have sent it: it costs little time and room whatever it holds.
+
+    Texts are cut to one line of `LONGEST_TEXT` characters; what no terminal should be shown becomes spaces.
+
+    Raises:
+        BadInputError: as `decode`, or an array is longer than any of an arm.
+    """
+    return _decode(record_type, data, _BoundedReader)
+
+
+def one_line(text: str) -> str:
+    """`text` as one printable line of at most `LONGEST_TEXT` characters."""
+    if len(text) <= LONGEST_TEXT and text.isprintable():
+        return text
+    line = "".join(character if character.isprintable() else " " for character in text[: LONGEST_TEXT + 1])
+    return line if len(line) <= LONGEST_TEXT else f"{line[: LONGEST_TEXT - 3]}..."
+
+
+def _decode(record_type: type[Record], data: bytes, reader: "type[_Reader]") -> Record:
     order = _ORDERS.get(bytes(data[:2]))
     if order is None or len(data) < _START:
         raise BadInputError(f"a {record_type.TYPE} begins with {data[:_START].hex(' ')!r}; plain CDR begins with 00 00 or 00 01")
     try:
-        return _DECODERS[record_type](_Reader(data, order))
+        return _DECODERS[record_type](reader(data, order))
     except struct.error as error:
         raise BadInputError(
             f"a {record_type.TYPE} of {len(data)} bytes is damaged, or its sender has another definition: {error}"
@@ -85,6 +110,32 @@ def _joint_state(record: records.JointState) -> bytearray:
     return data
 
 
+def _cartesian_state(record: records.CartesianState) -> bytearray:
+    data = _stamped(record)
+    for values, is_valid in (
+        ((*record.position, *record.orientation), record.pose_is_valid),
+        ((*record.linear, *record.angular), record.twist_is_valid),
+        ((*record.force, *record.torque), record.wrench_is_valid),
+    ):
+        _with_doubles(data, *values)
+        data += struct.pack("<?", is_valid)
+    return data
+
+
+def _cartesian_impedance(record: records.CartesianImpedance) -> bytearray:
+    data = _with_doubles(_stamped(record), *record.force_orientation, *record.force_position, *record.torque_orientation)
+    for gains in (record.position_positive, record.position_negative, record.orientation_positive, record.orientation_negative):
+        _with_doubles(data, *gains.p, *gains.d, *gains.bias, *gains.deadband)
+    return data
+
+
+def _joy(record: records.Joy) -> bytearray:
+    data = _with_count(_stamped(record), len(record.axes))
+    data += struct.pack(f"<{len(record.axes)}f", *record.axes)
+    data += struct.pack(f"<I{len(record.buttons)}i", len(record.buttons), *record.buttons)
+    return data
+
+
 def _operating_state(record: records.OperatingState) -> bytearray:
     data = _with_string(_stamped(record), record.state)
     data += struct.pack("<??", record.is_homed, record.is_busy)
@@ -106,6 +157,9 @@ _ENCODERS: dict[type, Callable[[Any], bytearray | bytes]] = {
     records.TwistStamped: lambda record: _with_doubles(_stamped(record), *record.linear, *record.angular),
     records.WrenchStamped: lambda record: _with_doubles(_stamped(record), *record.force, *record.torque),
     records.JointState: _joint_state,
+    records.CartesianState: _cartesian_state,
+    records.CartesianImpedance: _cartesian_impedance,
+    records.Joy: _joy,
     records.OperatingState: _operating_state,
     records.StringStamped: lambda record: _with_string(_stamped(record), record.string),
     records.String: lambda record: _with_string(bytearray(_HEADER), record.data),
@@ -140,8 +194,12 @@ class _Reader:
     def doubles(self, count: int) -> tuple[float, ...]:
         return self.primitives("d", 8, count)
 
+    def elements(self) -> int:
+        """How many elements the sequence has that begins here."""
+        return self.count()
+
     def sequence(self) -> tuple[float, ...]:
-        count = self.count()
+        count = self.elements()
         # without elements there is no padding for them either
         return self.doubles(count) if count else ()
 
@@ -159,12 +217,31 @@ class _Reader:
     def shape(self) -> tuple[int, ...]:
         """The sizes of a layout's dimensions; their labels and strides, and the offset, are left out."""
         sizes = []
-        for _ in range(self.count()):
+        for _ in range(self.elements()):
             self.string()
             size, _ = self.primitives("I", 4, 2)
             sizes.append(size)
         self.count()
         return tuple(sizes)
+
+
+class _BoundedReader(_Reader):
+    """Takes no more of a message than an arm would send."""
+
+    def elements(self) -> int:
+        count = self.count()
+        if count > _MOST_ELEMENTS:
+            raise BadInputError(f"a message of {len(self._data)} bytes has an array of {count}; an arm sends at most {_MOST_ELEMENTS}")
+        return count
+
+    def string(self) -> str:
+        size, start = self.count(), self._at
+        self._at += size
+        if self._at > len(self._data):
+            raise struct.error(f"a text of {size} bytes from byte {start} on")
+        # a character has at most four bytes; one more than the longest shows that the text was cut
+        raw = self._data[start : min(self._at - 1, start + 4 * (LONGEST_TEXT + 1))]
+        return one_line(raw.decode(errors="replace"))
 
 
 def _vectors(record_type: type, *sizes: int) -> Callable[[_Reader], Record]:
@@ -178,8 +255,27 @@ def _vectors(record_type: type, *sizes: int) -> Callable[[_Reader], Record]:
 
 def _to_joint_state(reader: _Reader) -> Record:
     stamp_and_frame = reader.stamp_and_frame()
-    names = tuple(reader.string() for _ in range(reader.count()))
+    names = tuple(reader.string() for _ in range(reader.elements()))
     return records.JointState(*stamp_and_frame, names, reader.sequence(), reader.sequence(), reader.sequence())
+
+
+def _to_cartesian_state(reader: _Reader) -> Record:
+    stamp_and_frame = reader.stamp_and_frame()
+    pose = reader.doubles(3), reader.doubles(4), reader.boolean()
+    twist = reader.doubles(3), reader.doubles(3), reader.boolean()
+    wrench = reader.doubles(3), reader.doubles(3), reader.boolean()
+    return records.CartesianState(*stamp_and_frame, *pose, *twist, *wrench)
+
+
+def _to_cartesian_impedance(reader: _Reader) -> Record:
+    fixture = *reader.stamp_and_frame(), reader.doubles(4), reader.doubles(3), reader.doubles(4)
+    gains = (records.HalfPlaneGains(*(reader.doubles(3) for _ in range(4))) for _ in range(4))
+    return records.CartesianImpedance(*fixture, *gains)
+
+
+def _to_joy(reader: _Reader) -> Record:
+    stamp_and_frame = reader.stamp_and_frame()
+    return records.Joy(*stamp_and_frame, reader.primitives("f", 4, reader.count()), reader.primitives("i", 4, reader.count()))
 
 
 def _to_array(reader: _Reader) -> Record:
@@ -197,6 +293,9 @@ _DECODERS: dict[type, Callable[[_Reader], Record]] = {
     records.TwistStamped: _vectors(records.TwistStamped, 3, 3),
     records.WrenchStamped: _vectors(records.WrenchStamped, 3, 3),
     records.JointState: _to_joint_state,
+    records.CartesianState: _to_cartesian_state,
+    records.CartesianImpedance: _to_cartesian_impedance,
+    records.Joy: _to_joy,
     records.OperatingState: lambda reader: records.OperatingState(
         *reader.stamp_and_frame(), reader.string(), reader.boolean(), reader.boolean()
     ),

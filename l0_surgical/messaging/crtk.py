@@ -25,7 +25,7 @@ def _topics(names: str, record: type[Record], qos: Qos) -> dict[str, Topic]:
 
 
 PUBLISHED: dict[str, Topic] = {
-    **_topics("measured_js setpoint_js jaw/measured_js jaw/setpoint_js", records.JointState, TELEMETRY),
+    **_topics("measured_js setpoint_js jaw/measured_js jaw/setpoint_js gravity_compensation/setpoint_js", records.JointState, TELEMETRY),
     **_topics("measured_cp setpoint_cp local/measured_cp local/setpoint_cp", records.PoseStamped, TELEMETRY),
     **_topics("measured_cv local/measured_cv", records.TwistStamped, TELEMETRY),
     **_topics("body/measured_cf spatial/measured_cf", records.WrenchStamped, TELEMETRY),
@@ -33,9 +33,15 @@ PUBLISHED: dict[str, Topic] = {
     **_topics("operating_state", records.OperatingState, EVENT),
     **_topics("desired_state error warning status tool_type", records.String, EVENT),
     **_topics("goal_reached", records.Bool, EVENT),
-    **_topics("trajectory_j/ratio", records.Float64, EVENT),
+    **_topics("trajectory_j/ratio trajectory_j/ratio_v trajectory_j/ratio_a", records.Float64, EVENT),
+    **_topics("arm_clutch", records.Joy, EVENT),
+    **_topics("tool_type_request", records.Empty, EVENT),
 }
-"""What the arm publishes."""
+"""What the arm publishes.
+
+Left out, as nothing here reads them: the /stats topics (cisst_msgs) and TF. The arm's measured_cs, setpoint_cv and local/setpoint_cv are no
+topics: cisst-ros 4.0 does not carry them.
+"""
 
 SUBSCRIBED: dict[str, Topic] = {
     **_topics(
@@ -44,26 +50,20 @@ SUBSCRIBED: dict[str, Topic] = {
         COMMAND,
     ),
     **_topics("servo_cp move_cp set_base_frame", records.PoseStamped, COMMAND),
+    **_topics("servo_cs", records.CartesianState, COMMAND),
+    **_topics("servo_ci", records.CartesianImpedance, COMMAND),
     **_topics("body/servo_cf spatial/servo_cf", records.WrenchStamped, COMMAND),
     **_topics("hold free", records.Empty, COMMAND),
     **_topics("state_command", records.StringStamped, COMMAND),
-    **_topics("trajectory_j/set_ratio", records.Float64, COMMAND),
-    **_topics("use_gravity_compensation emulate_tool_present body/set_cf_orientation_absolute", records.Bool, COMMAND),
+    **_topics("trajectory_j/set_ratio trajectory_j/set_ratio_v trajectory_j/set_ratio_a", records.Float64, COMMAND),
+    **_topics(
+        "use_gravity_compensation emulate_tool_present emulate_adapter_present body/set_cf_orientation_absolute",
+        records.Bool,
+        COMMAND,
+    ),
+    **_topics("set_tool_type", records.String, COMMAND),
 }
-"""What the arm subscribes to."""
-
-MOTION_COMMANDS = (
-    "servo_cp",
-    "servo_jp",
-    "servo_jr",
-    "servo_jf",
-    "body/servo_cf",
-    "spatial/servo_cf",
-    "move_cp",
-    "move_jp",
-    "move_jr",
-)
-"""The subscribed topics that move the arm's shaft or wrist."""
+"""What the arm subscribes to: each moves it, changes how it moves or in which frame, or lets go of it."""
 
 SYSTEM_TOPICS = {"enable": "/system/power_on", "home": "/system/home", "disable": "/system/power_off"}
 """The dVRK's own way to give state commands (std_msgs/Empty) to all arms of a system, for clients without crtk_msgs."""

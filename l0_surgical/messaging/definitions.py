@@ -1,6 +1,6 @@
 """The ROS 2 definitions of the messages that CRTK uses, in one table; wire types, recordings' schemas and type hashes are derived from it.
 
-Field lists are those of builtin_interfaces, std_msgs, geometry_msgs, sensor_msgs (the same in Humble and Jazzy) and crtk_msgs.
+Field lists are those of builtin_interfaces, std_msgs, geometry_msgs, sensor_msgs (the same in Humble and Jazzy) and crtk_msgs (1.3.0).
 """
 
 import functools
@@ -30,13 +30,27 @@ DEFINITIONS: dict[str, str] = {
     "geometry_msgs/msg/TwistStamped": "std_msgs/Header header; geometry_msgs/Twist twist",
     "geometry_msgs/msg/WrenchStamped": "std_msgs/Header header; geometry_msgs/Wrench wrench",
     "sensor_msgs/msg/JointState": "std_msgs/Header header; string[] name; float64[] position; float64[] velocity; float64[] effort",
+    "sensor_msgs/msg/Joy": "std_msgs/Header header; float32[] axes; int32[] buttons",
+    "crtk_msgs/msg/CartesianState": (
+        "std_msgs/Header header; geometry_msgs/Pose pose; std_msgs/Bool pose_is_valid; geometry_msgs/Twist twist; "
+        "std_msgs/Bool twist_is_valid; geometry_msgs/Wrench wrench; std_msgs/Bool wrench_is_valid"
+    ),
+    "crtk_msgs/msg/CartesianImpedanceHalfPlaneGains": (
+        "geometry_msgs/Vector3 p; geometry_msgs/Vector3 d; geometry_msgs/Vector3 bias; geometry_msgs/Vector3 deadband"
+    ),
+    "crtk_msgs/msg/CartesianImpedance": (
+        "std_msgs/Header header; geometry_msgs/Quaternion force_orientation; geometry_msgs/Vector3 force_position; "
+        "geometry_msgs/Quaternion torque_orientation; crtk_msgs/CartesianImpedanceHalfPlaneGains position_positive; "
+        "crtk_msgs/CartesianImpedanceHalfPlaneGains position_negative; crtk_msgs/CartesianImpedanceHalfPlaneGains orientation_positive; "
+        "crtk_msgs/CartesianImpedanceHalfPlaneGains orientation_negative"
+    ),
     "crtk_msgs/msg/OperatingState": "std_msgs/Header header; string state; bool is_homed; bool is_busy",
     "crtk_msgs/msg/StringStamped": "std_msgs/Header header; string string",
 }
 """Full message name to its fields, `type name` joined by "; ", in the order of the .msg file."""
 
 # type_description_interfaces/msg/FieldType: a nested type is 1, an unbounded sequence adds 144
-_TYPE_IDS = {"uint8": 3, "int32": 6, "uint32": 7, "float64": 11, "bool": 15, "string": 17}
+_TYPE_IDS = {"uint8": 3, "int32": 6, "uint32": 7, "float32": 10, "float64": 11, "bool": 15, "string": 17}
 _NESTED, _SEQUENCE = 1, 144
 
 

@@ -44,7 +44,7 @@ def sample_class(record_type: type[Record]) -> type:
         return cdr.encode(self.record)
 
     def deserialize(data: bytes, has_header: bool = True, use_version_2: bool | None = None) -> Any:
-        return sample(cdr.decode(record_type, data))
+        return sample(cdr.decode_received(record_type, data))
 
     described.serialize = serialize
     described.deserialize = staticmethod(deserialize)
@@ -75,6 +75,7 @@ def _idl_type(field: Field) -> object:
         "uint8": types.uint8,
         "int32": types.int32,
         "uint32": types.uint32,
+        "float32": types.float32,
         "float64": types.float64,
         "bool": bool,
         "string": str,

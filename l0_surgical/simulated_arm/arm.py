@@ -52,8 +52,9 @@ class PsmArm:
         setpoint: where the joints (6,) should be, rad and m.
         measured: where they are.
         jaw_setpoint, jaw_measured: likewise (rad).
-        ratio: of the speed of move_*, in (0, 1].
+        ratios: of the speed and of the acceleration of move_*, each in (0, 1].
         base_frame: the pose (4, 4) of the arm's base in the frame that Cartesian data are in.
+        is_free: whether a hand that has the arm by its clutch may move it: nothing has commanded it since.
     """
 
     def __init__(self, mode: Mode) -> None:
@@ -61,20 +62,22 @@ class PsmArm:
         self.setpoint = np.zeros(6)
         self.measured = np.zeros(6)
         self.jaw_setpoint = self.jaw_measured = 0.0
-        self.ratio = 1.0
+        self.ratios = (1.0, 1.0)
         self.base_frame = np.eye(4)
         self._body = Body(mode, self.measured)
         self._move: Move | None = None
         self._jaw_move: Move | None = None
         self._is_cartesian = False
+        self._is_held = False
+        self.is_free = False
         self._time_s = 0.0
         self._refused: dict[str, float] = {}
         self._events: list[tuple[str, str | bool]] = []
 
     @property
     def is_busy(self) -> bool:
-        """Homing, or on a move_*."""
-        return self.machine.is_homing or self._move is not None
+        """Homing, on a move_*, or in somebody's hand."""
+        return self.machine.is_homing or self._move is not None or self._is_held
 
     def measured_pose(self) -> np.ndarray:
         """The tool's pose (4, 4), m, in the arm's own base."""
@@ -162,6 +165,25 @@ class PsmArm:
             self._is_cartesian = False
             self._interrupt()
 
+    def clutch(self, pressed: bool) -> bool:
+        """Somebody presses the clutch button at the arm, or lets go of it; False where the arm cannot be moved by hand now."""
+        if pressed and not self._may_move("the clutch"):
+            return False
+        if pressed != self._is_held:
+            self._interrupt()
+            self._is_cartesian = False
+            self._is_held = self.is_free = pressed
+            self._say("arm_clutch", pressed)
+        return True
+
+    def guide(self, pose: np.ndarray) -> None:
+        """The hand brings the tool to a pose (4, 4) in the arm's own base; without motors, the setpoint is where the arm is."""
+        self.setpoint = _clipped(inverse_kinematics(pose, self.setpoint[3], check=False))
+
+    def servo_from_console(self, pose: np.ndarray) -> None:
+        """A servo_cp that comes from inside the console's program, as a pose (4, 4) in the arm's own base."""
+        self.servo_pose(Pose.from_matrix(self.base_frame @ pose))
+
     def servo_jaw(self, angle_rad: float) -> None:
         if self._may_move("jaw/servo_jp") and self._is_finite((angle_rad,), 1):
             self._jaw_move = None
@@ -170,15 +192,18 @@ class PsmArm:
     def move_jaw(self, angle_rad: float) -> None:
         if self._may_move("jaw/move_jp") and self._is_finite((angle_rad,), 1):
             goal = min(max(angle_rad, JAW_LOWER), JAW_UPPER)
-            trajectory = Trajectory((self.jaw_setpoint,), (goal,), (JAW_SPEED,), (JAW_ACCELERATION,), self.ratio)
+            trajectory = Trajectory((self.jaw_setpoint,), (goal,), (JAW_SPEED,), (JAW_ACCELERATION,), *self.ratios)
             self._jaw_move = Move(trajectory, np.array((goal,)))
 
-    def set_ratio(self, ratio: float) -> None:
-        """trajectory_j/set_ratio: of the speed of the moves to come."""
-        if 0 < ratio <= 1:
-            self.ratio = ratio
-        else:
-            self._say("warning", f"the trajectory ratio {ratio:g} is not in (0, 1]")
+    def set_ratios(self, speed: float | None = None, acceleration: float | None = None) -> bool:
+        """trajectory_j/set_ratio, set_ratio_v, set_ratio_a: of the moves to come; False, and a warning, for one that cannot be."""
+        asked_for = tuple(former if new is None else new for former, new in zip(self.ratios, (speed, acceleration), strict=True))
+        wrong = next((ratio for ratio in asked_for if not 0 < ratio <= 1), None)
+        if wrong is not None:
+            self._say("warning", f"the trajectory ratio {wrong:g} is not in (0, 1]")
+            return False
+        self.ratios = asked_for
+        return True
 
     def say(self, topic: str, text: str) -> None:
         """Adds an event, e.g. a warning that a command is not simulated."""
@@ -189,7 +214,8 @@ class PsmArm:
 
     def _begin_move(self, goal: Sequence[float], *, is_homing: bool = False) -> None:
         goal = _clipped(goal)
-        self._move = Move(Trajectory(self.setpoint, goal, MAX_SPEED, MAX_ACCELERATION, self.ratio), goal, is_homing)
+        self.is_free = False
+        self._move = Move(Trajectory(self.setpoint, goal, MAX_SPEED, MAX_ACCELERATION, *self.ratios), goal, is_homing)
 
     def _end_move(self) -> None:
         is_homing, self._move = self._move.is_homing, None
@@ -200,7 +226,8 @@ class PsmArm:
             self._say("goal_reached", True)
 
     def _interrupt(self) -> None:
-        """Ends a running move_* before its goal; the setpoint stays what it is."""
+        """Ends a running move_* before its goal, and takes the arm out of a hand; the setpoint stays what it is."""
+        self.is_free = False
         if self._move is not None and not self._move.is_homing:
             self._say("goal_reached", False)
         self._move = None
@@ -209,7 +236,7 @@ class PsmArm:
         """The motors no longer hold the arm: when they do again, it will be where it is."""
         self._interrupt()
         self._jaw_move = None
-        self._is_cartesian = False
+        self._is_cartesian = self._is_held = False
         self.setpoint, self.jaw_setpoint = self.measured.copy(), self.jaw_measured
 
     def refuse(self, text: str) -> None:

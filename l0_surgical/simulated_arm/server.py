@@ -8,8 +8,10 @@ from l0_surgical.control.clock import Clock, SystemClock
 from l0_surgical.control.poses import Pose
 from l0_surgical.control.records import (
     Bool,
+    CartesianState,
     Empty,
     Float64,
+    Joy,
     OperatingState,
     PoseStamped,
     Record,
@@ -23,7 +25,7 @@ from l0_surgical.messaging.transport import COMMAND, Publisher, Qos, Subscriptio
 from l0_surgical.simulated_arm import telemetry
 from l0_surgical.simulated_arm.arm import PsmArm
 from l0_surgical.simulated_arm.body import Mode
-from l0_surgical.simulated_arm.faults import FAULTS, Distortion
+from l0_surgical.simulated_arm.faults import FAULTS, PEOPLE, Distortion, People
 
 INJECT = "simulation/inject"
 TOOL = "LARGE_NEEDLE_DRIVER:420006"
@@ -34,8 +36,8 @@ LOOP_RATE_HZ = 400.0
 # time beyond it is lost: physics that tried to make up for it would need ever longer and hear nothing meanwhile
 LONGEST_TICK_S = 0.1
 _NOT_SIMULATED = (
-    *("servo_jf", "jaw/servo_jf", "body/servo_cf", "spatial/servo_cf"),
-    *("use_gravity_compensation", "emulate_tool_present", "body/set_cf_orientation_absolute"),
+    *("servo_jf", "jaw/servo_jf", "body/servo_cf", "spatial/servo_cf", "servo_ci"),
+    *("use_gravity_compensation", "emulate_tool_present", "emulate_adapter_present", "set_tool_type", "body/set_cf_orientation_absolute"),
 )
 # every command in the order of its sending, not only the newest as the dVRK would take it
 _STATE_COMMANDS = Qos(100)
@@ -75,6 +77,7 @@ class SimulatedArm:
         self._frame = f"{name}_base"
         self._telemetry_s = 1 / telemetry_rate
         self._distortion = Distortion()
+        self._people = People(self.arm)
         self._since_telemetry_s = self._since_sample_s = self._since_heartbeat_s = self._since_peers_s = math.inf
         self._said_state: tuple[str, bool, bool] | None = None
         self._state_stamp_ns = 0
@@ -84,7 +87,7 @@ class SimulatedArm:
         self._subscriptions: list[tuple[Subscription, Callable[[Record], None]]] = []
         self._open(transport, inject)
         self._say("tool_type", String(TOOL))
-        self._say("trajectory_j/ratio", Float64(self.arm.ratio))
+        self._say_ratios(*self.arm.ratios)
 
     def run(self, stop: threading.Event, speed: float = 1.0) -> None:
         """Lets the arm live until `stop` is set.
@@ -118,6 +121,7 @@ class SimulatedArm:
             for received in subscription.take():
                 obey(received.record)
         self._publish_state()
+        self._people.step(seconds)
         self.arm.step(seconds)
         self._publish_events()
         self._publish_state()
@@ -140,8 +144,12 @@ class SimulatedArm:
             self.arm.fail("fault injected")
         elif fault in ("pause", "unhome"):
             self._obey_state(StringStamped(0, "", fault))
+        elif fault in PEOPLE:
+            self._people.obey(fault)
         else:
             self._distortion.start(fault)
+            if fault == "clear":
+                self._people.obey(fault)
 
     def peers(self) -> dict[str, int]:
         """How many others are on each of the arm's topics, by the topic's full name."""
@@ -184,13 +192,16 @@ class SimulatedArm:
             "move_jp": lambda record: arm.move_joints(record.position),
             "move_jr": lambda record: arm.move_joints(record.position, is_relative=True),
             "servo_cp": lambda record: self._obey_pose(record, arm.servo_pose),
+            "servo_cs": self._obey_cartesian_state,
             "move_cp": lambda record: self._obey_pose(record, arm.move_pose),
             "jaw/servo_jp": lambda record: arm.servo_jaw(*record.position[:1] or (math.nan,)),
             "jaw/move_jp": lambda record: arm.move_jaw(*record.position[:1] or (math.nan,)),
             "hold": lambda record: arm.hold(),
             "free": lambda record: arm.hold(),
             "set_base_frame": self._obey_base_frame,
-            "trajectory_j/set_ratio": self._obey_ratio,
+            "trajectory_j/set_ratio": lambda record: self._obey_ratio(speed=record.data, acceleration=record.data),
+            "trajectory_j/set_ratio_v": lambda record: self._obey_ratio(speed=record.data),
+            "trajectory_j/set_ratio_a": lambda record: self._obey_ratio(acceleration=record.data),
         }
         for topic in _NOT_SIMULATED:
             commands[topic] = lambda record, topic=topic: arm.refuse(f"{topic} is not simulated")
@@ -201,7 +212,7 @@ class SimulatedArm:
         # a client waits for an answer even to a command that changes nothing
         self._publish_state(is_due=True)
 
-    def _obey_pose(self, record: PoseStamped, obey: Callable[[Pose], None]) -> None:
+    def _obey_pose(self, record: PoseStamped | CartesianState, obey: Callable[[Pose], None]) -> None:
         if (pose := self._pose(record)) is not None:
             obey(pose)
 
@@ -210,11 +221,24 @@ class SimulatedArm:
             self.arm.base_frame = pose.matrix()
             self._frame = record.frame_id or f"{self.name}_base"
 
-    def _obey_ratio(self, record: Float64) -> None:
-        self.arm.set_ratio(record.data)
-        self._say("trajectory_j/ratio", Float64(self.arm.ratio))
+    def _obey_cartesian_state(self, record: CartesianState) -> None:
+        """Only its pose: neither a velocity nor a force that is fed forward moves an arm which follows at once."""
+        if record.pose_is_valid:
+            self._obey_pose(record, self.arm.servo_pose)
+        else:
+            self.arm.refuse("servo_cs without a pose is not simulated")
 
-    def _pose(self, record: PoseStamped) -> Pose | None:
+    def _obey_ratio(self, *, speed: float | None = None, acceleration: float | None = None) -> None:
+        if self.arm.set_ratios(speed, acceleration):
+            self._say_ratios(*self.arm.ratios)
+
+    def _say_ratios(self, speed: float, acceleration: float) -> None:
+        # 0 where the two differ, as the dVRK
+        self._say("trajectory_j/ratio", Float64(speed if speed == acceleration else 0.0))
+        self._say("trajectory_j/ratio_v", Float64(speed))
+        self._say("trajectory_j/ratio_a", Float64(acceleration))
+
+    def _pose(self, record: PoseStamped | CartesianState) -> Pose | None:
         numbers = (*record.position, *record.orientation)
         if not all(map(math.isfinite, numbers)) or not any(record.orientation):
             self.arm.say("error", f"a pose is not finite or has no orientation: {numbers}")
@@ -223,7 +247,10 @@ class SimulatedArm:
 
     def _publish_events(self) -> None:
         for topic, value in self.arm.take_events():
-            self._say(topic, Bool(value) if isinstance(value, bool) else String(value))
+            if topic == "arm_clutch":
+                self._say(topic, Joy(self._clock.now().wall_ns, "", (), (int(value),)))
+            else:
+                self._say(topic, Bool(value) if isinstance(value, bool) else String(value))
 
     def _publish_state(self, *, is_due: bool = False) -> None:
         machine = self.arm.machine

@@ -46,6 +46,8 @@ class Telemetry:
             "setpoint_js": lambda: _joints(stamp_ns, JOINT_NAMES, arm.setpoint),
             "jaw/measured_js": lambda: _joints(stamp_ns, ("jaw",), (arm.jaw_measured,), (jaw_speed,)),
             "jaw/setpoint_js": lambda: _joints(stamp_ns, ("jaw",), (arm.jaw_setpoint,)),
+            # no gravity compensation is loaded
+            "gravity_compensation/setpoint_js": lambda: JointState(stamp_ns, "", JOINT_NAMES, (), (), (0.0,) * len(JOINT_NAMES)),
             "measured_cp": lambda: _pose(stamp_ns, frame, base @ measured),
             "setpoint_cp": lambda: _pose(stamp_ns, frame, base @ arm.setpoint_pose()),
             "local/measured_cp": lambda: _pose(stamp_ns, own, measured),

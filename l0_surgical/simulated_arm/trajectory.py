@@ -11,18 +11,24 @@ MAX_ACCELERATION = (1.571, 1.571, 0.2, 12.57, 12.57, 12.57)
 
 
 class Trajectory:
-    """From `start` to `end` (n,), the shortest in time that keeps each joint's speed and acceleration, times `ratio`."""
+    """From `start` to `end` (n,), the shortest in time that keeps each joint's speed and acceleration, each times its ratio."""
 
     def __init__(
-        self, start: Sequence[float], end: Sequence[float], speed: Sequence[float], acceleration: Sequence[float], ratio: float
+        self,
+        start: Sequence[float],
+        end: Sequence[float],
+        speed: Sequence[float],
+        acceleration: Sequence[float],
+        speed_ratio: float = 1.0,
+        acceleration_ratio: float = 1.0,
     ) -> None:
         self._start = np.array(start, dtype=np.float64)
         self._way = np.array(end, dtype=np.float64) - self._start
         moving = np.abs(self._way) > 0
         # of the whole way's fraction, which grows from 0 to 1
         way = np.abs(self._way[moving])
-        self._speed = ratio * float(np.min(np.array(speed)[moving] / way, initial=math.inf))
-        self._acceleration = ratio * float(np.min(np.array(acceleration)[moving] / way, initial=math.inf))
+        self._speed = speed_ratio * float(np.min(np.array(speed)[moving] / way, initial=math.inf))
+        self._acceleration = acceleration_ratio * float(np.min(np.array(acceleration)[moving] / way, initial=math.inf))
         if not moving.any():
             self._ramp_s = self.duration_s = 0.0
             return

@@ -4,7 +4,14 @@ import re
 from importlib import resources
 from pathlib import Path
 
-SHARED_MACHINE = {"max_loop_gap_s": 0.5, "max_age_s": 0.4, "max_stamp_age_s": 0.5, "max_tracking_error_m": 0.02, "max_jump_m": 0.015}
+SHARED_MACHINE = {
+    "max_loop_gap_s": 0.5,
+    "max_age_s": 0.4,
+    "max_stamp_age_s": 0.5,
+    "max_tracking_error_m": 0.02,
+    "max_jump_m": 0.015,
+    "max_setpoint_age_s": 0.5,
+}
 
 
 def write_limits(folder: Path, wider: dict[str, float] = SHARED_MACHINE) -> Path:

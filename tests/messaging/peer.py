@@ -1,7 +1,7 @@
 """Another process on DDS, driven line by line over its standard input; it answers each line with one of its own.
 
 python -m tests.messaging.peer DOMAIN TOPIC: `publish N` sends N poses with the stamps 1..N, `echo N` sends back on TOPIC/echo the next N
-poses that arrive on TOPIC, `exit` closes the transport.
+poses that arrive on TOPIC, `flood` sends poses until the process is killed, `exit` closes the transport.
 """
 
 import os
@@ -83,6 +83,8 @@ def main(domain: int, topic: str) -> None:
                 for stamp_ns in range(1, int(count) + 1):
                     published.publish(pose(stamp_ns))
                     time.sleep(0.002)
+            while action == "flood":
+                published.publish(pose(1))
             if action == "echo":
                 echoed = 0
                 while echoed < int(count):

@@ -7,9 +7,9 @@ from typing import get_args
 
 import pytest
 
-from l0_surgical.control.records import Float64MultiArray, PoseStamped, Record, String
+from l0_surgical.control.records import Float64MultiArray, JointState, OperatingState, PoseStamped, Record, String
 from l0_surgical.errors import BadInputError
-from l0_surgical.messaging.cdr import decode, encode
+from l0_surgical.messaging.cdr import LONGEST_TEXT, decode, decode_received, encode
 from l0_surgical.messaging.dds import DdsTransport
 from l0_surgical.messaging.definitions import DEFINITIONS, schema, type_hash
 from l0_surgical.messaging.messages import message_class, type_name
@@ -34,6 +34,7 @@ def test_records_become_the_bytes_of_ros_2_and_back(transport: DdsTransport, rec
     assert encode(record).hex(" ") == data.hex(" ")
     assert transport.serialize(record) == data
     assert decode(type(record), data) == record
+    assert decode_received(type(record), data) == record
 
 
 @pytest.mark.parametrize(("record", "data"), PARAMETERS)
@@ -53,6 +54,12 @@ def test_what_dds_is_told_of_the_fields() -> None:
     assert (values["WrenchStamped"].wrench.force.x, values["WrenchStamped"].wrench.torque.z) == (-1.0, 0.6)
     joints = values["JointState"]
     assert (joints.name, joints.position, joints.velocity, joints.effort) == (["yaw", "pitch"], [0.25, -0.5], [0.125], [])
+    whole, fixture = values["CartesianState"], values["CartesianImpedance"]
+    assert (whole.pose.orientation.w, whole.twist.linear.x, whole.wrench.torque.z) == (0.9, 1.0, 0.6)
+    assert (whole.pose_is_valid.data, whole.twist_is_valid.data, whole.wrench_is_valid.data) == (True, False, True)
+    assert (fixture.force_orientation.w, fixture.force_position.z, fixture.torque_orientation.x) == (0.9, -0.1135, 0.4)
+    assert (fixture.position_positive.p.x, fixture.position_negative.d.x, fixture.orientation_negative.deadband.z) == (1.0, 16.0, 48.0)
+    assert (values["Joy"].axes, values["Joy"].buttons) == ([0.5, -0.25], [1, -2, 3])
     state = values["OperatingState"]
     assert (state.state, state.is_homed, state.is_busy) == ("ENABLED", True, False)
     assert (values["StringStamped"].string, values["String"].data, values["Bool"].data) == ("home", "1 µm", True)
@@ -104,8 +111,34 @@ def test_numbers_that_are_not_finite_pass() -> None:
 def test_too_few_bytes_are_refused(name: str) -> None:
     record, data = EXAMPLES[name]
     for size in range(len(data)):
-        with pytest.raises(BadInputError, match=record.TYPE):
-            decode(type(record), data[:size])
+        for reading in (decode, decode_received):
+            with pytest.raises(BadInputError, match=record.TYPE):
+                reading(type(record), data[:size])
+
+
+@pytest.mark.parametrize(
+    ("sent", "received"),
+    [
+        ("PSM1_base", "PSM1_base"),
+        ("x" * LONGEST_TEXT, "x" * LONGEST_TEXT),
+        ("x" * 1_000_000, "x" * (LONGEST_TEXT - 3) + "..."),
+        ("\N{GRINNING FACE}" * 1000, "\N{GRINNING FACE}" * (LONGEST_TEXT - 3) + "..."),
+        ("ENABLED\n\x1b[2JFAULT\x00", "ENABLED  [2JFAULT "),
+        ("", ""),
+    ],
+)
+def test_a_text_from_the_network_becomes_a_line(sent: str, received: str) -> None:
+    state = OperatingState(1, sent, sent, True, False)
+    assert decode_received(OperatingState, encode(state)) == OperatingState(1, received, received, True, False)
+    # a recording's own notes are as they were written
+    assert decode(OperatingState, encode(state)) == state
+
+
+def test_an_array_from_the_network_is_no_longer_than_one_of_an_arm() -> None:
+    for fields in ((("",) * 65, ()), ((), (0.0,) * 65)):
+        with pytest.raises(BadInputError, match="an array of 65; an arm sends at most 64"):
+            decode_received(JointState, encode(JointState(1, "", *fields)))
+    assert decode_received(JointState, encode(JointState(1, "", (), (0.0,) * 64))).position == (0.0,) * 64
 
 
 def test_a_text_that_is_not_utf_8_is_read_as_far_as_it_can() -> None:
@@ -137,6 +170,7 @@ def test_type_names() -> None:
         ("geometry_msgs/msg/Quaternion", "8a765f66778c8ff7c8ab94afcc590a2ed5325a1d9a076ffff38fbce36f458684"),
         ("geometry_msgs/msg/Pose", "d501954e9476cea2996984e812054b68026ae0bfae789d9a10b23daf35cc90fa"),
         ("geometry_msgs/msg/PoseStamped", "10f3786d7d40fd2b54367835614bff85d4ad3b5dab62bf8bca0cc232d73b4cd8"),
+        ("sensor_msgs/msg/Joy", "0d356c79cad3401e35ffeb75a96a96e08be3ef896b8b83841d73e890989372c5"),
         ("geometry_msgs/msg/TwistStamped", "5f0fcd4f81d5d06ad9b4c4c63e3ea51b82d6ae4d0558f1d475229b1121db6f64"),
     ],
 )

@@ -11,6 +11,7 @@ from l0_surgical.control.kinematics import JOINT_LOWER, JOINT_UPPER, forward_kin
 from l0_surgical.control.poses import Pose
 from l0_surgical.control.records import (
     Bool,
+    CartesianState,
     Empty,
     Float64,
     PoseStamped,
@@ -48,6 +49,16 @@ def test_servo_cp_and_move_cp_reach_the_pose_in_the_base_frame(bench: Bench) -> 
         np.testing.assert_allclose(bench.sim.arm.measured, INSIDE, atol=1e-9)
         bench.say("servo_jp", joints((0, 0, 0.12, 0, 0, 0)))
         bench.pass_time(0.1)
+
+
+def test_servo_cs_obeys_its_pose(bench: Bench) -> None:
+    pose, nothing = pose_of(INSIDE), (0.0, 0.0, 0.0)
+    for is_valid in (False, True):
+        state = CartesianState(1, "", pose.position, pose.orientation, is_valid, nothing, nothing, False, nothing, nothing, False)
+        bench.say("servo_cs", state)
+        bench.pass_time(0.0025)
+        np.testing.assert_allclose(bench.sim.arm.measured, INSIDE if is_valid else (0, 0, 0.12, 0, 0, 0), atol=1e-9)
+    assert [record.data for record in bench.heard("warning")] == ["servo_cs without a pose is not simulated"]
 
 
 def test_a_move_is_busy_then_not_and_says_that_it_has_arrived(bench: Bench) -> None:
@@ -213,7 +224,15 @@ def test_jaw_ratio_and_what_is_not_simulated(bench: Bench) -> None:
     bench.say("body/servo_cf", WrenchStamped(1, "", (1.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
     bench.say("use_gravity_compensation", Bool(True))
     bench.pass_time(0.1)
-    assert bench.heard("trajectory_j/ratio")[-1].data == 0.25
+    assert [bench.heard(f"trajectory_j/{name}")[-1].data for name in ("ratio", "ratio_v", "ratio_a")] == [0.25] * 3
+    # the one of both is 0 while they differ
+    bench.say("trajectory_j/set_ratio_v", Float64(0.5))
+    bench.pass_time(0.01)
+    assert [bench.heard(f"trajectory_j/{name}")[-1].data for name in ("ratio", "ratio_v", "ratio_a")] == [0.0, 0.5, 0.25]
+    bench.say("trajectory_j/set_ratio_a", Float64(0.5))
+    bench.say("trajectory_j/set_ratio_v", Float64(1.5))
+    bench.pass_time(0.01)
+    assert [bench.heard(f"trajectory_j/{name}")[-1].data for name in ("ratio", "ratio_v", "ratio_a")] == [0.5, 0.5, 0.5]
     warnings = [record.data for record in bench.heard("warning")]
     assert "body/servo_cf is not simulated" in warnings
     assert "use_gravity_compensation is not simulated" in warnings

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from arm_bench import INSIDE, Bench, joints
+from arm_bench import INSIDE, Bench, joints, pose_of
 from in_memory_transport import MemoryTransport
 
 from l0_surgical.control.kinematics import forward_kinematics, jacobian
 from l0_surgical.control.poses import Pose
 from l0_surgical.control.records import (
     OperatingState,
+    PoseStamped,
     String,
     StringStamped,
 )
@@ -37,7 +38,9 @@ def test_every_topic_of_the_table_has_its_end() -> None:
         assert len(bench.broker.publishers[f"/PSM1/{name}"]) == 1
     for name in crtk.SUBSCRIBED:
         assert len(bench.broker.subscriptions[f"/PSM1/{name}"]) == 1
-    assert "0 of 45 topics" not in bench.sim.describe_peers()
+    # the injections', too; the bench listens to what is said, and nobody commands or listens to the /system topics
+    count = len(crtk.PUBLISHED) + len(crtk.SUBSCRIBED) + len(crtk.SYSTEM_TOPICS) + 1
+    assert bench.sim.describe_peers().startswith(f"PSM1: {len(crtk.PUBLISHED)} of {count} topics have found their peer: ")
     assert "/PSM1/measured_cp" in bench.sim.describe_peers()
 
 
@@ -142,6 +145,10 @@ def test_each_injected_fault_shows_and_ends(bench: Bench, fault: str) -> None:
         "pause": lambda: state[-1].state == "PAUSED",
         "fault": lambda: (state[-1].state, state[-1].is_homed, bench.heard("error")[-1].data) == ("FAULT", False, "fault injected"),
         "unhome": lambda: (state[-1].state, state[-1].is_homed) == ("ENABLED", False),
+        "clutch": lambda: (state[-1].state, state[-1].is_busy) == ("ENABLED", True),
+        "clutch_released": lambda: state == [],
+        "teleoperate": lambda: bench.heard("setpoint_cp")[-1].position[0] == pytest.approx(0.02 * 0.2, abs=2e-4),
+        "teleoperate_end": lambda: state == [],
     }
     assert seen[fault]()
     bench.say("simulation/inject", String("clear"))
@@ -152,6 +159,58 @@ def test_each_injected_fault_shows_and_ends(bench: Bench, fault: str) -> None:
     assert (bench.heard("operating_state")[-1].state, bench.heard("operating_state")) == ("ENABLED", [])
     last = bench.heard("measured_cp")[-1]
     assert last.position == pytest.approx(bench.sim.arm.measured_pose()[:3, 3].tolist())
+
+
+def test_a_hand_at_the_clutch_takes_the_arm_until_a_servo_command_takes_it_back(bench: Bench) -> None:
+    bench.say("simulation/inject", String("clutch"))
+    bench.pass_time(1.0)
+    assert [record.buttons for record in bench.heard("arm_clutch")] == [(1,)]
+    for name in ("measured_cp", "setpoint_cp", "local/measured_cp"):
+        poses = bench.heard(name)
+        assert poses[-1].position == pytest.approx((0.005, 0, -0.1135), abs=1e-4)
+        np.testing.assert_allclose(np.diff([pose.position[0] for pose in poses]), 5e-5, atol=1e-9)
+    # the hand comes to rest after 8 mm
+    bench.pass_time(2.0)
+    assert bench.heard("measured_cp")[-1].position[0] == pytest.approx(0.008)
+    bench.say("servo_cp", pose_of(INSIDE))
+    bench.pass_time(0.1)
+    assert bench.heard("measured_cp")[-1].position == pytest.approx(pose_of(INSIDE).position)
+    assert [(record.state, record.is_homed, record.is_busy) for record in bench.heard("operating_state")][-1] == ("ENABLED", True, True)
+    bench.say("simulation/inject", String("clutch_released"))
+    bench.pass_time(1.0)
+    assert [record.buttons for record in bench.heard("arm_clutch")] == [(0,)]
+    assert bench.heard("operating_state")[-1].is_busy is False
+    assert bench.heard("measured_cp")[-1].position == pytest.approx(pose_of(INSIDE).position)
+    assert bench.heard("warning") == []
+
+
+def test_the_clutch_of_an_arm_that_cannot_be_moved_is_a_warning() -> None:
+    bench = Bench()
+    bench.say("simulation/inject", String("clutch"))
+    bench.pass_time(0.1)
+    assert "the clutch is ignored while DISABLED" in bench.heard("warning")[-1].data
+    assert bench.heard("arm_clutch") == []
+
+
+def test_teleoperation_moves_the_arm_to_and_fro_and_no_topic_says_who(bench: Bench) -> None:
+    turn = (0.0, 0.0, math.sqrt(0.5), math.sqrt(0.5))
+    bench.say("set_base_frame", PoseStamped(1, "table", (0.1, 0.2, 0.3), turn))
+    bench.say("simulation/inject", String("teleoperate"))
+    bench.pass_time(2.0)
+    x = np.array([pose.position[0] for pose in bench.heard("local/setpoint_cp")])
+    assert (x.min(), x.max()) == pytest.approx((0.0, 0.02), abs=2e-4)
+    # 20 mm/s, but where it turns
+    assert np.sum(np.isclose(np.abs(np.diff(x)), 2e-4, atol=1e-9)) >= len(x) - 3
+    # what others ask for meanwhile is gone at once
+    bench.say("servo_cp", pose_of(INSIDE))
+    bench.pass_time(0.1)
+    assert np.abs(np.diff([pose.position[0] for pose in bench.heard("local/measured_cp")])).max() < 2.1e-4
+    assert all(bench.heard(name) == [] for name in ("warning", "status", "goal_reached", "arm_clutch"))
+    assert {(record.state, record.is_busy) for record in bench.heard("operating_state")} <= {("ENABLED", False)}
+    bench.say("simulation/inject", String("teleoperate_end"))
+    bench.pass_time(0.1)
+    still = bench.heard("local/setpoint_cp")
+    assert still[-1].position == still[-5].position
 
 
 def test_an_unknown_fault_is_a_warning(bench: Bench) -> None:
