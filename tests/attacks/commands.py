@@ -1,16 +1,30 @@
 """Attacks by commands of somebody else: to move, to stop, to the jaw, to the arm's state."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from l0_surgical.control.records import Bool, Empty, Float64, JointState, WrenchStamped
-from tests.attacks.attack import Attack, Either, Harmless, Notice, Phase
-from tests.attacks.attacker import Attacker
+from l0_surgical.control.records import (
+    Bool,
+    CartesianImpedance,
+    CartesianState,
+    Empty,
+    Float64,
+    HalfPlaneGains,
+    JointState,
+    String,
+    WrenchStamped,
+)
+from tests.attacks.attack import Attack, Harmless, Notice, Phase
+from tests.attacks.attacker import Attacker, moved
 from tests.attacks.verbs import LONG_S, jaw, joints, nothing, order, pose, stream
 
 NO_FORCE = WrenchStamped(0, "", (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 NO_EFFORT = JointState(0, "", (), (), (), (0.0,) * 6)
+NO_STATE = CartesianState(0, "", (0.0,) * 3, (0.0, 0.0, 0.0, 1.0), False, (0.0,) * 3, (0.0,) * 3, False, (0.0,) * 3, (0.0,) * 3, False)
+NO_GAINS = HalfPlaneGains(*((0.0,) * 3,) * 4)
+NO_IMPEDANCE = CartesianImpedance(0, "", (0.0, 0.0, 0.0, 1.0), (0.0,) * 3, (0.0, 0.0, 0.0, 1.0), *(NO_GAINS,) * 4)
 PHASES: tuple[Phase, ...] = ("ready", "approaching", "reaching", "holding")
 
 
@@ -21,6 +35,11 @@ def _foreign(name: str, does: str, topic: str, act: Callable[..., None], when: P
 
 def _state(name: str, does: str, *commands: str, words: str = "state_command", when: Phase = "reaching") -> Attack:
     return Attack(name, does, when, lambda a: order(a, *commands), Notice(words), "state_command")
+
+
+def _servo_cs(a: Attacker, topic: str) -> None:
+    here = moved(a.next("measured_cp"), 0.005)
+    a.say(topic, replace(NO_STATE, stamp_ns=time.time_ns(), position=here.position, orientation=here.orientation, pose_is_valid=True))
 
 
 def _power_off(a: Attacker) -> None:
@@ -48,6 +67,9 @@ MOTION = [
     _foreign("move_cp_ready", "One move_cp 5 mm away before a goal is set.", "move_cp", partial(pose, x_m=0.005), "ready"),
     _foreign("move_jp", "One move_jp, yaw by 0.1 rad.", "move_jp", partial(joints, by_rad=0.1)),
     _foreign("move_jr", "One move_jr, yaw by 0.1 rad.", "move_jr", partial(joints, by_rad=0.1)),
+    _foreign("servo_cs", "One servo_cs to 5 mm away.", "servo_cs", _servo_cs),
+    _foreign("servo_cs_nothing", "One servo_cs of which nothing is valid.", "servo_cs", partial(stream, record=NO_STATE)),
+    _foreign("servo_ci", "One servo_ci of no stiffness.", "servo_ci", partial(stream, record=NO_IMPEDANCE)),
     _foreign("body_servo_cf", "body/servo_cf of no force.", "body/servo_cf", partial(stream, record=NO_FORCE)),
     _foreign("spatial_servo_cf", "spatial/servo_cf of no force.", "spatial/servo_cf", partial(stream, record=NO_FORCE)),
 ]
@@ -65,7 +87,6 @@ JAW = [
     _foreign("jaw_move", "jaw/move_jp to 0.1 rad.", "jaw/move_jp", partial(jaw, to_rad=0.1)),
     _foreign("jaw_effort", "jaw/servo_jf of no effort.", "jaw/servo_jf", partial(stream, record=replace(NO_EFFORT, effort=(0.0,)))),
 ]
-SETTINGS_ARE_ITS_OWN = Either("it moves nothing and changes no servo_cp; whether it is anybody's business is the arm's")
 STATE = [
     _state("state_pause", "The arm is told to pause.", "pause", words="state_command|PAUSED"),
     _state("state_disable", "The arm is told to disable.", "disable", words="state_command|DISABLED"),
@@ -78,18 +99,14 @@ STATE = [
     _state("state_nonsense", "A state command that no arm knows.", "self destruct"),
     _state("state_1_MB", "A state command of 1 MB.", "x" * 1_000_000),
     Attack("system_power_off", "/system/power_off.", "reaching", _power_off, Notice("power_off|DISABLED"), "/system/power_off"),
-    replace(
-        _foreign(
-            "trajectory_ratio", "The speed of move_* set to a hundredth.", "trajectory_j/set_ratio", partial(stream, record=Float64(0.01))
-        ),
-        expect=SETTINGS_ARE_ITS_OWN,
-    ),
-    replace(
-        _foreign("tool_present", "emulate_tool_present.", "emulate_tool_present", partial(stream, record=Bool(True))),
-        expect=SETTINGS_ARE_ITS_OWN,
-    ),
-    replace(
-        _foreign("gravity", "Gravity compensation switched on.", "use_gravity_compensation", partial(stream, record=Bool(True))),
-        expect=SETTINGS_ARE_ITS_OWN,
+    *(
+        _foreign(f"setting_{topic.replace('/', '_')}", f"{topic}.", topic, partial(stream, record=record))
+        for topics, record in (
+            ("trajectory_j/set_ratio trajectory_j/set_ratio_v trajectory_j/set_ratio_a", Float64(0.01)),
+            ("use_gravity_compensation emulate_tool_present emulate_adapter_present", Bool(True)),
+            ("body/set_cf_orientation_absolute", Bool(True)),
+            ("set_tool_type", String("LARGE_NEEDLE_DRIVER:420006[0]")),
+        )
+        for topic in topics.split()
     ),
 ]

@@ -1,8 +1,10 @@
 """What a scene needs: where it is played, the processes beside it, and what came of it."""
 
 import contextlib
+import ctypes
 import fcntl
 import shlex
+import signal
 import subprocess
 import tempfile
 import threading
@@ -15,6 +17,7 @@ from tests.attacks.workers import Worker, serve_arms, serve_controllers
 FIRST_DOMAIN, DOMAINS = 200, 32
 _IS_UP = "is up"
 _PATIENCE_S = 10.0
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ class ForeignArm:
 
     def __init__(self, command: str, domain: int, name: str) -> None:
         arguments = shlex.split(command.format(domain=domain, arm=name))
-        self._process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        self._process = subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=_end_with_parent
+        )
         said = []
         for line in self._process.stdout:
             said.append(line)
@@ -96,6 +101,11 @@ class ForeignArm:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def _end_with_parent() -> None:
+    """In a new process: SIGTERM when the one that made it is gone, however that ended."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Stage:

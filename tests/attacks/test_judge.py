@@ -6,8 +6,10 @@ import pytest
 
 from l0_surgical.control.limits import load_limits
 from l0_surgical.control.records import PoseStamped
+from l0_surgical.messaging import crtk
 from tests.attacks.attack import Attack, Either, Ends, Harmless, Notice
 from tests.attacks.attacker import Log, moved
+from tests.attacks.catalogue import ATTACKS
 from tests.attacks.judge import Findings, Judge
 from tests.attacks.stage import Result
 from tests.attacks.verdict import escapes
@@ -137,6 +139,11 @@ def test_of_a_copy_and_its_original_one_is_the_controllers() -> None:
 def test_the_verdict(expect: object, result: Result, kinds: set[str]) -> None:
     attack = Attack("name", "does", "reaching", print, expect)
     assert escapes(attack, result, LIMITS).keys() == kinds
+
+
+def test_everything_that_an_arm_can_be_told_is_tried() -> None:
+    tried = {topic for attack in ATTACKS.values() for topic in attack.opens.split()}
+    assert tried >= crtk.SUBSCRIBED.keys()
 
 
 def test_what_began_before_the_arming_must_be_refused() -> None:
