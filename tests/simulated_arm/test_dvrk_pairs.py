@@ -1,45 +1,47 @@
-"""The simulated arm reacts as the dVRK's own software did, pair by pair (tests/data/dvrk_pairs.json)."""
+"""The simulated arm reacts as the dVRK's own software did, pair by pair (tests/data/dvrk_pairs.json).
 
-import contextlib
-import os
-import random
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+In time that this process makes pass, so that no other program's load is in what is compared; `dvrk_pairs.py check` does the same over DDS.
+"""
 
 import pytest
 from dvrk_pairs import Player, check, load, topics_of
+from in_memory_transport import Broker, MemoryTransport
+from kinematic_arm import SteppedClock
 from pair_readings import Json
 
-from l0_surgical.simulation import arm_beside
+from l0_surgical.simulated_arm import SimulatedArm
 
 ARM = "PSM1"
-# most of the time is spent in homing, which takes 1.6 s
-ARMS = 6
+STEP_S = 0.002
 DATA = load()
 
 
-def shares() -> list[Json]:
-    """The pairs dealt to `ARMS` arms; those that need an arm that has heard nothing yet come first, at the first arm."""
-    fresh = [pair for pair in DATA["pairs"] if pair["given"][0] == "FRESH"]
-    others = [pair for pair in DATA["pairs"] if pair["given"][0] != "FRESH"]
-    return [{**DATA, "pairs": (fresh if number == 0 else []) + others[number::ARMS]} for number in range(ARMS)]
+class SimulatedTime:
+    """Passes for one simulated arm and the player that listens to it."""
+
+    def __init__(self, topics: set[str]) -> None:
+        self._clock = SteppedClock()
+        broker = Broker(self._clock)
+        self._arm = SimulatedArm(MemoryTransport(broker), ARM, clock=self._clock)
+        self.player = Player(MemoryTransport(broker), ARM, topics, self)
+
+    def now(self) -> float:
+        return 1e-9 * self._clock.now().monotonic_ns
+
+    def sleep(self, seconds: float) -> None:
+        for _ in range(round(seconds / STEP_S)):
+            self._clock.advance(STEP_S)
+            self._arm.step(STEP_S)
+            self.player.listen()
 
 
 @pytest.fixture(scope="module")
-def differences() -> Iterator[dict[str, list[str]]]:
+def differences() -> dict[str, list[str]]:
     """What was different at the simulated arm, for each pair's id."""
     heard, spoken = topics_of(DATA)
-    first = random.Random(os.getpid()).randrange(20, 100 - ARMS)
-    with contextlib.ExitStack() as opened:
-        players = []
-        for domain in range(first, first + ARMS):
-            opened.enter_context(arm_beside("--arm", ARM, "--transport", "dds", "--domain", str(domain)))
-            players.append(opened.enter_context(contextlib.closing(Player(domain, ARM, heard))))
-        for player in players:
-            player.ready(spoken)
-        with ThreadPoolExecutor(ARMS) as pool:
-            found = list(pool.map(check, players, shares()))
-        yield {name: lines for part in found for name, lines in part.items()}
+    passing = SimulatedTime(heard)
+    passing.player.ready(spoken)
+    return check(passing.player, DATA)
 
 
 @pytest.mark.parametrize("pair", DATA["pairs"], ids=lambda pair: pair["id"])
