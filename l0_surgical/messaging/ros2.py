@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _LOOK_AT_WRITERS_EVERY_NS = 100_000_000
 # of a `take` in which others flood the topic: then each message may wait for the middleware's own thread
-_LONGEST_TAKE_NS = 2_000_000
+_LONGEST_TAKE_NS = 20_000_000
 
 
 @functools.cache
