@@ -158,6 +158,7 @@ class Controller:
         try:
             self._inputs = self._arm.poll()
             self._record_inputs(now)
+            self._filter.hear(self._inputs, now)
             self._act(now)
         except L0SurgicalError as error:
             self._fail(str(error))

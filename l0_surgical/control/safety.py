@@ -57,6 +57,10 @@ class SafetyFilter:
         self._roll_rad = 0.0
         self._checked: tuple[ArmInputs, Instant, Pose] | None = None
 
+    def hear(self, inputs: ArmInputs, now: Instant) -> None:
+        """Takes note of what was heard, also while nothing is sent."""
+        self._watch.hear(inputs, now)
+
     def start(self, inputs: ArmInputs, now: Instant) -> Pose:
         """Takes the arm over, standing still, and returns where it was last told to be: commands go on from there.
 

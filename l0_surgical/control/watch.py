@@ -16,6 +16,7 @@ _QUATERNION_TOLERANCE = 1e-3
 _EARLIEST_NS = 1_000_000_000_000_000_000  # 2001: a stamp before it was never set
 _SAME_TIME_S = 0.02  # topics of one sample may arrive in two polls; one that came no more is not compared, but soon too old
 _SAMPLES = 16
+_QUIET_S = 0.1
 _BY_JOINTS = {"measured_cp": "measured_js", "local/measured_cp": "measured_js", "setpoint_cp": "setpoint_js"}
 _SAYS_WHERE = ("measured_cp", "local/measured_cp", "measured_js")
 _SOURCES = (*STREAMS, "operating_state")
@@ -42,7 +43,13 @@ class ArmWatch:
         self._frame = limits.frame_of(arm_name)
         self._limits = limits
         self._is_shadow = is_shadow
+        self._foreign_ns: int | None = None
         self.restart()
+
+    def hear(self, inputs: ArmInputs, now: Instant) -> None:
+        """Takes note of inputs that nobody may miss while the arm is not commanded; `check` sees to the others."""
+        if inputs.foreign_commands:
+            self._foreign_ns = now.monotonic_ns
 
     def restart(self) -> None:
         """Forgets the past: what happened while nobody was commanding does not count."""
@@ -76,6 +83,8 @@ class ArmWatch:
             SafetyError: says what is wrong.
         """
         self.restart()
+        if self._foreign_ns is not None and now.monotonic_ns - self._foreign_ns < 1e9 * _QUIET_S and not self._is_shadow:
+            raise SafetyError(f"somebody else has commanded {self._name} within the last {_QUIET_S:g} s; stop the other controller")
         self._pin_writers(inputs)
         measured = self.check(inputs, now)
         setpoint = Pose.of(inputs.setpoint_cp.record)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import rclpy.subscription
 
 _LOOK_AT_WRITERS_EVERY_NS = 100_000_000
+# of a `take` in which others flood the topic: then each message may wait for the middleware's own thread
+_LONGEST_TAKE_NS = 2_000_000
 
 
 @functools.cache
@@ -189,9 +191,13 @@ class Ros2Subscription:
         if self._subscription is None:
             return []
         taken, handle = [], self._subscription.handle
+        end_ns = time.monotonic_ns() + _LONGEST_TAKE_NS
         with handle:
             while len(taken) < self._depth and (message := handle.take_message(self._subscription.msg_type, True)) is not None:
-                taken.append((cdr.decode_received(self._record_type, message[0]), time.monotonic_ns()))
+                now_ns = time.monotonic_ns()
+                taken.append((cdr.decode_received(self._record_type, message[0]), now_ns))
+                if now_ns > end_ns:
+                    break
         if not taken:
             return []
         self.writers()

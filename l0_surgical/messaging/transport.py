@@ -52,7 +52,7 @@ class Subscription(Protocol):
     def take(self) -> list[Received]:
         """What has arrived since the last call, oldest first, with the time it was taken; never blocks.
 
-        At most as many as the depth: of a flood the newest, so that no sender can hold the caller.
+        At most as many as the depth, so that no flood can hold the caller; what is left comes with the next call.
         """
 
     def writers(self) -> frozenset[Hashable]:

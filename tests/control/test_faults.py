@@ -328,6 +328,19 @@ def test_an_arm_that_may_not_be_taken_over(case: str) -> None:
     assert rig.arm.sent == []
 
 
+def test_an_arm_that_somebody_else_has_just_commanded_is_not_taken_over() -> None:
+    """Between two commands of another controller's stream there is a tick without one."""
+    rig = Rig()
+    rig.arm.distort = lambda inputs: dataclasses.replace(inputs, foreign_commands=["/PSM1/servo_cp"])
+    rig.tick()
+    rig.arm.distort = lambda inputs: inputs
+    rig.tick()
+    with pytest.raises(SafetyError, match=r"somebody else has commanded PSM1 within the last 0\.1 s"):
+        rig.controller.arm()
+    rig.tick(20)
+    rig.controller.arm()
+
+
 def test_an_arm_outside_the_workspace_is_not_taken_over() -> None:
     rig = Rig()
     rig.arm.pose = Pose((0.0, 0.0, -0.2), rig.arm.pose.orientation)

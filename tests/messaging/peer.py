@@ -5,6 +5,7 @@ poses that arrive on TOPIC, `flood` sends poses until the process is killed, `ex
 """
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -27,6 +28,12 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> None
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
+
+
+def socket_filter(descriptor: int) -> bytes:
+    """The program by which the kernel drops some of what comes to a socket of this process; empty where it has none."""
+    with socket.socket(fileno=os.dup(descriptor)) as handle:
+        return handle.getsockopt(socket.SOL_SOCKET, 26, 8 * 16)
 
 
 class Peer:

@@ -13,7 +13,7 @@ from l0_surgical.messaging.dds import DdsTransport
 from l0_surgical.messaging.network import configuration, hear_only, interfaces_of, interfaces_of_ros, udp_sockets
 from l0_surgical.messaging.transport import EVENT
 from tests.messaging.domains import ARM, DOMAIN
-from tests.messaging.peer import wait_until
+from tests.messaging.peer import socket_filter, wait_until
 
 LOOPBACK = socket.if_nametoindex("lo")
 ELSEWHERE = 9999
@@ -51,9 +51,7 @@ def filters() -> dict[str, bytes]:
     found = {}
     for inode, descriptor in udp_sockets().items():
         if bound.get(inode) == "00000000":
-            with socket.socket(fileno=descriptor) as handle:
-                found[inode] = handle.getsockopt(socket.SOL_SOCKET, 26, 8 * 16)
-                handle.detach()
+            found[inode] = socket_filter(descriptor)
     return found
 
 

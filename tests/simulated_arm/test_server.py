@@ -52,7 +52,8 @@ def test_homing_ends_where_the_dvrks_simulation_does() -> None:
     bench.command("home")
     bench.pass_time(3)
     said = [(s.state, s.is_homed, s.is_busy) for s in bench.heard("operating_state")]
-    assert said.index(("ENABLED", False, True)) < said.index(("ENABLED", True, False))
+    assert said[-1] == ("ENABLED", True, False)
+    assert ("ENABLED", True, True) in said
     measured = bench.heard("measured_cp")[-1]
     assert measured.stamp_ns > 0
     assert measured.frame_id == "PSM1_base"
@@ -61,14 +62,17 @@ def test_homing_ends_where_the_dvrks_simulation_does() -> None:
     np.testing.assert_allclose(bench.heard("measured_js")[-1].position, (0, 0, 0.12, 0, 0, 0), atol=1e-9)
 
 
-def test_state_stamps_increase_and_the_state_is_repeated(bench: Bench) -> None:
+def test_every_accepted_command_is_answered_and_there_is_no_heartbeat(bench: Bench) -> None:
     for _ in range(5):
         bench.command("enable")
     bench.pass_time(0.0025)
+    said = bench.heard("operating_state")
+    assert len(said) >= 5
+    assert all(a.stamp_ns < b.stamp_ns for a, b in itertools.pairwise(said))
+    bench.command("resume")
     bench.pass_time(2)
-    stamps = [record.stamp_ns for record in bench.heard("operating_state")]
-    assert 8 <= len(stamps) <= 10
-    assert all(a < b for a, b in itertools.pairwise(stamps))
+    assert bench.heard("operating_state") == []
+    assert len(bench.heard("warning")) == 1
 
 
 def test_telemetry_agrees_with_the_kinematics_at_its_rate(bench: Bench) -> None:
@@ -143,7 +147,7 @@ def test_each_injected_fault_shows_and_ends(bench: Bench, fault: str) -> None:
         "not_valid": lambda: measured[-1].stamp_ns == 0,
         "freeze": lambda: measured[-1].position == measured[0].position != true.position,
         "pause": lambda: state[-1].state == "PAUSED",
-        "fault": lambda: (state[-1].state, state[-1].is_homed, bench.heard("error")[-1].data) == ("FAULT", False, "fault injected"),
+        "fault": lambda: (state[-1].state, state[-1].is_homed, bench.heard("error")[-1].data) == ("FAULT", True, "fault injected"),
         "unhome": lambda: (state[-1].state, state[-1].is_homed) == ("ENABLED", False),
         "clutch": lambda: (state[-1].state, state[-1].is_busy) == ("ENABLED", True),
         "clutch_released": lambda: state == [],
@@ -189,7 +193,7 @@ def test_the_clutch_of_an_arm_that_cannot_be_moved_is_a_warning() -> None:
     bench.say("simulation/inject", String("clutch"))
     bench.pass_time(0.1)
     assert "the clutch is ignored while DISABLED" in bench.heard("warning")[-1].data
-    assert bench.heard("arm_clutch") == []
+    assert [record.buttons for record in bench.heard("arm_clutch")] == [(1,)]
 
 
 def test_teleoperation_moves_the_arm_to_and_fro_and_no_topic_says_who(bench: Bench) -> None:
@@ -205,8 +209,7 @@ def test_teleoperation_moves_the_arm_to_and_fro_and_no_topic_says_who(bench: Ben
     bench.say("servo_cp", pose_of(INSIDE))
     bench.pass_time(0.1)
     assert np.abs(np.diff([pose.position[0] for pose in bench.heard("local/measured_cp")])).max() < 2.1e-4
-    assert all(bench.heard(name) == [] for name in ("warning", "status", "goal_reached", "arm_clutch"))
-    assert {(record.state, record.is_busy) for record in bench.heard("operating_state")} <= {("ENABLED", False)}
+    assert all(bench.heard(name) == [] for name in ("operating_state", "warning", "status", "goal_reached", "arm_clutch"))
     bench.say("simulation/inject", String("teleoperate_end"))
     bench.pass_time(0.1)
     still = bench.heard("local/setpoint_cp")
