@@ -2,6 +2,7 @@
 #
 #   make demo      train, compress and evaluate in minutes         make test     the whole test suite
 #   make install   only set up .venv                               make lint     ruff: rules and format
+#   make attacks   every attack on the safety filter (docs/safety.md)
 #   make clean     remove .venv and build folders            make test-generic  the tests as on an old processor
 #
 # PYTHON=...    another Python 3.11
@@ -21,7 +22,7 @@ apt install python3.11 python3.11-venv | pyenv install 3.11 | uv python install 
 NO_VENV = "$(PYTHON)" cannot make virtual environments; install the missing part with: apt install python3.11-venv
 runs = $(shell "$(PYTHON)" -c "$(1)" >/dev/null 2>&1 && echo yes)
 
-.PHONY: install demo test test-generic lint clean
+.PHONY: install demo test attacks test-generic lint clean
 
 install: $(VENV)/.installed
 
@@ -40,6 +41,9 @@ demo: install
 # One thread per test process: small networks run many times slower with more.
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+attacks: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/attacks --all-attacks $(PYTEST_ARGS)
 
 # Every library's oldest code path, which rounds as another processor would.
 test-generic: export NPY_DISABLE_CPU_FEATURES := X86_V3 X86_V4 AVX512_ICL AVX512_SPR

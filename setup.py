@@ -57,7 +57,7 @@ setup(
     extras_require={
         "train": TRAIN,
         "mario": ["gym-super-mario-bros==7.4.0", "nes-py==8.2.1"],
-        "dds": ["cyclonedds", "mcap", "pyyaml", "tyro", "rich"],
+        "dds": ["cyclonedds", "mcap", "pyyaml", "threadpoolctl", "tyro", "rich"],
         "export": ["onnx", "onnxruntime"],
         "report": REPORT,
         "fast": ["envpool"],  # half a gigabyte: it brings the assets of all its environments

@@ -22,6 +22,7 @@ def control(
     transport: Literal["dds", "ros2"] = "dds",
     domain: int | None = None,
     discovery: Literal["localhost", "subnet"] = "localhost",
+    interface: str | None = None,
     servo_rate: float = 200.0,
     speed: float = 1.0,
     goals: int = 10,
@@ -46,6 +47,7 @@ def control(
         transport: dds needs no ROS; ros2 goes through rclpy.
         domain: 0 to 232 (default: ROS_DOMAIN_ID, or 0).
         discovery: Whom dds finds: programs on this machine, or on the subnet.
+        interface: With subnet, the network interface that dds uses, e.g. eth0 (default: the first that fits).
         servo_rate: Setpoints per second, 100 to 500.
         speed: Fraction of the policy's own speed, above 0 and at most 1.
         goals: How many goals to draw from the task's distribution.
@@ -77,6 +79,7 @@ def control(
             transport=transport,
             domain=domain,
             discovery=discovery,
+            interface=interface,
             goals=goals,
             goal=goal,
             seed=seed,
@@ -101,6 +104,7 @@ def simulate_arm(
     transport: Literal["dds", "ros2"] = "dds",
     domain: int | None = None,
     discovery: Literal["localhost", "subnet"] = "localhost",
+    interface: str | None = None,
     mode: Literal["kinematic", "physical"] = "kinematic",
     speed: float = 1.0,
     telemetry_rate: float = 100.0,
@@ -115,6 +119,7 @@ def simulate_arm(
         transport: dds needs no ROS; ros2 goes through rclpy.
         domain: 0 to 232 (default: ROS_DOMAIN_ID, or 0).
         discovery: Whom dds finds: programs on this machine, or on the subnet.
+        interface: With subnet, the network interface that dds uses, e.g. eth0 (default: the first that fits).
         mode: kinematic reaches each setpoint at once, physical has motors, gravity, a tray and a needle.
         speed: Simulated seconds per second; 0 is as fast as possible.
         telemetry_rate: How often per second the arm says where it is.
@@ -126,7 +131,7 @@ def simulate_arm(
     def run() -> int:
         from l0_surgical.simulation import SimulationRequest, simulate
 
-        who = (arm, transport, domain, discovery)
+        who = (arm, transport, domain, discovery, interface)
         return simulate(SimulationRequest(*who, mode, speed, telemetry_rate, duration, inject, real_time), say)
 
     return run

@@ -17,7 +17,7 @@ from l0_surgical.control.limits import Limits
 from l0_surgical.control.needle_reach import sample_goal
 from l0_surgical.control.servo_loop import ServoLoop
 from l0_surgical.control.session import Session
-from l0_surgical.errors import L0SurgicalError
+from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.messaging.domain import HIGHEST_DOMAIN, domain_id
 from l0_surgical.messaging.transport import Transport
 from l0_surgical.process import resident_mib
@@ -41,6 +41,7 @@ class ControlRequest(ConnectionSettings):
         transport: dds needs no ROS; ros2 goes through rclpy.
         domain: 0 to 232; ROS_DOMAIN_ID where None.
         discovery: who is found by dds: this machine only, or the subnet.
+        interface: the network interface that dds uses with the subnet; None: the first that it finds fit.
         goals: how many goals are drawn from the task's distribution.
         goal: instead, this one: the jaw tip (m) in the arm's base frame.
         seed: of the goals.
@@ -55,6 +56,7 @@ class ControlRequest(ConnectionSettings):
     transport: TransportName = "dds"
     domain: Domain | None = None
     discovery: Discovery = "localhost"
+    interface: str | None = None
     goals: Annotated[int, Bound(1, 1_000_000)] = 10
     goal: Vector | None = None
     seed: Seed = 0
@@ -101,7 +103,7 @@ class Operation:
             duration_s=request.duration,
             timeout_s=request.timeout,
         )
-        self._loop = ServoLoop(self._tick, request.servo_rate)
+        self._loop = ServoLoop(self._tick, request.servo_rate, on_stall=self._tell_stall)
 
     def run(self) -> dict[str, Any]:
         """Waits for the arm's topics, runs the servo loop in this thread until the session is over or a signal comes, and closes all.
@@ -131,7 +133,7 @@ class Operation:
 
     def _open_transport(self) -> Transport:
         request = self._request
-        return open_transport(request.transport, request.domain, request.discovery, f"l0_surgical_control_{request.arm}")
+        return open_transport(request.transport, request.domain, request.discovery, f"l0_surgical_control_{request.arm}", request.interface)
 
     def _work(self) -> float:
         """Runs the servo loop to its end; returns how many seconds it ran."""
@@ -170,6 +172,10 @@ class Operation:
             for text in self._connection.look_after_files():
                 self._say(text)
 
+    def _tell_stall(self, reason: str) -> None:
+        self.controller.stall(reason)
+        self._say(f"fault: {reason}")
+
     def _note(self, what: str) -> None:
         recording = self._connection.recording
         if recording is not None and not recording.failure:
@@ -207,12 +213,16 @@ class Operation:
         }
 
 
-def open_transport(name: TransportName, domain: int | None, discovery: Discovery, node_name: str) -> Transport:
-    """The transport of that name; raises as its constructor does."""
+def open_transport(
+    name: TransportName, domain: int | None, discovery: Discovery, node_name: str, interface: str | None = None
+) -> Transport:
+    """The transport of that name; raises as its constructor does, and BadInputError where ros2 is given an interface."""
     if name == "ros2":
+        if interface is not None:
+            raise BadInputError(f"the interface {interface!r} is for dds; for ros2 name it in CYCLONEDDS_URI: docs/messaging.md")
         from l0_surgical.messaging.ros2 import Ros2Transport
 
         return Ros2Transport.open(node_name, domain)
     from l0_surgical.messaging.dds import DdsTransport
 
-    return DdsTransport(domain, discovery)
+    return DdsTransport(domain, discovery, interface)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from l0_surgical.bounds import check_value
 from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.messaging.network import confined, interfaces_of_ros
 from l0_surgical.stopping import Stop
 
 if TYPE_CHECKING:
@@ -104,10 +105,11 @@ def _spin(make_node: Callable[[], ClosingNode], arguments: list[str] | None, sto
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     node = executor = None
     try:
-        node = make_node()
+        with confined(interfaces_of_ros()):
+            rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+            node = make_node()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         while not stop.is_set() and rclpy.ok():

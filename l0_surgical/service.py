@@ -66,7 +66,7 @@ class ControlService:
         self._worker: Worker | None = None
         self._goals = self._goals_reached = 0
         self._is_underway = False
-        self._loop = ServoLoop(self._tick, settings.servo_rate)
+        self._loop = ServoLoop(self._tick, settings.servo_rate, on_stall=self._controller.stall)
 
     @property
     def real_time(self) -> RealTime:
@@ -79,7 +79,7 @@ class ControlService:
 
     def start(self) -> None:
         """Starts the servo loop; the controller is disarmed, or still at the fault that it had."""
-        self._loop = ServoLoop(self._tick, self.settings.servo_rate)
+        self._loop = ServoLoop(self._tick, self.settings.servo_rate, on_stall=self._controller.stall)
         self._worker = Worker("servo loop", self._loop.run)
 
     def stop(self) -> None:

@@ -43,6 +43,7 @@ class SimulationRequest:
     transport: TransportName = "dds"
     domain: Domain | None = None
     discovery: Discovery = "localhost"
+    interface: str | None = None
     mode: Literal["kinematic", "physical"] = "kinematic"
     speed: SimulatedSpeed = 1.0
     telemetry_rate: float = 100.0
@@ -81,7 +82,8 @@ def simulate(request: SimulationRequest, say: Callable[[str], None]) -> int:
     # an arm that never rests would keep everything else from running
     refused = enter_real_time().refused if request.real_time and request.speed > 0 else ()
     with contextlib.ExitStack() as opened:
-        transport = open_transport(request.transport, request.domain, request.discovery, f"l0_surgical_arm_{request.arm}")
+        node_name = f"l0_surgical_arm_{request.arm}"
+        transport = open_transport(request.transport, request.domain, request.discovery, node_name, request.interface)
         opened.callback(transport.close)
         arm = simulated_arm_class()(transport, request.arm, request.mode, telemetry_rate=request.telemetry_rate, inject=request.inject)
         opened.callback(arm.close)

@@ -4,8 +4,8 @@ ros2 launch l0_surgical needle_reach_dvrk.launch.py arm:=PSM1
 ros2 service call /PSM1/policy_node/arm std_srvs/srv/Trigger
 """
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -22,6 +22,15 @@ ARGUMENTS = (
     ("real_time", True, "ask for real-time priority and locked memory"),
 )
 
+NETWORK = (
+    (
+        "discovery",
+        "",
+        "ROS_AUTOMATIC_DISCOVERY_RANGE: LOCALHOST or SUBNET; empty: as the environment has it, else LOCALHOST",
+    ),
+    ("interface", "", "with SUBNET, the only network interface that is used (Cyclone DDS); empty: the middleware's choice"),
+)
+
 
 def generate_launch_description() -> LaunchDescription:
     policy_node = Node(
@@ -36,6 +45,17 @@ def generate_launch_description() -> LaunchDescription:
         ],
         output="screen",
     )
-    return LaunchDescription(
-        [*(DeclareLaunchArgument(name, default_value=str(default), description=text) for name, default, text in ARGUMENTS), policy_node]
-    )
+    arguments = (DeclareLaunchArgument(name, default_value=str(default), description=text) for name, default, text in ARGUMENTS + NETWORK)
+    return LaunchDescription([*arguments, OpaqueFunction(function=_network), policy_node])
+
+
+def _network(context: LaunchContext) -> list[Action]:
+    discovery, interface = (LaunchConfiguration(name).perform(context) for name, _, _ in NETWORK)
+    discovery = discovery.upper() or context.environment.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    environment = {"ROS_AUTOMATIC_DISCOVERY_RANGE": discovery}
+    if interface:
+        if discovery != "SUBNET" or context.environment.get("RMW_IMPLEMENTATION") != "rmw_cyclonedds_cpp":
+            raise RuntimeError(f"interface {interface!r} needs discovery:=SUBNET and RMW_IMPLEMENTATION=rmw_cyclonedds_cpp")
+        general = f'<General><Interfaces><NetworkInterface name="{interface}"/></Interfaces></General>'
+        environment["CYCLONEDDS_URI"] = f"<CycloneDDS><Domain>{general}</Domain></CycloneDDS>"
+    return [SetEnvironmentVariable(name, value) for name, value in environment.items()]

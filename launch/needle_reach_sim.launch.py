@@ -32,7 +32,14 @@ POLICY = (
     ("limits_file", "", "a YAML file of safety limits; empty: those of the package"),
     ("record", "", "a new .mcap file to record to; empty: no recording"),
 )
-ARGUMENTS = (*ARM, *POLICY, *REAL_TIME, *SIMULATION, *OPERATOR)
+NETWORK = (
+    (
+        "discovery",
+        "",
+        "ROS_AUTOMATIC_DISCOVERY_RANGE: LOCALHOST or SUBNET; empty: as the environment has it, else LOCALHOST",
+    ),
+)
+ARGUMENTS = (*ARM, *POLICY, *REAL_TIME, *SIMULATION, *OPERATOR, *NETWORK)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -48,7 +55,7 @@ def generate_launch_description() -> LaunchDescription:
     policy_launch = PathJoinSubstitution([FindPackageShare("l0_surgical"), "launch", "needle_reach_dvrk.launch.py"])
     policy = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(policy_launch),
-        launch_arguments=[(name, LaunchConfiguration(name)) for name, _, _ in (*ARM, *POLICY, *REAL_TIME)],
+        launch_arguments=[(name, LaunchConfiguration(name)) for name, _, _ in (*ARM, *POLICY, *REAL_TIME, *NETWORK)],
     )
     operator = Node(
         package="l0_surgical",
@@ -60,7 +67,8 @@ def generate_launch_description() -> LaunchDescription:
     )
     end = RegisterEventHandler(OnProcessExit(on_exit=_end))
     arguments = (DeclareLaunchArgument(name, default_value=str(default), description=text) for name, default, text in ARGUMENTS)
-    return LaunchDescription([*arguments, simulated_arm, policy, operator, end])
+    # the policy's launch file sets the discovery of all that is started after it
+    return LaunchDescription([*arguments, policy, simulated_arm, operator, end])
 
 
 def _end(event: ProcessExited, context: LaunchContext) -> list[Action]:

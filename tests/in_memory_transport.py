@@ -21,6 +21,7 @@ class Broker:
 class MemoryPublisher:
     def __init__(self, broker: Broker, topic: str, record_type: type[Record], qos: Qos) -> None:
         self.topic = topic
+        self.writer = id(self)
         self._broker = broker
         self._record_type = record_type
         self.kept: deque[Record] = deque(maxlen=qos.depth if qos.transient_local else 0)
@@ -30,7 +31,7 @@ class MemoryPublisher:
         same = decode(self._record_type, encode(record))
         self.kept.append(same)
         for subscription in self._broker.subscriptions[self.topic]:
-            subscription.hear(same)
+            subscription.hear(same, self.writer)
 
     def peers(self) -> int:
         return len(self._broker.subscriptions[self.topic])
@@ -48,16 +49,19 @@ class MemorySubscription:
         if qos.transient_local:
             for publisher in broker.publishers[topic]:
                 for record in publisher.kept:
-                    self.hear(record)
+                    self.hear(record, publisher.writer)
 
-    def hear(self, record: Record) -> None:
+    def hear(self, record: Record, writer: int) -> None:
         assert type(record) is self._record_type, f"{self.topic} carries {self._record_type.__name__}, not {record}"
-        self._queue.append(Received(record, self._broker.clock.now().monotonic_ns))
+        self._queue.append(Received(record, self._broker.clock.now().monotonic_ns, writer))
 
     def take(self) -> list[Received]:
         taken = list(self._queue)
         self._queue.clear()
         return taken
+
+    def writers(self) -> frozenset[int]:
+        return frozenset(publisher.writer for publisher in self._broker.publishers[self.topic])
 
     def peers(self) -> int:
         return len(self._broker.publishers[self.topic])

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from l0_surgical.control.arm import ArmInputs, Received
+from l0_surgical.control.arm import FIELDS, ArmInputs, Received
 from l0_surgical.control.clock import Instant
 from l0_surgical.control.kinematics import forward_kinematics, inverse_kinematics
 from l0_surgical.control.poses import Pose
@@ -45,7 +45,6 @@ class KinematicArm:
         self.sent: list[PoseStamped] = []
         self.state_commands: list[str] = []
         self.distort: Callable[[ArmInputs], ArmInputs] = lambda inputs: inputs
-        self._former = ArmInputs()
 
     def poll(self) -> ArmInputs:
         now = self.clock.now()
@@ -53,18 +52,18 @@ class KinematicArm:
         def received(record: object) -> Received:
             return Received(record, now.monotonic_ns)
 
-        stamp = now.wall_ns
-        pose = received(PoseStamped(stamp, self.frame, self.pose.position, self.pose.orientation))
-        inputs = ArmInputs(
-            measured_cp=pose,
-            setpoint_cp=pose,
-            measured_js=received(JointState(stamp, "", (), tuple(inverse_kinematics(self.pose.matrix())))),
-            jaw=received(JointState(stamp, "", ("jaw",), (self.jaw_rad,))),
-            operating_state=received(self.state),
-            measured_poses=[pose],
-        )
-        self._former = inputs = self.distort(inputs)
-        return inputs
+        stamp, joints = now.wall_ns, tuple(inverse_kinematics(self.pose.matrix()))
+        news = {
+            "measured_cp": PoseStamped(stamp, self.frame, self.pose.position, self.pose.orientation),
+            "local/measured_cp": PoseStamped(stamp, "", self.pose.position, self.pose.orientation),
+            "setpoint_cp": PoseStamped(stamp, self.frame, self.pose.position, self.pose.orientation),
+            "measured_js": JointState(stamp, "", (), joints),
+            "setpoint_js": JointState(stamp, "", (), joints),
+            "jaw/measured_js": JointState(stamp, "", ("jaw",), (self.jaw_rad,)),
+            "operating_state": self.state,
+        }
+        inputs = heard(**{topic: received(record) for topic, record in news.items()})
+        return self.distort(inputs)
 
     def servo_cp(self, pose: PoseStamped) -> None:
         self.sent.append(pose)
@@ -74,7 +73,23 @@ class KinematicArm:
         self.state_commands.append(command)
 
 
+def heard(inputs: ArmInputs | None = None, **news: Received) -> ArmInputs:
+    """The inputs after one message of each of these topics has come, each by its one publisher."""
+    inputs = inputs or ArmInputs()
+    return dataclasses.replace(
+        inputs,
+        **{FIELDS[topic]: received for topic, received in news.items()},
+        news=inputs.news | {topic: [received] for topic, received in news.items()},
+        writers=inputs.writers | {topic: frozenset({topic}) for topic in news},
+    )
+
+
+def with_changed(inputs: ArmInputs, topic: str, **changes: object) -> ArmInputs:
+    """The inputs with the newest of a topic changed, e.g. ("measured_cp", frame_id="ECM")."""
+    received = inputs.newest(topic)
+    return heard(inputs, **{topic: dataclasses.replace(received, record=dataclasses.replace(received.record, **changes))})
+
+
 def with_measured(inputs: ArmInputs, **changes: object) -> ArmInputs:
-    """The inputs with the newest measured_cp changed, e.g. `frame_id="ECM"`."""
-    received = dataclasses.replace(inputs.measured_cp, record=dataclasses.replace(inputs.measured_cp.record, **changes))
-    return dataclasses.replace(inputs, measured_cp=received, measured_poses=[received])
+    """`with_changed` of measured_cp."""
+    return with_changed(inputs, "measured_cp", **changes)

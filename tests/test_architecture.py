@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     "policy_file": ({"_policy_format", "_policy_records", "files"}, CORE),
     # the exports load onnx and onnxruntime where they are asked for
     "runtime": ({"compiled", "errors", "files", "policy_file", "simplify"}, CORE | {"onnx", "onnxruntime"}),
-    "control": ({"bounds", "errors", "policy_file", "runtime"}, CORE | {"yaml"}),
+    "control": ({"bounds", "compiled", "errors", "policy_file", "runtime"}, CORE | {"threadpoolctl", "yaml"}),
     "messaging": ({"control", "files", "errors"}, CORE | {"cyclonedds", "mcap", "rclpy"}),
     # what a policy is and weighs: no simulator, no tensor library
     "low_rank": ({"policy_file", "errors"}, CORE),
@@ -98,7 +98,7 @@ MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
     # what the executables in nodes/ share
     "worker": ({"errors"}, frozenset()),
     "service": ({"connection", "control", "messaging", "worker", "errors"}, frozenset()),
-    "ros_process": ({"bounds", "stopping", "errors"}, frozenset({"rclpy", "rcl_interfaces"})),
+    "ros_process": ({"bounds", "messaging", "stopping", "errors"}, frozenset({"rclpy", "rcl_interfaces"})),
     # the one part of the robot's side that needs a simulator
     "simulated_arm": ({"control", "messaging", "tasks", "errors"}, frozenset({"numpy", "pybullet"})),
     "simulation": ({"bounds", "control", "messaging", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),

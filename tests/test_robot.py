@@ -148,7 +148,7 @@ def test_a_session_as_a_library(tmp_path: Path) -> None:
     assert result["failure"] is None
     assert (result["goals"], result["reached"], result["success_rate"]) == (1, 1, 1.0)
     assert result["outcomes"][0]["goal_m"] == goal
-    assert any("8 of 8 topics have found their peer" in line for line in said)
+    assert any("12 of 12 topics have found their peer" in line for line in said)
     assert "without real-time priority: not asked for" in said
     json.dumps(result)
     assert 20 < result["resident_mib"] < 4000

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-_READING_NS = 200_000
+_READING_NS = 20_000
 _ATTEMPTS = 5
 
 
@@ -27,7 +27,7 @@ class SystemClock:
     """The operating system's clocks."""
 
     def now(self) -> Instant:
-        """Both clocks within 0.2 ms of each other: a thread that is interrupted between the two readings reads again.
+        """Both clocks within 0.02 ms of each other: a thread that is interrupted between the two readings reads again.
 
         Without that an interruption would look like a step of the wall clock.
         """

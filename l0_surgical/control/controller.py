@@ -118,8 +118,9 @@ class Controller:
         self._filter = SafetyFilter(arm, self.limits, 1 / servo_rate, dry_run=dry_run, recorder=recorder)
         self._state = State.DISARMED
         self._fault: str | None = None
+        self._stall: str | None = None
         self._inputs = ArmInputs()
-        self._setpoint: Pose | None = None
+        self._wanted: Pose | None = None
         self._segment: Segment | None = None
         self._reaching: Reaching | None = None
         self._former: Instant | None = None
@@ -137,20 +138,27 @@ class Controller:
 
     @property
     def state(self) -> State:
-        return self._state
+        return self._state if self._stall is None else State.FAULT
 
     @property
     def fault(self) -> str | None:
         """Why it stopped, or None."""
-        return self._fault
+        return self._fault or self._stall
+
+    def stall(self, reason: str) -> None:
+        """Says, in another thread than the loop's, that the loop does not tick: a fault at once, which latches when it ticks again."""
+        self._stall = reason
 
     def tick(self) -> None:
         """Takes the arm's inputs and, where the state asks for it, sends one setpoint. Any failure latches as a fault."""
         now = self._clock.now()
         self._count_period(now)
+        if self._stall is not None:
+            self._fail(self._stall)
         try:
-            former, self._inputs = self._inputs, self._arm.poll()
-            self._record_inputs(now, former)
+            self._inputs = self._arm.poll()
+            self._record_inputs(now)
+            self._filter.hear(self._inputs, now)
             self._act(now)
         except L0SurgicalError as error:
             self._fail(str(error))
@@ -168,7 +176,7 @@ class Controller:
         if self._state is State.FAULT:
             raise L0SurgicalError(f"a fault is latched ({self._fault}); reset it first")
         if self._state is State.DISARMED:
-            self._setpoint = self._filter.start(self._inputs, self._clock.now())
+            self._take_over()
             self._change(State.READY)
 
     def disarm(self) -> None:
@@ -179,39 +187,39 @@ class Controller:
     def reset(self) -> None:
         """Forgets a fault and leaves the controller disarmed; harmless where there is none."""
         if self._state is State.FAULT:
-            self._fault = None
+            self._fault = self._stall = None
             self._change(State.DISARMED)
 
     def set_goal(self, tip_m: Vector) -> None:
         """Moves slowly to the task's start pose and from there, by the policy, the jaw tip to `tip_m` (m, in the arm's base frame).
 
         Raises:
-            BadInputError: the goal is not finite, outside the workspace or not reachable; what was going on goes on.
-            L0SurgicalError: the controller is not armed.
+            BadInputError: the goal is not finite, outside the workspace or not reachable, or the way to the start pose cannot be gone; what
+                was going on goes on.
+            L0SurgicalError: the controller is not armed, or the arm may not be commanded.
         """
         if self._state in (State.DISARMED, State.FAULT):
             raise L0SurgicalError(f"the controller is {self._state.value}; arm it before you set a goal")
-        self._reaching = Reaching(self._engine, tip_m, self.limits)
-        self._approach()
+        self._approach(Reaching(self._engine, tip_m, self.limits))
         self._record("goal", Float64MultiArray(tuple(map(float, tip_m))))
 
     def go_to_start(self) -> None:
         """Moves slowly to the task's start pose and holds it.
 
         Raises:
-            L0SurgicalError: the controller is not armed.
+            BadInputError: the way cannot be gone; what was going on goes on.
+            L0SurgicalError: the controller is not armed, or the arm may not be commanded.
         """
         if self._state in (State.DISARMED, State.FAULT):
             raise L0SurgicalError(f"the controller is {self._state.value}; arm it before you move it")
-        self._reaching = None
-        self._approach()
+        self._approach(None)
 
     def status(self) -> Status:
         """The state, and the statistics of all ticks so far."""
         reaching = self._reaching
         return Status(
-            state=self._state.value,
-            fault=self._fault,
+            state=self.state.value,
+            fault=self.fault,
             goal_m=reaching.goal_m if reaching else None,
             distance_mm=reaching.distance_mm if reaching else None,
             steps=reaching.steps if reaching else 0,
@@ -226,8 +234,17 @@ class Controller:
             policy_step=self._policy_step.summary(),
         )
 
-    def _approach(self) -> None:
-        self._segment = approach(self._setpoint, self.limits, self._servo_rate)
+    def _take_over(self) -> None:
+        self._wanted = self._filter.start(self._inputs, self._clock.now())
+
+    def _approach(self, reaching: Reaching | None) -> None:
+        """The way to the start pose, and from there to the goal if there is one."""
+        if self._state is State.READY:
+            # nothing was sent since arming, and others may have moved the arm
+            self._take_over()
+        segment = approach(self._wanted, self.limits, self._servo_rate)
+        self._filter.check_way(segment)
+        self._segment, self._reaching = segment, reaching
         self._change(State.APPROACHING)
 
     def _act(self, now: Instant) -> None:
@@ -238,8 +255,9 @@ class Controller:
             return
         if self._segment is not None and self._segment.is_over:
             self._next_segment(measured)
-        wanted = self._segment.next_pose(self._setpoint) if self._segment is not None else self._setpoint
-        self._setpoint = self._filter.send(wanted, self._inputs, now)
+        if self._segment is not None:
+            self._wanted = self._segment.next_pose()
+        self._filter.send(self._wanted, self._inputs, now)
         after = self._clock.now().monotonic_ns
         self._latency.add(1e-9 * (after - now.monotonic_ns))
         self._age.add(1e-9 * (after - self._inputs.measured_cp.received_ns))
@@ -255,7 +273,7 @@ class Controller:
             self._record("observation", Float64MultiArray(self._reaching.observation))
             self._record("action", Float64MultiArray(self._reaching.action))
             if not self._reaching.is_over:
-                self._segment = policy_step(target, self._servo_rate, self._speed)
+                self._segment = policy_step(self._wanted, target, self._servo_rate, self._speed)
                 return
         self._segment = None
         self._change(State.HOLDING)
@@ -284,12 +302,9 @@ class Controller:
         if self._recorder is not None:
             self._recorder.write(f"/{self._arm.name}/l0_surgical/{name}", record, self._clock.now().wall_ns)
 
-    def _record_inputs(self, now: Instant, former: ArmInputs) -> None:
+    def _record_inputs(self, now: Instant) -> None:
         if self._recorder is None:
             return
-        inputs, heard = self._inputs, [("measured_cp", received.record) for received in self._inputs.measured_poses]
-        if inputs.operating_state is not None and inputs.operating_state is not former.operating_state:
-            heard.append(("operating_state", inputs.operating_state.record))
-        heard += [("error", String(text)) for text in inputs.errors]
-        for name, record in heard:
-            self._recorder.write(f"/{self._arm.name}/{name}", record, now.wall_ns)
+        for topic, heard in self._inputs.news.items():
+            for received in heard:
+                self._recorder.write(f"/{self._arm.name}/{topic}", received.record, now.wall_ns)

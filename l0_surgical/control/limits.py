@@ -31,6 +31,8 @@ Speed = Annotated[float, Bound(above=0, most=1, beyond="it is a fraction of the 
 # the ending of an entry's name: its unit, and in what other one such a number is found
 _UNITS = {
     "_m_per_s": ("m/s", "mm/s"),
+    "_m_per_s2": ("m/s2", "mm/s2"),
+    "_m_per_s3": ("m/s3", "mm/s3"),
     "_rad_per_s": ("rad/s", "degrees per second"),
     "_m": ("metres", "millimetres"),
     "_rad": ("radians", "degrees"),
@@ -53,12 +55,20 @@ class Limits:
     max_step_rad: Annotated[float, Bound(above=0, most=0.1)]
     max_speed_m_per_s: Annotated[float, Bound(above=0, most=0.5)]
     max_speed_rad_per_s: Annotated[float, Bound(above=0, most=5)]
+    max_acceleration_m_per_s2: Annotated[float, Bound(above=0, most=20)]
+    max_acceleration_rad_per_s2: Annotated[float, Bound(above=0, most=200)]
+    max_jerk_m_per_s3: Annotated[float, Bound(above=0, most=5000)]
+    max_jerk_rad_per_s3: Annotated[float, Bound(above=0, most=50_000)]
     approach_speed_m_per_s: Annotated[float, Bound(above=0, most=0.2)]
     approach_speed_rad_per_s: Annotated[float, Bound(above=0, most=2)]
     max_age_s: Annotated[float, Bound(above=0, most=2)]
     max_stamp_age_s: Annotated[float, Bound(above=0, most=2)]
+    max_stamp_jitter_s: Annotated[float, Bound(0, 0.005)]
     max_tracking_error_m: Annotated[float, Bound(above=0, most=0.1)]
     max_tracking_error_rad: Annotated[float, Bound(above=0, most=1)]
+    max_setpoint_error_m: Annotated[float, Bound(above=0, most=0.005)]
+    max_setpoint_error_rad: Annotated[float, Bound(above=0, most=0.1)]
+    max_setpoint_age_s: Annotated[float, Bound(above=0, most=1)]
     max_jump_m: Annotated[float, Bound(above=0, most=0.1)]
     max_jump_rad: Annotated[float, Bound(above=0, most=1)]
     max_joint_disagreement_m: Annotated[float, Bound(above=0, most=0.02)]
@@ -85,6 +95,12 @@ class Limits:
                     f"limits: the workspace {self.workspace_low_m} .. {self.workspace_high_m} does not hold {whose}, "
                     f"({', '.join(f'{value:.4f}' for value in point)}) m in the arm's base frame; widen workspace_low_m or workspace_high_m"
                 )
+        for unit in ("m", "rad"):
+            error, step = getattr(self, f"max_setpoint_error_{unit}"), getattr(self, f"max_step_{unit}")
+            if error > step:
+                raise BadInputError(
+                    f"limits: max_setpoint_error_{unit} {error:g} is above max_step_{unit} {step:g}, which the first command may be"
+                )
         for unit in ("m_per_s", "rad_per_s"):
             approach, most = getattr(self, f"approach_speed_{unit}"), getattr(self, f"max_speed_{unit}")
             if approach > most:
@@ -106,14 +122,15 @@ class Limits:
         return own
 
     def scaled(self, speed: float) -> "Limits":
-        """The same limits with every speed multiplied by `speed`, in (0, 1].
+        """The limits of the same motion at `speed`, in (0, 1], times its speed: accelerations by its square, jerks by its cube.
 
         Raises:
             BadInputError: another number.
         """
         check_value("speed", speed, Speed)
-        names = [field.name for field in dataclasses.fields(self) if "speed" in field.name]
-        return dataclasses.replace(self, **{name: speed * getattr(self, name) for name in names})
+        powers = (("speed", 1), ("acceleration", 2), ("jerk", 3))
+        factors = {field.name: speed**power for field in dataclasses.fields(self) for word, power in powers if word in field.name}
+        return dataclasses.replace(self, **{name: factor * getattr(self, name) for name, factor in factors.items()})
 
 
 def load_limits(path: str | Path | None = None, arm: str | None = None) -> Limits:

@@ -1,4 +1,4 @@
-"""Motion between poses, a setpoint a tick."""
+"""Motion between poses, a wanted pose a tick."""
 
 import math
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ _PEAK = 1.5
 
 @dataclass
 class Segment:
-    """A straight way with a turn at constant rate, in `ticks` setpoints.
-
-    Each setpoint is computed from the one before, so that one which was held back is caught up with in the ticks that remain.
+    """A straight way with a turn at constant rate, in `ticks` wanted poses.
 
     Attributes:
+        start: where it begins.
         target: its end.
-        ticks: how many setpoints lead there.
+        ticks: how many poses lead there.
         is_smooth: starts and ends at rest (cubic) instead of at constant speed.
     """
 
+    start: Pose
     target: Pose
     ticks: int
     is_smooth: bool
@@ -36,17 +36,15 @@ class Segment:
     def is_over(self) -> bool:
         return self.done >= self.ticks
 
-    def next_pose(self, here: Pose) -> Pose:
-        """The next setpoint, from the one before; the target once the segment is over."""
-        if self.is_over:
-            return self.target
-        remaining = 1 - self._progress(self.done)
-        self.done += 1
-        return here.towards(self.target, (self._progress(self.done) - 1 + remaining) / remaining)
+    def next_pose(self) -> Pose:
+        """The next wanted pose; the target once the segment is over."""
+        self.done = min(self.done + 1, self.ticks)
+        return self.at(self.done)
 
-    def _progress(self, ticks: int) -> float:
+    def at(self, ticks: int) -> Pose:
+        """The wanted pose after so many ticks."""
         part = ticks / self.ticks
-        return part * part * (3 - 2 * part) if self.is_smooth else part
+        return self.start.towards(self.target, part * part * (3 - 2 * part) if self.is_smooth else part)
 
 
 def approach(here: Pose, limits: Limits, servo_rate: float) -> Segment:
@@ -55,9 +53,9 @@ def approach(here: Pose, limits: Limits, servo_rate: float) -> Segment:
         here.distance_to(START_POSE) / limits.approach_speed_m_per_s,
         here.angle_to(START_POSE) / limits.approach_speed_rad_per_s,
     )
-    return Segment(START_POSE, max(1, math.ceil(_PEAK * seconds * servo_rate)), is_smooth=True)
+    return Segment(here, START_POSE, max(1, math.ceil(_PEAK * seconds * servo_rate)), is_smooth=True)
 
 
-def policy_step(target: Pose, servo_rate: float, speed: float) -> Segment:
+def policy_step(here: Pose, target: Pose, servo_rate: float, speed: float) -> Segment:
     """One action of the policy, which takes 0.2 s at full speed."""
-    return Segment(target, max(1, round(STEP_S / speed * servo_rate)), is_smooth=False)
+    return Segment(here, target, max(1, round(STEP_S / speed * servo_rate)), is_smooth=False)

@@ -31,6 +31,9 @@ def enter_real_time(priority: int = PRIORITY, *, whole_process: bool = False) ->
 
     Call it after the policies are compiled: the compiler's code, 50 MiB, is given back before memory is locked.
 
+    Linear algebra keeps to the thread that asks for it: a thread of OpenBLAS waits for work by yielding its core again and again, and at
+    real-time priority nothing else of normal priority would run there (NumPy 1.26: one 4x4 inverse in each tick took a whole core).
+
     Args:
         priority: 1 to 99 (SCHED_FIFO); the kernel's own interrupt threads have 50.
         whole_process: gives it to all threads that run already, too: those of a transport that had to be opened before, as rclpy's.
@@ -39,6 +42,12 @@ def enter_real_time(priority: int = PRIORITY, *, whole_process: bool = False) ->
         return RealTime(False, False, (f"real-time priority and locked memory: not on {sys.platform}",))
     libc = ctypes.CDLL(None, use_errno=True)
     refused = []
+    try:
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(1, user_api="blas")
+    except ImportError:
+        refused.append("linear algebra in one thread: threadpoolctl is missing; pip install threadpoolctl")
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
         for thread in Path("/proc/self/task").iterdir() if whole_process else ():

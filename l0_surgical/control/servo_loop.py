@@ -3,13 +3,17 @@
 import gc
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from l0_surgical.control.clock import Clock, SystemClock
 from l0_surgical.control.timing import Histogram, Summary
 
 _SWITCH_INTERVAL_S = 1e-4
+_STALL_S = 1.0
+_LOOK_EVERY_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,15 @@ class ServoLoop:
         tick: one period's work; an exception of it ends the loop.
         rate: per second (Hz).
         clock: the system's where None.
+        on_stall: told by another thread, once, of a loop that has not ticked for a second, and where it hangs: a loop that does not
+            return from a tick, or is not woken, cannot say so itself.
     """
 
-    def __init__(self, tick: Callable[[], None], rate: float, clock: Clock | None = None) -> None:
+    def __init__(
+        self, tick: Callable[[], None], rate: float, clock: Clock | None = None, on_stall: Callable[[str], object] | None = None
+    ) -> None:
         self._tick = tick
+        self._on_stall = on_stall
         self._period_ns = round(1e9 / rate)
         self._clock = clock or SystemClock()
         self._lateness = Histogram()
@@ -59,9 +68,14 @@ class ServoLoop:
         gc.freeze()
         former_interval_s = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        ended = threading.Event()
+        if self._on_stall is not None:
+            # inherits this thread's priority
+            threading.Thread(target=self._watch, args=(threading.get_ident(), ended), name="stall watch", daemon=True).start()
         try:
             self._run(stop)
         finally:
+            ended.set()
             sys.setswitchinterval(former_interval_s)
             gc.unfreeze()
 
@@ -81,3 +95,21 @@ class ServoLoop:
             passed = max(0, (self._clock.now().monotonic_ns - deadline_ns) // self._period_ns)
             self._missed += passed
             deadline_ns += (passed + 1) * self._period_ns
+
+    def _watch(self, loop_thread: int, ended: threading.Event) -> None:
+        ticks, since, is_told = self._ticks, time.monotonic(), False
+        while not ended.wait(_LOOK_EVERY_S):
+            if self._ticks != ticks:
+                ticks, since, is_told = self._ticks, time.monotonic(), False
+            elif time.monotonic() - since > _STALL_S and not is_told:
+                is_told = True
+                self._on_stall(f"the servo loop has not ticked for {time.monotonic() - since:.1f} s; it is in {_place(loop_thread)}")
+
+
+def _place(thread: int) -> str:
+    """Where in the program a thread is: its three innermost calls."""
+    frame, calls = sys._current_frames().get(thread), []
+    while frame is not None and len(calls) < 3:
+        calls.append(f"{frame.f_code.co_name} ({Path(frame.f_code.co_filename).name}:{frame.f_lineno})")
+        frame = frame.f_back
+    return " < ".join(calls) or "a thread that has ended"

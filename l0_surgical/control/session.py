@@ -92,7 +92,7 @@ class Session:
         self.doing = "done"
 
     def _procedure(self) -> Steps:
-        yield from self._until(lambda: self._state() is not None, "the arm's operating state")
+        yield from self._until(self._has_spoken, "the arm's operating state and measured_cp")
         if self._bring_up:
             yield from self._enable_and_home()
         yield from self._take_over()
@@ -111,8 +111,12 @@ class Session:
             yield from self._command("disable", lambda state: state.state == "DISABLED")
         if self._state().state != "ENABLED":
             yield from self._command("enable", lambda state: state.state == "ENABLED")
-        if not self._state().is_homed:
-            yield from self._command("home", lambda state: state.is_homed and not state.is_busy)
+        if not self._is_homed(self._state()):
+            yield from self._command("home", self._is_homed)
+
+    def _is_homed(self, state: OperatingState) -> bool:
+        """The dVRK says homed as soon as its encoders are biased; where it is it knows after homing, and then stamps it."""
+        return state.is_homed and not state.is_busy and self._controller.inputs.measured_cp.record.stamp_ns != 0
 
     def _command(self, command: str, is_done: Callable[[OperatingState], bool]) -> Steps:
         """Sends a state command until the arm shows it: the first may come before the arm listens."""
@@ -169,6 +173,9 @@ class Session:
             if self._now_s() > deadline_s:
                 raise L0SurgicalError(f"waited {self._timeout_s:g} s in vain for {what}; see whether the arm's software runs")
             yield
+
+    def _has_spoken(self) -> bool:
+        return self._state() is not None and self._controller.inputs.measured_cp is not None
 
     def _state(self) -> OperatingState | None:
         received = self._controller.inputs.operating_state

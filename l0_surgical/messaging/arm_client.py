@@ -2,16 +2,16 @@
 
 import threading
 import time
-from typing import Any
+from collections import deque
 
-from l0_surgical.control.arm import ArmInputs, Received
+from l0_surgical.control.arm import FIELDS, STREAMS, TEXTS, ArmInputs, Received
 from l0_surgical.control.records import Empty, OperatingState, PoseStamped, Record, StringStamped
 from l0_surgical.errors import BadInputError
 from l0_surgical.messaging import crtk
 from l0_surgical.messaging.transport import COMMAND, Publisher, Qos, Subscription, Transport
 
 _REMEMBERED_COMMANDS = 1024  # 2 s at 500 Hz; a command comes back within milliseconds
-_NEW_TEXTS = Qos(100)  # volatile: what the arm said before this client came is of the past
+_NEW = Qos(100)  # volatile: what was said before this client came is of the past
 _LOOK_EVERY_S = 0.02
 _STATE_COMMANDS = Qos(10)  # two commands in a row must not replace each other
 
@@ -19,7 +19,8 @@ _STATE_COMMANDS = Qos(10)  # two commands in a row must not replace each other
 class CrtkArm:
     """One arm of a dVRK or its simulation; see `control.arm.Arm`. Used from one thread.
 
-    It also listens to the topics that move the arm: a command there that this object has not sent is a foreign one.
+    It also listens to everything that an arm can be told: what this object has not sent there is a foreign command. Where the transport
+    does not tell who sent a message, its own are known by their content: they come back in the order of their sending, each once.
 
     Without the package crtk_msgs (a ROS installation that lacks it) it enables, homes and disables by the dVRK's /system topics,
     which act on all arms of the system; the operating state is then inferred: ENABLED and homed while the stamps of measured_cp and
@@ -40,20 +41,14 @@ class CrtkArm:
         self._transport = transport
         self._inputs = ArmInputs()
         self._has_crtk_msgs = transport.supports(OperatingState) and transport.supports(StringStamped)
-        self._measured_cp = self._subscribe("measured_cp")
-        self._newest = {
-            "setpoint_cp": self._subscribe("setpoint_cp"),
-            "measured_js": self._subscribe("measured_js"),
-            "jaw": self._subscribe("jaw/measured_js"),
-        }
-        if self._has_crtk_msgs:
-            self._newest["operating_state"] = self._subscribe("operating_state")
+        topics = (*STREAMS, "operating_state") if self._has_crtk_msgs else STREAMS
+        self._sources = {topic: self._subscribe(topic) for topic in topics}
+        self._texts = {topic: self._subscribe(topic, _NEW) for topic in TEXTS}
         self._asked_for = "DISABLED"
-        self._errors = self._subscribe("error", _NEW_TEXTS)
         # this one's own commands arrive here too: not every transport can leave them out
-        self._commands = {name: self._subscribe(name, Qos(100)) for name in crtk.MOTION_COMMANDS}
+        self._commands = {name: self._subscribe(name, _NEW) for name, topic in crtk.SUBSCRIBED.items() if transport.supports(topic.record)}
+        self._own: dict[str, deque[Record]] = {name: deque(maxlen=_REMEMBERED_COMMANDS) for name in ("servo_cp", "state_command")}
         self._servo_cp = self._publisher("servo_cp", PoseStamped, COMMAND)
-        self._sent: dict[tuple[Any, ...], None] = {}
         if self._has_crtk_msgs:
             self._state_commands = {"": self._publisher("state_command", StringStamped, _STATE_COMMANDS)}
         else:
@@ -64,24 +59,17 @@ class CrtkArm:
     def poll(self) -> ArmInputs:
         """See `control.arm.Arm`. Each call returns a new object, so that a caller may keep an earlier one."""
         former = self._inputs
-        poses = self._measured_cp.take()
-        newest = {field: (subscription.take() or [getattr(former, field)])[-1] for field, subscription in self._newest.items()}
-        inputs = ArmInputs(
-            measured_cp=poses[-1] if poses else former.measured_cp,
-            measured_poses=poses,
-            foreign_commands=self._foreign_commands(),
-            errors=[received.record.data for received in self._errors.take()],
-            **newest,
-        )
+        news = {topic: subscription.take() for topic, subscription in (self._sources | self._texts).items()}
+        newest = {FIELDS[topic]: (news[topic] or [former.newest(topic)])[-1] for topic in self._sources}
+        writers = {topic: subscription.writers() for topic, subscription in self._sources.items()}
+        inputs = ArmInputs(**newest, news=news, foreign_commands=self._foreign_commands(), writers=writers)
         if not self._has_crtk_msgs:
             inputs.operating_state = _inferred_state(inputs, self._asked_for)
         self._inputs = inputs
         return inputs
 
     def servo_cp(self, pose: PoseStamped) -> None:
-        self._sent[_identity(pose)] = None
-        if len(self._sent) > _REMEMBERED_COMMANDS:
-            del self._sent[next(iter(self._sent))]
+        self._own["servo_cp"].append(pose)
         self._servo_cp.publish(pose)
 
     def state_command(self, command: str, stamp_ns: int) -> None:
@@ -91,7 +79,9 @@ class CrtkArm:
             BadInputError: there is no crtk_msgs, and the command is none that the /system topics know.
         """
         if self._has_crtk_msgs:
-            self._state_commands[""].publish(StringStamped(stamp_ns, "", command))
+            record = StringStamped(stamp_ns, "", command)
+            self._own["state_command"].append(record)
+            self._state_commands[""].publish(record)
         elif command in self._state_commands:
             self._state_commands[command].publish(Empty())
             self._asked_for = "DISABLED" if command == "disable" else "ENABLED"
@@ -102,9 +92,9 @@ class CrtkArm:
     def peers(self) -> dict[str, int]:
         """How many others are on each topic that this client needs, by the topic's full name."""
         counts = {endpoint.topic: endpoint.peers() for endpoint in self._endpoints()}
-        # one of the matched subscriptions is this client's own
-        counts[self._servo_cp.topic] = max(0, counts[self._servo_cp.topic] - 1)
-        return counts
+        # one of the subscriptions that match a command's publisher is this client's own
+        own = {subscription.topic for subscription in self._commands.values()}
+        return {topic: max(0, count - (topic in own)) for topic, count in counts.items()}
 
     def describe_peers(self) -> str:
         """One line that says which of the topics have found their peer and which have not, and why where the two do not fit together."""
@@ -131,16 +121,22 @@ class CrtkArm:
         return True
 
     def _endpoints(self) -> list[Publisher | Subscription]:
-        subscriptions = [self._measured_cp, *self._newest.values(), self._errors]
-        return [*subscriptions, self._servo_cp, *self._state_commands.values()]
+        return [*self._sources.values(), *self._texts.values(), self._servo_cp, *self._state_commands.values()]
 
     def _foreign_commands(self) -> list[str]:
         return [subscription.topic for name, subscription in self._commands.items() if self._is_foreign(name, subscription.take())]
 
     def _is_foreign(self, name: str, commands: list[Received]) -> bool:
-        if name != "servo_cp":
-            return bool(commands)
-        return any(_identity(received.record) not in self._sent for received in commands)
+        is_own = [self._is_own(name, received) for received in commands]  # each one counts
+        return not all(is_own)
+
+    def _is_own(self, name: str, received: Received) -> bool:
+        own = {"servo_cp": self._servo_cp, "state_command": self._state_commands.get("")}.get(name)
+        if own is None:
+            return False
+        if received.writer is not None:
+            return received.writer == own.writer
+        return _take_own(self._own[name], received.record)
 
     def _subscribe(self, name: str, qos: Qos | None = None) -> Subscription:
         topic = (crtk.PUBLISHED | crtk.SUBSCRIBED)[name]
@@ -150,8 +146,13 @@ class CrtkArm:
         return self._transport.publisher(crtk.topic_name(self.name, name), record_type, qos)
 
 
-def _identity(pose: PoseStamped) -> tuple[Any, ...]:
-    return pose.stamp_ns, pose.position, pose.orientation
+def _take_own(own: deque[Record], record: Record) -> bool:
+    """Whether a command that was heard is one of those that were sent; it and those before it, which were lost, will not be again."""
+    if record not in own:
+        return False
+    while own.popleft() != record:
+        pass
+    return True
 
 
 def _inferred_state(inputs: ArmInputs, asked_for: str) -> Received[OperatingState] | None:

@@ -19,6 +19,8 @@ _NANOSECONDS = 1_000_000_000
 _HEADER = b"\x00\x01\x00\x00"
 _ORDERS = {b"\x00\x00": ">", b"\x00\x01": "<"}
 _START = len(_HEADER)
+LONGEST_TEXT = 200
+_MOST_ELEMENTS = 64  # the longest array of a PSM is its Jacobian, 6 x 6
 
 
 def encode(record: Record) -> bytes:
@@ -32,11 +34,34 @@ def decode(record_type: type[Record], data: bytes) -> Record:
     Raises:
         BadInputError: the bytes are too few, damaged or of another encoding.
     """
+    return _decode(record_type, data, _Reader)
+
+
+def decode_received(record_type: type[Record], data: bytes) -> Record:
+    """As `decode`, for what came over the network, where anybody may have sent it: it costs little time and room whatever it holds.
+
+    Texts are cut to one line of `LONGEST_TEXT` characters; what no terminal should be shown becomes spaces.
+
+    Raises:
+        BadInputError: as `decode`, or an array is longer than any of an arm.
+    """
+    return _decode(record_type, data, _BoundedReader)
+
+
+def one_line(text: str) -> str:
+    """`text` as one printable line of at most `LONGEST_TEXT` characters."""
+    if len(text) <= LONGEST_TEXT and text.isprintable():
+        return text
+    line = "".join(character if character.isprintable() else " " for character in text[: LONGEST_TEXT + 1])
+    return line if len(line) <= LONGEST_TEXT else f"{line[: LONGEST_TEXT - 3]}..."
+
+
+def _decode(record_type: type[Record], data: bytes, reader: "type[_Reader]") -> Record:
     order = _ORDERS.get(bytes(data[:2]))
     if order is None or len(data) < _START:
         raise BadInputError(f"a {record_type.TYPE} begins with {data[:_START].hex(' ')!r}; plain CDR begins with 00 00 or 00 01")
     try:
-        return _DECODERS[record_type](_Reader(data, order))
+        return _DECODERS[record_type](reader(data, order))
     except struct.error as error:
         raise BadInputError(
             f"a {record_type.TYPE} of {len(data)} bytes is damaged, or its sender has another definition: {error}"
@@ -169,8 +194,12 @@ class _Reader:
     def doubles(self, count: int) -> tuple[float, ...]:
         return self.primitives("d", 8, count)
 
+    def elements(self) -> int:
+        """How many elements the sequence has that begins here."""
+        return self.count()
+
     def sequence(self) -> tuple[float, ...]:
-        count = self.count()
+        count = self.elements()
         # without elements there is no padding for them either
         return self.doubles(count) if count else ()
 
@@ -188,12 +217,31 @@ class _Reader:
     def shape(self) -> tuple[int, ...]:
         """The sizes of a layout's dimensions; their labels and strides, and the offset, are left out."""
         sizes = []
-        for _ in range(self.count()):
+        for _ in range(self.elements()):
             self.string()
             size, _ = self.primitives("I", 4, 2)
             sizes.append(size)
         self.count()
         return tuple(sizes)
+
+
+class _BoundedReader(_Reader):
+    """Takes no more of a message than an arm would send."""
+
+    def elements(self) -> int:
+        count = self.count()
+        if count > _MOST_ELEMENTS:
+            raise BadInputError(f"a message of {len(self._data)} bytes has an array of {count}; an arm sends at most {_MOST_ELEMENTS}")
+        return count
+
+    def string(self) -> str:
+        size, start = self.count(), self._at
+        self._at += size
+        if self._at > len(self._data):
+            raise struct.error(f"a text of {size} bytes from byte {start} on")
+        # a character has at most four bytes; one more than the longest shows that the text was cut
+        raw = self._data[start : min(self._at - 1, start + 4 * (LONGEST_TEXT + 1))]
+        return one_line(raw.decode(errors="replace"))
 
 
 def _vectors(record_type: type, *sizes: int) -> Callable[[_Reader], Record]:
@@ -207,7 +255,7 @@ def _vectors(record_type: type, *sizes: int) -> Callable[[_Reader], Record]:
 
 def _to_joint_state(reader: _Reader) -> Record:
     stamp_and_frame = reader.stamp_and_frame()
-    names = tuple(reader.string() for _ in range(reader.count()))
+    names = tuple(reader.string() for _ in range(reader.elements()))
     return records.JointState(*stamp_and_frame, names, reader.sequence(), reader.sequence(), reader.sequence())
 
 

@@ -63,22 +63,7 @@ SUBSCRIBED: dict[str, Topic] = {
     ),
     **_topics("set_tool_type", records.String, COMMAND),
 }
-"""What the arm subscribes to."""
-
-MOTION_COMMANDS = (
-    "servo_cp",
-    "servo_cs",
-    "servo_ci",
-    "servo_jp",
-    "servo_jr",
-    "servo_jf",
-    "body/servo_cf",
-    "spatial/servo_cf",
-    "move_cp",
-    "move_jp",
-    "move_jr",
-)
-"""The subscribed topics that move the arm's shaft or wrist."""
+"""What the arm subscribes to: each moves it, changes how it moves or in which frame, or lets go of it."""
 
 SYSTEM_TOPICS = {"enable": "/system/power_on", "home": "/system/home", "disable": "/system/power_off"}
 """The dVRK's own way to give state commands (std_msgs/Empty) to all arms of a system, for clients without crtk_msgs."""

@@ -3,12 +3,12 @@
 A ROS topic "/PSM1/servo_cp" is the DDS topic "rt/PSM1/servo_cp". Readers are polled; nothing of this runs in a thread of Python's.
 """
 
-import os
 import re
 import threading
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from l0_surgical.control.arm import Received
 from l0_surgical.control.records import Record
@@ -17,6 +17,7 @@ from l0_surgical.messaging import cdr
 from l0_surgical.messaging.definitions import type_hash
 from l0_surgical.messaging.domain import domain_id
 from l0_surgical.messaging.messages import sample, sample_class
+from l0_surgical.messaging.network import Discovery, configuration, confined, interfaces_of
 from l0_surgical.messaging.transport import Qos
 
 if TYPE_CHECKING:
@@ -26,19 +27,8 @@ if TYPE_CHECKING:
     import cyclonedds.sub
     import cyclonedds.topic
 
-Discovery = Literal["localhost", "subnet"]
-
 _TOPIC = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
 _WRITE_TIMEOUT_NS = 10_000_000
-
-# Multicast is off and each participant asks the ports of the others on this machine in turn, so that either may start first.
-# 32 is also the bound of ROS 2's own ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST, with which this finds its peers.
-_LOCALHOST = """<CycloneDDS><Domain Id="any">
-<General><AllowMulticast>false</AllowMulticast><Interfaces><NetworkInterface address="127.0.0.1"/></Interfaces></General>
-<Discovery><ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>
-<Peers><Peer Address="127.0.0.1"/></Peers></Discovery>
-</Domain></CycloneDDS>"""
-_CONFIGURATIONS = {"localhost": _LOCALHOST, "subnet": "<CycloneDDS/>"}
 
 
 @dataclass
@@ -62,21 +52,20 @@ class DdsTransport:
         discovery: "localhost" finds participants on this machine only, in either start order, without multicast; a ROS 2 node needs
             ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST. "subnet" finds them by multicast, as ROS 2 does by default.
             Where the environment variable CYCLONEDDS_URI is set, that configuration is used instead of either.
+        interface: the network interface to use with "subnet". What comes by others, or with "localhost" from other computers, is dropped.
 
     Several transports may be open in a process; those in the same domain must have the same discovery, as DDS configures it once.
 
     Raises:
-        BadInputError: cyclonedds is missing, the domain or discovery is not one of those, or the domain is open with another discovery.
+        BadInputError: cyclonedds is missing, the domain, discovery or interface is not one of those, or the domain is open with others.
         L0SurgicalError: DDS cannot use the network.
     """
 
-    def __init__(self, domain: int | None = None, discovery: Discovery = "localhost") -> None:
+    def __init__(self, domain: int | None = None, discovery: Discovery = "localhost", interface: str | None = None) -> None:
         self.domain = domain_id(domain)
-        if discovery not in get_args(Discovery):
-            raise BadInputError(f"the discovery is {discovery!r}; choose localhost or subnet")
         self._endpoints: list[DdsPublisher | DdsSubscription] = []
         self._topics: dict[tuple[str, str], cyclonedds.topic.Topic] = {}
-        self._participant: cyclonedds.domain.DomainParticipant | None = _join(self.domain, discovery)
+        self._participant: cyclonedds.domain.DomainParticipant | None = _join(self.domain, configuration(discovery, interface))
 
     def publisher(self, topic: str, record_type: type[Record], qos: Qos) -> "DdsPublisher":
         """Raises BadInputError for a name that is no ROS topic, L0SurgicalError after `close`."""
@@ -141,6 +130,7 @@ class DdsPublisher:
     def __init__(self, topic: str, record_type: type[Record], writer: "cyclonedds.pub.DataWriter") -> None:
         self.topic = topic
         self._record_type = record_type
+        self.writer: Hashable = _unsigned(writer.get_instance_handle())
         self._writer: cyclonedds.pub.DataWriter | None = writer
 
     def publish(self, record: Record) -> None:
@@ -179,6 +169,8 @@ class DdsSubscription:
         self._sample_class = sample_class(record_type)
         self._reader: cyclonedds.sub.DataReader | None = reader
         self._depth = depth
+        self._counts = (0, 0)
+        self._writers: frozenset[Hashable] = frozenset()
 
     def take(self) -> list[Received]:
         """See `transport.Subscription`; empty after the transport's `close`.
@@ -194,7 +186,17 @@ class DdsSubscription:
         if not samples:
             return []
         now = time.monotonic_ns()
-        return [Received(taken.record, now) for taken in samples if type(taken) is self._sample_class]
+        return [Received(taken.record, now, taken.sample_info.publication_handle) for taken in samples if type(taken) is self._sample_class]
+
+    def writers(self) -> frozenset[Hashable]:
+        if self._reader is None:
+            return frozenset()
+        status = self._reader.get_subscription_matched_status()
+        # how many have come and how many of them are still there; if this changes, so do the writers, whose list takes far longer to get
+        counts = status.total_count, status.current_count
+        if counts != self._counts:
+            self._counts, self._writers = counts, frozenset(map(_unsigned, self._reader.get_matched_publications()))
+        return self._writers
 
     def peers(self) -> int:
         return self._reader.get_subscription_matched_status().current_count if self._reader else 0
@@ -206,6 +208,11 @@ class DdsSubscription:
         self._reader = None
 
 
+def _unsigned(handle: int) -> int:
+    """A handle as samples bear it; entities have it as a signed number."""
+    return handle % 2**64
+
+
 # the policies' numbers in DDS; Cyclone tells of another message type by that of type consistency
 _POLICIES = {2: "durability", 11: "reliability", 24: "message type"}
 
@@ -214,29 +221,28 @@ def _refusal(status: Any) -> str | None:
     return _POLICIES.get(status.last_policy_id, f"policy {status.last_policy_id}") if status.total_count else None
 
 
-def _join(domain: int, discovery: Discovery) -> "cyclonedds.domain.DomainParticipant":
+def _join(domain: int, configured: str) -> "cyclonedds.domain.DomainParticipant":
     """A new participant; the first of this process in `domain` also configures the domain."""
     try:
         from cyclonedds.core import DDSException
         from cyclonedds.domain import Domain, DomainParticipant
     except ImportError as error:
         raise BadInputError(f"DDS needs the package cyclonedds ({error}); install it with: pip install 'l0_surgical[dds]'") from error
-
-    configuration = os.environ.get("CYCLONEDDS_URI") or _CONFIGURATIONS[discovery]
     with _lock:
         opened = _open_domains.get(domain)
-        if opened is not None and opened.configuration != configuration:
+        if opened is not None and opened.configuration != configured:
             raise BadInputError(
-                f"this process has DDS domain {domain} open with another discovery than {discovery!r}; use that or another domain"
+                f"this process has DDS domain {domain} open with another discovery or interface; use those or another domain"
             )
         try:
-            if opened is None:
-                opened = _open_domains[domain] = _OpenDomain(Domain(domain, configuration), configuration)
-            participant = DomainParticipant(domain)
+            with confined(interfaces_of(configured)):
+                if opened is None:
+                    opened = _open_domains[domain] = _OpenDomain(Domain(domain, configured), configured)
+                participant = DomainParticipant(domain)
         except DDSException as error:
             if opened is not None and not opened.users:
                 del _open_domains[domain]
-            raise L0SurgicalError(f"cannot join DDS domain {domain} ({discovery}): {error} Check the network and CYCLONEDDS_URI") from error
+            raise L0SurgicalError(f"cannot join DDS domain {domain}: {error} Check the network and CYCLONEDDS_URI") from error
         opened.users += 1
     return participant
 

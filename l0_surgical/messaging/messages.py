@@ -44,7 +44,7 @@ def sample_class(record_type: type[Record]) -> type:
         return cdr.encode(self.record)
 
     def deserialize(data: bytes, has_header: bool = True, use_version_2: bool | None = None) -> Any:
-        return sample(cdr.decode(record_type, data))
+        return sample(cdr.decode_received(record_type, data))
 
     described.serialize = serialize
     described.deserialize = staticmethod(deserialize)

@@ -8,6 +8,7 @@ rclpy comes with a ROS 2 installation.
 import functools
 import importlib
 import time
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from l0_surgical.control.arm import Received
@@ -15,6 +16,7 @@ from l0_surgical.control.records import Record
 from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.messaging import cdr
 from l0_surgical.messaging.domain import domain_id
+from l0_surgical.messaging.network import confined, interfaces_of_ros
 from l0_surgical.messaging.transport import Qos
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     import rclpy.publisher
     import rclpy.qos
     import rclpy.subscription
+
+_LOOK_AT_WRITERS_EVERY_NS = 100_000_000
+# of a `take` in which others flood the topic: then each message may wait for the middleware's own thread
+_LONGEST_TAKE_NS = 2_000_000
 
 
 @functools.cache
@@ -73,9 +79,10 @@ class Ros2Transport:
                 f"the ros2 transport needs rclpy ({error}); source a ROS 2 installation, e.g. /opt/ros/jazzy/setup.bash, or use the dds one"
             ) from error
         context = Context()
-        # no arguments: those of this process are not ROS's
-        rclpy.init(args=[], context=context, domain_id=domain)
-        transport = cls(Node(node_name, context=context, enable_rosout=False, start_parameter_services=False))
+        with confined(interfaces_of_ros()):
+            # no arguments: those of this process are not ROS's
+            rclpy.init(args=[], context=context, domain_id=domain)
+            transport = cls(Node(node_name, context=context, enable_rosout=False, start_parameter_services=False))
         transport._context = context
         return transport
 
@@ -125,7 +132,9 @@ class Ros2Transport:
 
 
 class Ros2Publisher:
-    """A reliable rclpy publisher of one topic; see `transport.Publisher`."""
+    """A reliable rclpy publisher of one topic; see `transport.Publisher`. rclpy does not tell which identity it has."""
+
+    writer: Hashable = None
 
     def __init__(self, node: "rclpy.node.Node", topic: str, record_type: type[Record], qos: Qos) -> None:
         self.topic = topic
@@ -155,12 +164,20 @@ class Ros2Publisher:
 
 
 class Ros2Subscription:
-    """A reliable rclpy subscription of one topic; see `transport.Subscription`."""
+    """A reliable rclpy subscription of one topic; see `transport.Subscription`.
+
+    rclpy does not tell who sent a message: `Received.writer` is the topic's only writer, and None while there are several.
+    """
 
     def __init__(self, node: "rclpy.node.Node", topic: str, record_type: type[Record], qos: Qos) -> None:
         self.topic = topic
         self._record_type = record_type
         self._node = node
+        self._depth = qos.depth
+        self._writers: frozenset[Hashable] = frozenset()
+        self._only_writer: Hashable = None
+        self._count = 0
+        self._look_again_ns = 0
         self._subscription: rclpy.subscription.Subscription | None = _create(
             node.create_subscription, record_type, topic, _never_called, _ros_qos(qos), raw=True, callback_group=_polled_group()
         )
@@ -174,10 +191,34 @@ class Ros2Subscription:
         if self._subscription is None:
             return []
         taken, handle = [], self._subscription.handle
+        end_ns = time.monotonic_ns() + _LONGEST_TAKE_NS
         with handle:
-            while (message := handle.take_message(self._subscription.msg_type, True)) is not None:
-                taken.append(Received(cdr.decode(self._record_type, message[0]), time.monotonic_ns()))
-        return taken
+            while len(taken) < self._depth and (message := handle.take_message(self._subscription.msg_type, True)) is not None:
+                now_ns = time.monotonic_ns()
+                taken.append((cdr.decode_received(self._record_type, message[0]), now_ns))
+                if now_ns > end_ns:
+                    break
+        if not taken:
+            return []
+        self.writers()
+        return [Received(record, received_ns, self._only_writer) for record, received_ns in taken]
+
+    def writers(self) -> frozenset[Hashable]:
+        """See `transport.Subscription`; here all publishers of the topic.
+
+        They are looked up when the number of those matched changes and ten times per second: that costs a fraction of a millisecond.
+        ROS 2 may learn the identity of a writer after its first messages; until then it counts as a nameless one.
+        """
+        if self._subscription is None:
+            return frozenset()
+        count, now_ns = self.peers(), time.monotonic_ns()
+        if count != self._count or now_ns >= self._look_again_ns:
+            named = {bytes(publisher.endpoint_gid) for publisher in self._node.get_publishers_info_by_topic(self._subscription.topic_name)}
+            nameless = {f"nameless {number}" for number in range(count - len(named))}
+            self._writers, self._count = frozenset(named | nameless), count
+            self._only_writer = next(iter(named)) if len(self._writers) == len(named) == 1 else None
+            self._look_again_ns = now_ns if nameless else now_ns + _LOOK_AT_WRITERS_EVERY_NS
+        return self._writers
 
     def peers(self) -> int:
         if self._subscription is None:

@@ -1,9 +1,11 @@
 """What the library asks of a transport. `dds.DdsTransport` needs no ROS; `ros2.Ros2Transport` wraps an rclpy node.
 
 Topics are ROS names ("/PSM1/measured_cp"); records are those of `control.records`. Everything is RELIABLE, as on the dVRK.
-Subscriptions are polled, so that a real-time loop takes its inputs when it wants them and no callback runs beside it.
+Subscriptions are polled, so that a real-time loop takes its inputs when it wants them and no callback runs beside it. Anybody may speak
+on a network without authentication: what comes from it is bounded in number and size (`cdr.decode_received`), and it is told who sent it.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,7 +27,14 @@ COMMAND = Qos(1)
 
 
 class Publisher(Protocol):
+    """One topic's sender.
+
+    Attributes:
+        writer: as which `Received.writer` of a subscription of this process tells of it; None where the transport cannot tell.
+    """
+
     topic: str
+    writer: Hashable
 
     def publish(self, record: Record) -> None:
         """Sends one record of the publisher's type; never blocks for longer than the middleware's write."""
@@ -41,7 +50,17 @@ class Subscription(Protocol):
     topic: str
 
     def take(self) -> list[Received]:
-        """Everything that has arrived since the last call, oldest first, with the time it was taken; never blocks."""
+        """What has arrived since the last call, oldest first, with the time it was taken; never blocks.
+
+        At most as many as the depth, so that no flood can hold the caller; what is left comes with the next call.
+        """
+
+    def writers(self) -> frozenset[Hashable]:
+        """Those that are matched now (of any process, this one too), as in `Received.writer`.
+
+        A writer is matched before its first message can be taken: whoever asks after `take` hears of all that have spoken, unless they
+        have left since.
+        """
 
     def peers(self) -> int:
         """How many publishers (of any process, this one too) are matched."""

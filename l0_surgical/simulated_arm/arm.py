@@ -1,80 +1,58 @@
 """The arm itself, without any transport: what each CRTK command does to it, and how it moves while time passes.
 
-Follows the dVRK (sawIntuitiveResearchKit 2.4, mtsIntuitiveResearchKitArm): joint limits are clipped silently, a pose without inverse
-kinematics is dropped with an error, motion commands count only while ENABLED and homed, Cartesian ones only once the instrument is past the
-cannula, what ends a running move_* says that its goal was not reached, and there is no time-out on commands. Unlike there, a move_* that
-follows another one before its end starts from rest.
+Follows the dVRK's kinematic simulation of a Classic PSM (sawIntuitiveResearchKit 2.4): see `control` for what commands do to the setpoint
+and `state_machine` for the operating states. A setpoint that leaps too far for the motors ends in FAULT, one that is no number in DISABLED,
+and there is no time-out on commands. Forces are not simulated: what asks for one makes the arm stay where it is until the next command.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from l0_surgical.control.kinematics import JOINT_LOWER, JOINT_UPPER, UnreachablePoseError, forward_kinematics, inverse_kinematics
-from l0_surgical.control.poses import Pose
+from l0_surgical.control.kinematics import UnreachablePoseError, forward_kinematics, inverse_kinematics
+from l0_surgical.simulated_arm import tool
 from l0_surgical.simulated_arm.body import Body, Mode
+from l0_surgical.simulated_arm.control import CartesianGoal, Control, Space
 from l0_surgical.simulated_arm.state_machine import StateMachine
-from l0_surgical.simulated_arm.trajectory import MAX_ACCELERATION, MAX_SPEED, Trajectory
 
-HOME = (0.0, 0.0, 0.12, 0.0, 0.0, 0.0)
-CARTESIAN_INSERTION_M = 0.06
+HOME = np.array((0.0, 0.0, 0.12, 0.0, 0.0, 0.0, 0.0))
 REFUSAL_EVERY_S = 2.0
-JAW_LOWER, JAW_UPPER = -0.698, 1.396
-JAW_SPEED, JAW_ACCELERATION = 18.85, 12.57
-# beyond these the dVRK's supervision takes the motors for out of control
-MAX_TRACKING_ERROR = np.array((0.2, 0.2, 0.03, 1.0, 1.0, 1.0))
-
-
-@dataclass
-class Move:
-    """A running move_*: its way, where that ends, and how long it has lasted."""
-
-    trajectory: Trajectory
-    goal: np.ndarray
-    is_homing: bool = False
-    seconds: float = 0.0
-
-    def advance(self, seconds: float) -> np.ndarray:
-        self.seconds += seconds
-        return self.trajectory.at(self.seconds)
-
-    @property
-    def is_over(self) -> bool:
-        return self.seconds >= self.trajectory.duration_s
+OperatingState = tuple[str, bool, bool]
+Event = tuple[str, str | bool | OperatingState]
 
 
 class PsmArm:
-    """One arm with its jaw. What it has to say is gathered in `events` (topic, text or truth) until `take_events`.
+    """One arm with its jaw. What it has to say is gathered in `events` (topic and value) until `take_events`.
 
     Attributes:
         machine: the operating state.
-        setpoint: where the joints (6,) should be, rad and m.
-        measured: where they are.
-        jaw_setpoint, jaw_measured: likewise (rad).
-        ratios: of the speed and of the acceleration of move_*, each in (0, 1].
-        base_frame: the pose (4, 4) of the arm's base in the frame that Cartesian data are in.
+        control: the setpoint, and what becomes of it.
     """
 
     def __init__(self, mode: Mode) -> None:
-        self.machine = StateMachine()
-        self.setpoint = np.zeros(6)
-        self.measured = np.zeros(6)
-        self.jaw_setpoint = self.jaw_measured = 0.0
-        self.ratios = (1.0, 1.0)
-        self.base_frame = np.eye(4)
-        self._body = Body(mode, self.measured)
-        self._move: Move | None = None
-        self._jaw_move: Move | None = None
-        self._is_cartesian = False
+        self._events: list[Event] = []
+        self.machine = StateMachine(self._leave, self._show)
+        self.control = Control(self.say, self.machine.busy)
+        self._is_physical = mode == "physical"
+        self._body = Body(mode, self.control.measured[:6])
+        self._is_driven = False
         self._time_s = 0.0
         self._refused: dict[str, float] = {}
-        self._events: list[tuple[str, str | bool]] = []
 
     @property
-    def is_busy(self) -> bool:
-        """Homing, or on a move_*."""
-        return self.machine.is_homing or self._move is not None
+    def measured(self) -> np.ndarray:
+        """Where the joints (6,) are, rad and m."""
+        return self.control.measured[:6]
+
+    @property
+    def setpoint(self) -> np.ndarray:
+        """Where the joints (6,) should be."""
+        return self.control.setpoint[:6]
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a hand that has the arm by its clutch may move it: nothing has commanded it since."""
+        return self.machine.current == "MANUAL" and self.control.mode == "effort"
 
     def measured_pose(self) -> np.ndarray:
         """The tool's pose (4, 4), m, in the arm's own base."""
@@ -84,7 +62,7 @@ class PsmArm:
         """Likewise, where it should be."""
         return forward_kinematics(self.setpoint)
 
-    def take_events(self) -> list[tuple[str, str | bool]]:
+    def take_events(self) -> list[Event]:
         events, self._events = self._events, []
         return events
 
@@ -92,162 +70,184 @@ class PsmArm:
         self._body.close()
 
     def step(self, seconds: float) -> None:
-        """Lets time pass."""
+        """Lets time pass: one cycle of the arm's program."""
         self._time_s += seconds
-        if self._move is not None:
-            self.setpoint = self._move.advance(seconds)
-            if self._move.is_over:
-                self._end_move()
-        if self._jaw_move is not None:
-            self.jaw_setpoint = float(self._jaw_move.advance(seconds)[0])
-            if self._jaw_move.is_over:
-                self._jaw_move = None
-        self._body.step(self.setpoint, self.jaw_setpoint, seconds)
-        self.measured, self.jaw_measured = self._body.joints()
-        if self.machine.state == "ENABLED" and (np.abs(self.measured - self.setpoint) > MAX_TRACKING_ERROR).any():
+        control = self.control
+        self.machine.run()
+        former = control.setpoint
+        try:
+            if self.machine.current == "HOMING":
+                if control.home(seconds):
+                    self.machine.homed()
+            elif self.machine.current in ("HOMED", "MANUAL") and self.machine.is_joint_ready:
+                control.run(seconds)
+        except UnreachablePoseError as error:
+            self.say("error", f"inverse kinematics failed: {error}")
+        is_new = control.setpoint is not former
+        if is_new and not np.isfinite(control.setpoint).all():
+            control.setpoint = former
+            # as the dVRK's program when it has caught the exception that comes of it
+            self.say("error", "the setpoint is no number; the arm is disabled")
+            self.machine.disable()
+        is_watched = self._is_driven and control.is_checked and (is_new or self._is_physical)
+        is_lost = is_watched and tool.is_out_of_control(control.setpoint, control.measured)
+        self._body.step(control.setpoint[:6], float(control.setpoint[6]), seconds)
+        joints, jaw = self._body.joints()
+        control.measured = np.array((*joints, jaw))
+        if is_lost:
             self.fail("tracking error too large, PID disabled")
 
     def state_command(self, command: str) -> None:
         """One of CRTK's: enable, disable, pause, resume, home, unhome."""
-        warning = self.machine.command(command)
-        if warning is not None:
-            self._say("warning", warning)
-            return
-        self._say("desired_state", self.machine.state)
-        if self.machine.state == "PAUSED":
-            self._interrupt()
-        elif self.machine.state != "ENABLED" or command == "unhome":
-            self._stand_still()
-        if command == "home" and self.machine.is_homing:
-            self._begin_move(HOME, is_homing=True)
+        if (warning := self.machine.command(command)) is not None:
+            self.say("warning", warning)
 
     def fail(self, reason: str) -> None:
         """The arm's own supervision stops it."""
-        self._say("error", reason)
-        self.machine.fail()
-        self._stand_still()
+        self.say("error", reason)
+        self.machine.fault()
 
     def servo_joints(self, joints: Sequence[float], *, is_relative: bool = False) -> None:
-        """servo_jp, servo_jr: joints (6,) to be at, at once, or how far from where they should be now; the limits are clipped."""
-        if self._may_move("servo_jr" if is_relative else "servo_jp") and self._is_finite(joints, 6):
-            self._is_cartesian = False
-            self._interrupt()
-            self.setpoint = _clipped(np.add(joints, self.setpoint) if is_relative else joints)
+        """servo_jp, servo_jr: joints (6,) to be at, at once, or how far from where they should be now; the limits are clipped silently."""
+        if self._is_ready("servo_jr" if is_relative else "servo_jp"):
+            (self.control.servo_by if is_relative else self.control.servo_joints)(np.array(joints))
 
     def move_joints(self, joints: Sequence[float], *, is_relative: bool = False) -> None:
         """move_jp, move_jr: joints (6,) to move to within the speed limits, or how far beyond the goal of a running move_*."""
-        if self._may_move("move_jr" if is_relative else "move_jp") and self._is_finite(joints, 6):
-            self._is_cartesian = False
-            origin = self.setpoint if self._move is None else self._move.goal
-            self._begin_move(np.add(joints, origin) if is_relative else joints)
+        if self._is_ready("move_jr" if is_relative else "move_jp"):
+            (self.control.move_by if is_relative else self.control.move_joints)(np.array(joints))
 
-    def servo_pose(self, pose: Pose) -> None:
-        """servo_cp: the tool's pose in the frame of Cartesian data, to be at, at once."""
-        if self._may_move("servo_cp") and self._may_be_cartesian():
-            self._interrupt()
-            if (goal := self._joints_for(pose)) is not None:
-                self.setpoint = _clipped(goal)
+    def servo_pose(self, pose: np.ndarray) -> None:
+        """servo_cp: the tool's pose (4, 4) in the frame of Cartesian data, to be at, at once."""
+        if self._is_ready("servo_cp", "cartesian"):
+            self._servo_cartesian(CartesianGoal(pose))
 
-    def move_pose(self, pose: Pose) -> None:
-        """move_cp: the tool's pose, to move to within the joints' speed limits."""
-        if self._may_move("move_cp") and self._may_be_cartesian():
-            if (goal := self._joints_for(pose)) is not None:
-                self._begin_move(goal)
-            else:
-                self._say("goal_reached", False)
+    def servo_state(self, pose: np.ndarray | None, *, has_velocity: bool, has_force: bool) -> None:
+        """servo_cs: as `servo_pose`; without a pose see `control.CartesianGoal`, without anything it is a force of zero."""
+        if pose is None and not has_velocity and not has_force:
+            self.relax("servo_cs", "cartesian")
+        elif self._is_ready("servo_cs", "cartesian"):
+            self._servo_cartesian(CartesianGoal(pose, has_velocity))
+
+    def move_pose(self, pose: np.ndarray) -> None:
+        """move_cp: the tool's pose (4, 4), to move to within the joints' speed limits."""
+        if not self._is_ready("move_cp", "cartesian"):
+            return
+        try:
+            is_past_cannula = self.control.move_cartesian(pose)
+        except UnreachablePoseError as error:
+            self.say("error", f"inverse kinematics failed: {error}")
+            self.say("goal_reached", False)
+            self.machine.busy(False)
+        else:
+            self._warn_of_cannula(is_past_cannula)
 
     def hold(self) -> None:
-        """Stay where it should be: also the simulation's answer to `free`, as it has no hands that could move it."""
-        if self._may_move("hold"):
-            self._is_cartesian = False
-            self._interrupt()
+        """Stay where it should be."""
+        if self._is_ready("hold"):
+            self.control.hold()
 
-    def servo_jaw(self, angle_rad: float) -> None:
-        if self._may_move("jaw/servo_jp") and self._is_finite((angle_rad,), 1):
-            self._jaw_move = None
-            self.jaw_setpoint = min(max(angle_rad, JAW_LOWER), JAW_UPPER)
+    def relax(self, command: str, space: Space = "joint") -> None:
+        """free, and whatever else asks for forces: the arm stays where it is, but for a hand."""
+        if self._is_ready(command, space):
+            is_past_cannula = self.control.switch(space, "effort")
+            self._warn_of_cannula(is_past_cannula)
+            if is_past_cannula:
+                self.control.rest()
 
-    def move_jaw(self, angle_rad: float) -> None:
-        if self._may_move("jaw/move_jp") and self._is_finite((angle_rad,), 1):
-            goal = min(max(angle_rad, JAW_LOWER), JAW_UPPER)
-            trajectory = Trajectory((self.jaw_setpoint,), (goal,), (JAW_SPEED,), (JAW_ACCELERATION,), *self.ratios)
-            self._jaw_move = Move(trajectory, np.array((goal,)))
+    def servo_jaw(self, angle: Sequence[float]) -> None:
+        """jaw/servo_jp: the angle (1,), rad."""
+        if self._is_ready("jaw/servo_jp", "cartesian"):
+            self.control.servo_jaw(angle)
 
-    def set_ratios(self, speed: float | None = None, acceleration: float | None = None) -> bool:
-        """trajectory_j/set_ratio, set_ratio_v, set_ratio_a: of the moves to come; False, and a warning, for one that cannot be."""
-        asked_for = tuple(former if new is None else new for former, new in zip(self.ratios, (speed, acceleration), strict=True))
-        wrong = next((ratio for ratio in asked_for if not 0 < ratio <= 1), None)
-        if wrong is not None:
-            self._say("warning", f"the trajectory ratio {wrong:g} is not in (0, 1]")
+    def move_jaw(self, angle: Sequence[float]) -> None:
+        """jaw/move_jp: the angle (1,), rad."""
+        if self._is_ready("jaw/move_jp", "cartesian"):
+            self.control.move_jaw(angle)
+
+    def clutch(self, pressed: bool) -> bool:
+        """Somebody presses the clutch button at the arm, or lets go of it; False where the arm cannot be moved by hand now."""
+        self.say("arm_clutch", pressed)
+        if pressed and not self._is_ready("the clutch"):
             return False
-        self.ratios = asked_for
+        self.machine.clutch(pressed)
         return True
 
-    def say(self, topic: str, text: str) -> None:
-        """Adds an event, e.g. a warning that a command is not simulated."""
-        self._say(topic, text)
+    def guide(self, pose: np.ndarray) -> None:
+        """The hand brings the tool to a pose (4, 4) in the arm's own base; the setpoint goes with it."""
+        joints = inverse_kinematics(pose, self.measured[3], check=False)
+        self.control.setpoint = np.clip((*joints, self.control.setpoint[6]), tool.LOWER, tool.UPPER)
 
-    def _say(self, topic: str, value: str | bool) -> None:
+    def servo_from_console(self, pose: np.ndarray) -> None:
+        """A servo_cp that comes from inside the console's program, as a pose (4, 4) in the arm's own base."""
+        self.servo_pose(self.control.base_frame @ pose)
+
+    def set_ratios(self, speed: float | None = None, acceleration: float | None = None) -> bool:
+        """trajectory_j/set_ratio, set_ratio_v, set_ratio_a; False, and a warning, for one that cannot be."""
+        asked_for = tuple(former if new is None else new for former, new in zip(self.control.ratios, (speed, acceleration), strict=True))
+        wrong = next((ratio for ratio in asked_for if not 0 < ratio <= 1), None)
+        if wrong is not None:
+            self.say("warning", f"the trajectory ratio {wrong:g} is not in (0, 1]")
+            return False
+        self.control.set_ratios(*asked_for)
+        return True
+
+    def set_tool(self, name: str) -> None:
+        """set_tool_type: there is one instrument only."""
+        self.say("status", f"{name!r} is to be the tool")
+        if name not in (tool.NAME, tool.SHOWN_NAME):
+            self.say("error", f"the tool {name!r} is not simulated, only {tool.NAME}")
+            self.say("tool_type", "ERROR")
+
+    def say(self, topic: str, value: str | bool) -> None:
+        """Adds an event."""
         self._events.append((topic, value))
-
-    def _begin_move(self, goal: Sequence[float], *, is_homing: bool = False) -> None:
-        goal = _clipped(goal)
-        self._move = Move(Trajectory(self.setpoint, goal, MAX_SPEED, MAX_ACCELERATION, *self.ratios), goal, is_homing)
-
-    def _end_move(self) -> None:
-        is_homing, self._move = self._move.is_homing, None
-        if is_homing:
-            self.machine.homed()
-            self._say("status", "homed")
-        else:
-            self._say("goal_reached", True)
-
-    def _interrupt(self) -> None:
-        """Ends a running move_* before its goal; the setpoint stays what it is."""
-        if self._move is not None and not self._move.is_homing:
-            self._say("goal_reached", False)
-        self._move = None
-
-    def _stand_still(self) -> None:
-        """The motors no longer hold the arm: when they do again, it will be where it is."""
-        self._interrupt()
-        self._jaw_move = None
-        self._is_cartesian = False
-        self.setpoint, self.jaw_setpoint = self.measured.copy(), self.jaw_measured
 
     def refuse(self, text: str) -> None:
         """A warning, at most every two seconds, so that a stream of commands does not become one of texts."""
         if self._time_s >= self._refused.get(text, 0.0):
             self._refused[text] = self._time_s + REFUSAL_EVERY_S
-            self._say("warning", text)
+            self.say("warning", text)
 
-    def _may_move(self, command: str) -> bool:
-        if not self.machine.may_move:
-            self.refuse(f"{command} is ignored while {self.machine.state}, homed: {self.machine.is_homed}")
-        return self.machine.may_move
+    def _show(self, with_desired: bool) -> None:
+        machine = self.machine
+        if with_desired:
+            self.say("desired_state", machine.desired)
+        self._events.append(("operating_state", (machine.state, machine.is_homed, machine.is_busy)))
 
-    def _may_be_cartesian(self) -> bool:
-        """Asked only when joint control ends: closer to the remote centre of motion small ways would need fast joints."""
-        if not self._is_cartesian and self.measured[2] < CARTESIAN_INSERTION_M:
-            self.refuse(f"a Cartesian command is ignored until the instrument is inserted by {1000 * CARTESIAN_INSERTION_M:g} mm")
-        else:
-            self._is_cartesian = True
-        return self._is_cartesian
+    def _leave(self, state: str, following: str) -> None:
+        """What changes with the finer state, before the new one is told."""
+        control = self.control
+        self.say("status", f"{following} after {state}")
+        if state == "MANUAL":
+            control.hold()
+        if state in ("HOMED", "MANUAL") or following in ("DISABLED", "HOMED"):
+            control.switch(None, None)
+        if following in ("DISABLED", "FAULT"):
+            self._is_driven = False
+            control.rest()
+        elif following == "POWERING":
+            control.is_checked, self._is_driven = False, True
+            # the dVRK's kinematic simulation begins there; a real arm stays where it is
+            control.setpoint = control.measured.copy() if self._is_physical else np.zeros(7)
+        elif following == "HOMING":
+            control.begin_homing(HOME)
+        elif following == "ENGAGING_TOOL":
+            self.say("tool_type", tool.SHOWN_NAME)
+        elif following == "MANUAL":
+            control.switch("joint", "effort")
+            control.rest()
 
-    def _is_finite(self, values: Sequence[float], count: int) -> bool:
-        is_good = len(values) == count and bool(np.isfinite(values).all())
-        if not is_good:
-            self._say("error", f"a command has the values {tuple(values)}; {count} finite ones are needed")
-        return is_good
+    def _is_ready(self, command: str, space: Space = "joint") -> bool:
+        machine = self.machine
+        is_ready = machine.state == "ENABLED" and (machine.is_joint_ready if space == "joint" else machine.is_cartesian_ready)
+        if not is_ready:
+            self.refuse(f"{command} is ignored while {machine.state}, homed: {machine.is_homed}")
+        return is_ready
 
-    def _joints_for(self, pose: Pose) -> np.ndarray | None:
-        """The joints (6,), which may be beyond their limits, or None and an error."""
-        try:
-            return inverse_kinematics(np.linalg.inv(self.base_frame) @ pose.matrix(), self.setpoint[3], check=False)
-        except UnreachablePoseError as error:
-            self._say("error", f"inverse kinematics failed: {error}")
-            return None
+    def _servo_cartesian(self, goal: CartesianGoal) -> None:
+        self._warn_of_cannula(self.control.servo_cartesian(goal))
 
-
-def _clipped(joints: Sequence[float]) -> np.ndarray:
-    return np.clip(joints, JOINT_LOWER, JOINT_UPPER)
+    def _warn_of_cannula(self, is_past: bool) -> None:
+        if not is_past:
+            self.refuse("Cartesian control begins when the instrument is inserted past the cannula")

@@ -4,16 +4,17 @@ import dataclasses
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
-from kinematic_arm import with_measured
+from kinematic_arm import START_NS, with_changed, with_measured
 from rig import GOAL, Rig
 
-from l0_surgical.control.arm import ArmInputs, Received
+from l0_surgical.control.arm import FIELDS, STREAMS, ArmInputs
 from l0_surgical.control.clock import Instant
 from l0_surgical.control.controller import State
+from l0_surgical.control.kinematics import forward_kinematics, inverse_kinematics
 from l0_surgical.control.motion import Segment
 from l0_surgical.control.poses import Pose
-from l0_surgical.control.records import JointState, OperatingState
 from l0_surgical.control.safety import SafetyError
 from l0_surgical.errors import BadInputError, L0SurgicalError
 
@@ -22,8 +23,7 @@ MS = 1_000_000
 
 
 def with_state(state: str, is_homed: bool = True) -> Callable[[ArmInputs], ArmInputs]:
-    record = OperatingState(1, "", state, is_homed, is_busy=False)
-    return lambda inputs: dataclasses.replace(inputs, operating_state=Received(record, 0))
+    return lambda inputs: with_changed(inputs, "operating_state", state=state, is_homed=is_homed)
 
 
 def moved(dx: float, dy: float = 0.0, dz: float = 0.0) -> Callable[[ArmInputs], ArmInputs]:
@@ -35,7 +35,31 @@ def moved(dx: float, dy: float = 0.0, dz: float = 0.0) -> Callable[[ArmInputs], 
 
 
 def with_jaw(jaw: tuple[float, ...]) -> Callable[[ArmInputs], ArmInputs]:
-    return lambda inputs: dataclasses.replace(inputs, jaw=Received(JointState(1, "", ("jaw",), jaw), 0))
+    return lambda inputs: with_changed(inputs, "jaw/measured_js", position=jaw)
+
+
+def with_joints(*joints: float) -> Callable[[ArmInputs], ArmInputs]:
+    return lambda inputs: with_changed(inputs, "measured_js", position=joints)
+
+
+def without(field: str, topic: str) -> Callable[[ArmInputs], ArmInputs]:
+    return lambda inputs: dataclasses.replace(inputs, **{field: None}, news=inputs.news | {topic: []})
+
+
+def published_also_by_another(topic: str) -> Callable[[ArmInputs], ArmInputs]:
+    return lambda inputs: dataclasses.replace(inputs, writers=inputs.writers | {topic: inputs.writers[topic] | {"another"}})
+
+
+def base_moved(dx: float) -> Callable[[ArmInputs], ArmInputs]:
+    """What the arm says in its base frame, after that was moved."""
+
+    def distort(inputs: ArmInputs) -> ArmInputs:
+        for topic in ("measured_cp", "setpoint_cp"):
+            x, y, z = inputs.newest(topic).record.position
+            inputs = with_changed(inputs, topic, position=(x + dx, y, z))
+        return inputs
+
+    return distort
 
 
 # what the arm says from some tick on, and the words of the fault
@@ -65,7 +89,36 @@ DISTORTIONS = {
         lambda inputs: dataclasses.replace(inputs, foreign_commands=["/PSM1/servo_jp"]),
         "somebody else commands PSM1 on /PSM1/servo_jp",
     ),
-    "no state any more": (lambda inputs: dataclasses.replace(inputs, operating_state=None), "has not said its operating state"),
+    "no state any more": (without("operating_state", "operating_state"), "has not said its operating state"),
+    "busy": (lambda inputs: with_changed(inputs, "operating_state", is_busy=True), "PSM1 is busy"),
+    "a state of 1970": (lambda inputs: with_changed(inputs, "operating_state", stamp_ns=1_000), "cannot be true"),
+    "an older state": (
+        lambda inputs: with_changed(inputs, "operating_state", stamp_ns=START_NS - 2 * MS),
+        "0.002 s older than the one before it",
+    ),
+    "stamps go back by 1 ms": (
+        lambda inputs: with_measured(inputs, stamp_ns=inputs.measured_cp.record.stamp_ns - 6 * MS),
+        "stamps of measured_cp went back by 0.001 s",
+    ),
+    "nan in the joints": (with_joints(0.0, NAN, 0.12, 0.0, 0.0, 0.0), "a PSM has six finite ones"),
+    "seven joints": (with_joints(*(0.0,) * 7), "a PSM has six finite ones"),
+    "the base was moved by 2.1 mm": (base_moved(0.0021), "measured_cp is 2.1 mm and 0.000 rad from where the joints"),
+    "local/measured_cp says otherwise": (
+        lambda inputs: with_changed(inputs, "local/measured_cp", orientation=(0.0, 0.0, 0.0, 1.0)),
+        "local/measured_cp jumped by 0.4 mm and 3.142 rad",
+    ),
+    "setpoint_cp and setpoint_js disagree": (
+        lambda inputs: with_changed(inputs, "setpoint_js", position=(0.0, 0.0, 0.12, 0.0, 0.0, 0.0)),
+        "from where the joints (setpoint_js) put the tool",
+    ),
+    **{
+        f"a second publisher of {topic}": (published_also_by_another(topic), f"somebody else publishes /PSM1/{topic} now")
+        for topic in (*STREAMS, "operating_state")
+    },
+    "the publisher has gone": (
+        lambda inputs: dataclasses.replace(inputs, writers=inputs.writers | {"setpoint_cp": frozenset()}),
+        "who published /PSM1/setpoint_cp has gone",
+    ),
 }
 
 
@@ -121,21 +174,33 @@ def test_the_same_while_the_controller_is_ready_or_holds(case: str) -> None:
         assert_ends_safely(rig, words, sent)
 
 
-def test_measured_cp_stops() -> None:
-    rig = Rig().reaching()
-    last = rig.arm.poll()
-    rig.arm.distort = lambda inputs: dataclasses.replace(last, measured_poses=[])
+@pytest.mark.parametrize("topic", STREAMS)
+def test_a_topic_stops(topic: str) -> None:
+    rig = Rig()
+    rig.controller.arm()
+    rig.controller.go_to_start()
+    rig.until(State.HOLDING)
+    rig.tick(100)
+    last = rig.arm.poll().newest(topic)
+    rig.arm.distort = lambda inputs: dataclasses.replace(inputs, **{FIELDS[topic]: last}, news=inputs.news | {topic: []})
     begin = rig.clock.now().monotonic_ns
     rig.until(State.FAULT)
     # one period later than the limit at most
     assert 0.100 < 1e-9 * (rig.clock.now().monotonic_ns - begin) <= 0.1051
-    assert_ends_safely(rig, "measured_cp stopped 105 ms ago", len(rig.arm.sent))
+    assert_ends_safely(rig, f"{topic} stopped 105 ms ago", len(rig.arm.sent))
 
 
 def test_the_arm_does_not_follow() -> None:
     rig = Rig().reaching()
     stuck = rig.arm.pose
-    rig.arm.distort = lambda inputs: with_measured(inputs, position=stuck.position, orientation=stuck.orientation)
+    joints = tuple(inverse_kinematics(stuck.matrix()))
+
+    def sticks(inputs: ArmInputs) -> ArmInputs:
+        for topic in ("measured_cp", "local/measured_cp"):
+            inputs = with_changed(inputs, topic, position=stuck.position, orientation=stuck.orientation)
+        return with_changed(inputs, "measured_js", position=joints)
+
+    rig.arm.distort = sticks
     rig.until(State.FAULT)
     ahead = Pose.of(rig.arm.sent[-1]).distance_to(stuck)
     assert 0.0095 < ahead < 0.0105
@@ -148,7 +213,7 @@ def test_a_jump_between_two_polls_is_seen_message_by_message() -> None:
     sent = len(rig.arm.sent)
 
     def there_and_back(inputs: ArmInputs) -> ArmInputs:
-        return dataclasses.replace(inputs, measured_poses=[moved(0.02)(inputs).measured_cp, inputs.measured_cp])
+        return dataclasses.replace(inputs, news=inputs.news | {"measured_cp": [moved(0.02)(inputs).measured_cp, inputs.measured_cp]})
 
     rig.arm.distort = there_and_back
     rig.tick()
@@ -186,7 +251,7 @@ def test_a_pose_without_inverse_kinematics() -> None:
     rig = Rig().reaching()
     sent = len(rig.arm.sent)
     # a target whose orientation no joint position gives: the tool upside down
-    rig.controller._segment = Segment(Pose(rig.arm.pose.position, (0.0, 0.0, 0.0, 1.0)), 2000, is_smooth=False)
+    rig.controller._segment = Segment(rig.arm.pose, Pose(rig.arm.pose.position, (0.0, 0.0, 0.0, 1.0)), 2000, is_smooth=False)
     rig.until(State.FAULT)
     assert len(rig.arm.sent) > sent + 100
     assert_ends_safely(rig, "the setpoint cannot be reached: the ", len(rig.arm.sent))
@@ -223,18 +288,30 @@ def test_a_fault_of_the_program_itself() -> None:
     assert_ends_safely(rig, "the controller failed: ZeroDivisionError: nothing to divide by", sent)
 
 
+def test_a_loop_that_hangs_is_at_fault_at_once_and_stays_so_when_it_ticks_again() -> None:
+    rig = Rig().reaching()
+    sent = len(rig.arm.sent)
+    rig.controller.stall("the servo loop has not ticked for 1.1 s")
+    assert (rig.controller.state, rig.controller.fault) == (State.FAULT, "the servo loop has not ticked for 1.1 s")
+    assert rig.controller.status().state == "fault"
+    rig.tick()
+    assert_ends_safely(rig, "the servo loop has not ticked for 1.1 s", sent)
+
+
 STARTS = {
     "open jaw": (with_jaw((0.5,)), "not closed"),
-    "no jaw": (lambda inputs: dataclasses.replace(inputs, jaw=None), "mount an instrument"),
-    "no joints": (lambda inputs: dataclasses.replace(inputs, measured_js=None), "measured_js"),
-    "five joints": (
-        lambda inputs: dataclasses.replace(inputs, measured_js=Received(JointState(1, "", (), (0.0,) * 5), 0)),
-        "a PSM has six finite ones",
+    **{f"no {topic}": (without(FIELDS[topic], topic), f"PSM1 has not said its {topic}; .* an instrument is mounted") for topic in STREAMS},
+    "five joints": (with_joints(*(0.0,) * 5), "a PSM has six finite ones"),
+    "another base frame or instrument": (base_moved(0.004), r"from where the joints \(measured_js\) put the tool"),
+    "a setpoint of somebody else": (
+        lambda inputs: with_changed(inputs, "setpoint_cp", position=(0.009, 0.0, -0.1135)),
+        r"setpoint_cp is 9.0 mm and 0.000 rad from where the joints \(setpoint_js\) put the tool",
     ),
-    "no setpoint": (lambda inputs: dataclasses.replace(inputs, setpoint_cp=None), "setpoint_cp"),
-    "nothing yet": (lambda inputs: dataclasses.replace(inputs, measured_cp=None, measured_poses=[]), "has not said where it is"),
-    "another base frame or instrument": (moved(0.004), "from where the joints put the tool"),
     "not homed": (with_state("ENABLED", is_homed=False), "not homed"),
+    "busy": (lambda inputs: with_changed(inputs, "operating_state", is_busy=True), "PSM1 is busy"),
+    "a state of 1970": (lambda inputs: with_changed(inputs, "operating_state", stamp_ns=1_000), "cannot be true"),
+    "a state of the future": (lambda inputs: with_changed(inputs, "operating_state", stamp_ns=START_NS + 10_000 * MS), "cannot be true"),
+    "two publishers": (published_also_by_another("measured_cp"), "2 publish /PSM1/measured_cp; only the arm may"),
 }
 
 
@@ -249,6 +326,19 @@ def test_an_arm_that_may_not_be_taken_over(case: str) -> None:
     rig.tick(20)
     assert rig.controller.state is State.DISARMED
     assert rig.arm.sent == []
+
+
+def test_an_arm_that_somebody_else_has_just_commanded_is_not_taken_over() -> None:
+    """Between two commands of another controller's stream there is a tick without one."""
+    rig = Rig()
+    rig.arm.distort = lambda inputs: dataclasses.replace(inputs, foreign_commands=["/PSM1/servo_cp"])
+    rig.tick()
+    rig.arm.distort = lambda inputs: inputs
+    rig.tick()
+    with pytest.raises(SafetyError, match=r"somebody else has commanded PSM1 within the last 0\.1 s"):
+        rig.controller.arm()
+    rig.tick(20)
+    rig.controller.arm()
 
 
 def test_an_arm_outside_the_workspace_is_not_taken_over() -> None:
@@ -266,3 +356,69 @@ def test_in_a_dry_run_others_may_command_the_arm() -> None:
     rig.controller.set_goal(GOAL)
     rig.until(State.HOLDING, State.FAULT)
     assert rig.controller.status().fault is None
+
+
+def test_what_the_arm_was_told_by_somebody_inside_its_console() -> None:
+    """It moves: every source agrees, no topic was used, only that no command of ours was there."""
+    rig = Rig().reaching()
+    sent = len(rig.arm.sent)
+    x, y, z = rig.arm.pose.position
+    rig.arm.pose = Pose((x, y, z + 0.0015), rig.arm.pose.orientation)
+    rig.tick()
+    assert_ends_safely(rig, "PSM1 was told to be where no command of ours of the last 50 ms was, 1.", sent)
+
+
+def test_leaving_ready_goes_on_from_where_the_arm_was_moved_meanwhile() -> None:
+    rig = Rig()
+    rig.controller.arm()
+    rig.tick(20)
+    x, y, z = rig.arm.pose.position
+    for _ in range(50):
+        z -= 0.0002
+        rig.arm.pose = Pose((x, y, z), rig.arm.pose.orientation)
+        rig.tick()
+    assert rig.controller.state is State.READY
+    moved_to = rig.arm.pose
+    rig.controller.set_goal(GOAL)
+    rig.tick()
+    assert Pose.of(rig.arm.sent[0]).distance_to(moved_to) < 1e-5
+    rig.until(State.HOLDING)
+    assert rig.controller.status().is_reached
+    assert rig.audit().violations == []
+
+
+def test_stamps_that_jitter_and_samples_that_come_twice_are_no_fault() -> None:
+    """The dVRK makes a stamp as now minus age, of two readings of the clock: a sample sent twice has two."""
+    generator = np.random.default_rng(0)
+    rig = Rig()
+
+    def twice(inputs: ArmInputs) -> ArmInputs:
+        news = {}
+        for topic in STREAMS:
+            received = inputs.newest(topic)
+            stamps = received.record.stamp_ns + generator.integers(-50_000, 50_001, 2)
+            news[topic] = [
+                dataclasses.replace(received, record=dataclasses.replace(received.record, stamp_ns=int(stamp))) for stamp in stamps
+            ]
+        return dataclasses.replace(inputs, news=inputs.news | news, **{FIELDS[topic]: records[-1] for topic, records in news.items()})
+
+    rig.arm.distort = twice
+    rig.tick()
+    rig.controller.arm()
+    rig.controller.go_to_start()
+    rig.tick(10_000)
+    assert rig.controller.state is State.HOLDING
+
+
+def test_a_way_to_the_start_pose_that_no_joint_can_go_is_refused_when_it_is_set() -> None:
+    rig = Rig()
+    rig.arm.pose = Pose.from_matrix(forward_kinematics((0.0, 0.0, 0.12, math.radians(-259), 0.0, 0.0)))
+    rig.arm.distort = with_joints(0.0, 0.0, 0.12, math.radians(-259), 0.0, 0.0)
+    rig.tick()
+    rig.controller.arm()
+    with pytest.raises(
+        BadInputError, match=r"the way from here to the start pose cannot be gone: after [0-9]+ % of it the roll joint would be at"
+    ):
+        rig.controller.set_goal(GOAL)
+    rig.tick(5)
+    assert (rig.controller.state, rig.arm.sent) == (State.READY, [])

@@ -144,11 +144,23 @@ def test_a_missing_file_is_refused() -> None:
         load_limits("nowhere.yaml")
 
 
-def test_speed_scales_every_speed_and_nothing_else() -> None:
+def test_a_speed_scales_what_a_slower_motion_has_less_of_and_nothing_else() -> None:
     limits, slow = load_limits(), load_limits().scaled(0.25)
-    names = {name for name in Limits.__dataclass_fields__ if getattr(slow, name) != getattr(limits, name)}
-    assert names == {"max_speed_m_per_s", "max_speed_rad_per_s", "approach_speed_m_per_s", "approach_speed_rad_per_s"}
-    assert slow.max_speed_m_per_s == pytest.approx(0.025)
+    ratios = {
+        name: getattr(slow, name) / getattr(limits, name) for name in Limits.__dataclass_fields__ if "max_" in name or "speed" in name
+    }
+    scaled = {name: ratio for name, ratio in ratios.items() if ratio != 1}
+    powers = {
+        "_m_per_s": 0.25,
+        "_rad_per_s": 0.25,
+        "_m_per_s2": 0.25**2,
+        "_rad_per_s2": 0.25**2,
+        "_m_per_s3": 0.25**3,
+        "_rad_per_s3": 0.25**3,
+    }
+    assert len(scaled) == 8
+    for name, ratio in scaled.items():
+        assert ratio == pytest.approx(next(power for ending, power in powers.items() if name.endswith(ending)))
     for speed in (0.0, 1.1, float("nan")):
         with pytest.raises(BadInputError, match=r"--speed .*: pass a finite number"):
             limits.scaled(speed)

@@ -6,6 +6,7 @@ import pytest
 from kinematic_arm import KinematicArm, SteppedClock, with_measured
 from rig import GOAL, POLICY, MemoryRecorder
 
+from l0_surgical.control.arm import ArmInputs
 from l0_surgical.control.audit import audit
 from l0_surgical.control.controller import Controller
 from l0_surgical.control.session import Session
@@ -71,6 +72,23 @@ def test_it_enables_homes_arms_and_reaches(state: str, commands: list[str]) -> N
         assert outcome.final_distance_mm < 5
     assert case.controller.status().state == "disarmed"
     assert audit(case.recorder.messages, "PSM1", case.controller.limits).violations == []
+
+
+def test_an_arm_that_says_homed_as_soon_as_its_encoders_are_biased_is_homed() -> None:
+    """As the dVRK does: what it says of its pose is not valid before it was homed."""
+    case = Case("ENABLED", is_homed=True)
+    has_been_homed = False
+
+    def distort(inputs: ArmInputs) -> ArmInputs:
+        nonlocal has_been_homed
+        has_been_homed |= "home" in case.arm.state_commands and not case.arm.state.is_busy
+        return inputs if has_been_homed else with_measured(inputs, stamp_ns=0)
+
+    case.arm.distort = distort
+    case.tick(60)
+    assert case.session.failure is None
+    assert case.arm.state_commands == ["home"]
+    assert len(case.session.outcomes) == 2
 
 
 def test_an_arm_that_is_ready_gets_no_state_command() -> None:

@@ -1,3 +1,4 @@
+import re
 import threading
 
 import numpy as np
@@ -85,3 +86,28 @@ def test_the_systems_clocks_are_read_together_and_sleep_does_not_end_early() -> 
     clock.sleep_until(first.monotonic_ns)
     offsets = [instant.wall_ns - instant.monotonic_ns for instant in (clock.now() for _ in range(200))]
     assert max(offsets) - min(offsets) < 50_000_000
+
+
+def test_a_loop_that_hangs_is_heard_by_another_thread_and_where_it_hangs() -> None:
+    told, stop, release = [], threading.Event(), threading.Event()
+
+    def hang() -> None:
+        release.wait(60)
+        stop.set()
+
+    def hear(reason: str) -> None:
+        told.append(reason)
+        release.set()
+
+    ServoLoop(hang, 200, on_stall=hear).run(stop)
+    (reason,) = told
+    assert re.fullmatch(
+        r"the servo loop has not ticked for 1\.\d s; it is in wait \(threading.py:\d+\) < .*hang \(test_timing.py:\d+\)", reason
+    )
+
+
+def test_a_loop_that_ticks_on_is_not_said_to_hang() -> None:
+    told, stop = [], threading.Event()
+    threading.Timer(1.5, stop.set).start()
+    ServoLoop(lambda: None, 200, on_stall=told.append).run(stop)
+    assert told == []

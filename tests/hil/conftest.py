@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench import Bench, Setup
+
+pytest.register_assert_rewrite("bench")
+
+from bench import Bench, Setup  # noqa: E402
 
 REAL_SPEED = 0.25
 

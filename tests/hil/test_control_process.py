@@ -191,6 +191,6 @@ def test_without_an_arm_it_says_who_is_missing(setup: Setup, tmp_path: Path) -> 
     environment = os.environ | {"ROS_DOMAIN_ID": str(setup.domain)}
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     assert ended.returncode == 1
-    assert "PSM9: 0 of 8 topics have found their peer; nobody on: /PSM9/measured_cp" in ended.stderr
+    assert "PSM9: 0 of 12 topics have found their peer; nobody on: /PSM9/measured_js" in ended.stderr
     assert "waited 2 s in vain for the arm's operating state" in ended.stderr.splitlines()[-1]
     assert json.loads(ended.stdout)["setpoints"] == 0

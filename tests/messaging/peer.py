@@ -1,10 +1,11 @@
 """Another process on DDS, driven line by line over its standard input; it answers each line with one of its own.
 
 python -m tests.messaging.peer DOMAIN TOPIC: `publish N` sends N poses with the stamps 1..N, `echo N` sends back on TOPIC/echo the next N
-poses that arrive on TOPIC, `exit` closes the transport.
+poses that arrive on TOPIC, `flood` sends poses until the process is killed, `exit` closes the transport.
 """
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -27,6 +28,12 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> None
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
+
+
+def socket_filter(descriptor: int) -> bytes:
+    """The program by which the kernel drops some of what comes to a socket of this process; empty where it has none."""
+    with socket.socket(fileno=os.dup(descriptor)) as handle:
+        return handle.getsockopt(socket.SOL_SOCKET, 26, 8 * 16)
 
 
 class Peer:
@@ -83,6 +90,8 @@ def main(domain: int, topic: str) -> None:
                 for stamp_ns in range(1, int(count) + 1):
                     published.publish(pose(stamp_ns))
                     time.sleep(0.002)
+            while action == "flood":
+                published.publish(pose(1))
             if action == "echo":
                 echoed = 0
                 while echoed < int(count):

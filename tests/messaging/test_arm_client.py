@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from l0_surgical.control.arm import ArmInputs
+from l0_surgical.control.arm import STREAMS, TEXTS, ArmInputs
+from l0_surgical.control.clock import SystemClock
 from l0_surgical.control.records import (
     Empty,
     JointState,
@@ -16,14 +17,14 @@ from l0_surgical.control.records import (
     String,
     StringStamped,
     TwistStamped,
-    WrenchStamped,
 )
 from l0_surgical.errors import BadInputError
 from l0_surgical.messaging import crtk
 from l0_surgical.messaging.arm_client import CrtkArm
 from l0_surgical.messaging.dds import DdsTransport
 from l0_surgical.messaging.messages import sample_class
-from l0_surgical.messaging.transport import COMMAND, TELEMETRY, Publisher, Subscription
+from l0_surgical.messaging.transport import COMMAND, TELEMETRY, Publisher, Subscription, Transport
+from tests.in_memory_transport import Broker, MemoryTransport
 from tests.messaging.domains import ARM, DOMAIN
 from tests.messaging.examples import EXAMPLES
 from tests.messaging.peer import Peer, pose, wait_until
@@ -35,8 +36,8 @@ class ArmSide:
     def __init__(self, transport: DdsTransport, name: str) -> None:
         self._transport = transport
         self._name = name
-        self.publishers = {topic: self.publisher(topic) for topic in ("measured_cp", "setpoint_cp", "measured_js", "jaw/measured_js")}
-        self.publishers |= {topic: self.publisher(topic) for topic in ("operating_state", "error")}
+        self.publishers = {topic: self.publisher(topic) for topic in STREAMS}
+        self.publishers |= {topic: self.publisher(topic) for topic in ("operating_state", *TEXTS)}
         self.commands = {topic: self.subscription(topic) for topic in ("servo_cp", "state_command")}
 
     def publisher(self, topic: str) -> Publisher:
@@ -64,7 +65,9 @@ def arm_side() -> Iterator[ArmSide]:
 
 
 def test_nothing_has_been_heard_at_first(transport: DdsTransport) -> None:
-    assert CrtkArm(transport, ARM).poll() == ArmInputs()
+    inputs = CrtkArm(transport, ARM).poll()
+    assert not any(inputs.news.values()) and not any(inputs.writers.values())
+    assert inputs == ArmInputs(news=inputs.news, writers=inputs.writers)
 
 
 def test_poll_gives_the_newest_and_all_that_nobody_may_miss(transport: DdsTransport, arm_side: ArmSide) -> None:
@@ -82,17 +85,17 @@ def test_poll_gives_the_newest_and_all_that_nobody_may_miss(transport: DdsTransp
     arm_side.say("error", String("first"))
     arm_side.say("error", String("second"))
     inputs = arm.poll()
-    assert [received.record.stamp_ns for received in inputs.measured_poses] == [3, 4, 5]
-    assert inputs.measured_cp == inputs.measured_poses[-1]
+    assert [received.record.stamp_ns for received in inputs.news["measured_cp"]] == [3, 4, 5]
+    assert inputs.measured_cp == inputs.news["measured_cp"][-1]
     assert inputs.setpoint_cp.record == pose(8)
     assert inputs.measured_js.record == joints
     assert inputs.jaw.record == jaw
     assert inputs.operating_state.record.state == "DISABLED"
-    assert inputs.errors == ["first", "second"]
+    assert [received.record.data for received in inputs.news["error"]] == ["first", "second"]
     assert inputs.foreign_commands == []
 
     later = arm.poll()
-    assert (later.measured_poses, later.errors) == ([], [])
+    assert not any(later.news.values())
     assert (later.measured_cp, later.jaw, later.operating_state) == (inputs.measured_cp, inputs.jaw, inputs.operating_state)
     arm_side.say("operating_state", OperatingState(9, "", "FAULT", True, False))
     assert arm.poll().operating_state.record.state == "FAULT"
@@ -110,6 +113,7 @@ def test_commands_reach_the_arm_and_are_not_foreign(transport: DdsTransport, arm
             assert arm.poll().foreign_commands == []
     for command in ("enable", "home"):
         arm.state_command(command, 77)
+    assert arm.poll().foreign_commands == []
     arrived = []
     wait_until(lambda: arrived.extend(arm_side.commands["state_command"].take()) or arrived)
     # the dVRK keeps one command: the last
@@ -138,30 +142,68 @@ def test_the_same_pose_with_another_stamp_is_foreign(transport: DdsTransport) ->
     assert arm.poll().foreign_commands == [f"/{ARM}/servo_cp"]
 
 
-@pytest.mark.parametrize("topic", [topic for topic in crtk.MOTION_COMMANDS if topic != "servo_cp"])
-def test_every_other_motion_command_is_foreign(transport: DdsTransport, arm_side: ArmSide, topic: str) -> None:
+@pytest.fixture(params=["DDS, which tells who sent", "a transport that does not"])
+def either_transport(request: pytest.FixtureRequest, transport: DdsTransport) -> Transport:
+    return transport if "DDS" in request.param else MemoryTransport(Broker(SystemClock()))
+
+
+@pytest.mark.parametrize("age", [0, 1, 20, 100])
+def test_a_copy_of_an_own_command_is_foreign(either_transport: Transport, age: int) -> None:
+    """However old, and also if it comes at once."""
+    arm, other = CrtkArm(either_transport, ARM), CrtkArm(either_transport, ARM)
+    for stamp_ns in range(1, 200):
+        arm.servo_cp(pose(stamp_ns))
+        assert arm.poll().foreign_commands == []
+    other.servo_cp(pose(199 - age))
+    assert arm.poll().foreign_commands == [f"/{ARM}/servo_cp"]
+    arm.state_command("enable", 1)
+    assert arm.poll().foreign_commands == []
+    other.state_command("enable", 1)
+    assert arm.poll().foreign_commands == [f"/{ARM}/state_command"]
+
+
+def test_a_command_that_never_came_back_cannot_be_copied_later(either_transport: Transport) -> None:
+    arm, other = CrtkArm(either_transport, ARM), CrtkArm(either_transport, ARM)
+    for stamp_ns in range(1, 200):  # more than are kept between two polls
+        arm.servo_cp(pose(stamp_ns))
+    assert arm.poll().foreign_commands == []
+    other.servo_cp(pose(1))
+    assert arm.poll().foreign_commands == [f"/{ARM}/servo_cp"]
+
+
+@pytest.mark.parametrize("topic", [topic for topic in crtk.SUBSCRIBED if topic != "servo_cp"])
+def test_everything_else_that_an_arm_is_told_is_foreign(transport: DdsTransport, arm_side: ArmSide, topic: str) -> None:
     arm = CrtkArm(transport, ARM)
-    record = {
-        PoseStamped: pose(1),
-        JointState: JointState(1, "", (), (0.0,) * 6),
-        WrenchStamped: WrenchStamped(1, "", (0.0,) * 3, (0.0,) * 3),
-        **{type(record): record for record, _ in (EXAMPLES["CartesianState"], EXAMPLES["CartesianImpedance"])},
-    }[crtk.SUBSCRIBED[topic].record]
-    arm_side.publisher(topic).publish(record)
+    record_type = crtk.SUBSCRIBED[topic].record
+    arm_side.publisher(topic).publish(next(record for record, _ in EXAMPLES.values() if type(record) is record_type))
     assert arm.poll().foreign_commands == [f"/{ARM}/{topic}"]
+
+
+def test_who_publishes_what_the_arm_says(transport: DdsTransport, arm_side: ArmSide) -> None:
+    arm = CrtkArm(transport, ARM)
+    arm_side.say("measured_cp", pose(1))
+    inputs = arm.poll()
+    first = inputs.writers
+    assert first["measured_cp"] == {inputs.measured_cp.writer}
+    assert len(first["measured_cp"]) == 1
+    with DdsTransport(DOMAIN) as other:
+        other.publisher(f"/{ARM}/measured_cp", PoseStamped, crtk.PUBLISHED["measured_cp"].qos)
+        wait_until(lambda: len(arm.poll().writers["measured_cp"]) == 2)
+        assert arm.poll().writers["measured_cp"] > first["measured_cp"]
+    wait_until(lambda: arm.poll().writers == first)
 
 
 def test_the_start_up_line_says_who_is_there(transport: DdsTransport) -> None:
     arm = CrtkArm(transport, ARM)
-    topics = ("measured_cp", "setpoint_cp", "measured_js", "jaw/measured_js", "operating_state", "error", "servo_cp", "state_command")
+    topics = (*STREAMS, "operating_state", *TEXTS, "servo_cp", "state_command")
     assert arm.peers() == {f"/{ARM}/{topic}": 0 for topic in topics}
-    assert arm.describe_peers().startswith(f"{ARM}: 0 of 8 topics have found their peer; nobody on: /{ARM}/measured_cp ")
+    assert arm.describe_peers().startswith(f"{ARM}: 0 of 12 topics have found their peer; nobody on: /{ARM}/measured_js ")
     assert not arm.wait_for_peers(0.05)
     with DdsTransport(DOMAIN) as other:
         other.publisher(f"/{ARM}/measured_cp", PoseStamped, crtk.PUBLISHED["measured_cp"].qos)
         other.subscription(f"/{ARM}/servo_cp", PoseStamped, COMMAND)
         wait_until(lambda: sum(arm.peers().values()) == 2)
-        line = f"{ARM}: 2 of 8 topics have found their peer; found: /{ARM}/measured_cp /{ARM}/servo_cp; nobody on: /{ARM}/setpoint_cp "
+        line = f"{ARM}: 2 of 12 topics have found their peer; found: /{ARM}/measured_cp /{ARM}/servo_cp; nobody on: /{ARM}/measured_js "
         assert arm.describe_peers().startswith(line)
 
 
@@ -179,7 +221,7 @@ def test_the_start_up_line_says_why_those_who_are_there_are_not_heard(transport:
         other.publisher(f"/{ARM}/measured_cp", TwistStamped, TELEMETRY)
         other.publisher(f"/{ARM}/operating_state", OperatingState, TELEMETRY)
         expected = (
-            f"{ARM}: 0 of 8 topics have found their peer; met but not matched: /{ARM}/measured_cp (message type) "
+            f"{ARM}: 0 of 12 topics have found their peer; met but not matched: /{ARM}/measured_cp (message type) "
             f"/{ARM}/setpoint_cp (reliability) /{ARM}/operating_state (durability); nobody on: /{ARM}/measured_js "
         )
         wait_until(lambda: arm.describe_peers().startswith(expected))

@@ -128,6 +128,50 @@ def test_only_the_last_of_the_depth_are_kept_in_order(transport: DdsTransport) -
     assert subscription.take() == []
 
 
+def test_a_flood_fills_no_more_than_the_depth(transport: DdsTransport) -> None:
+    """Two other processes write as fast as they can; each `take` ends nevertheless."""
+    topic = f"/{ARM}/flood"
+    poses = transport.subscription(topic, PoseStamped, Qos(100))
+    with Peer(DOMAIN, topic) as one, Peer(DOMAIN, topic) as other:
+        wait_until(lambda: poses.peers() == 2)
+        one.send("flood")
+        other.send("flood")
+        counts = []
+        wait_until(lambda: counts.append(len(poses.take())) or sum(counts) > 2000)
+    assert max(counts) <= 100
+
+
+def test_texts_from_the_network_are_cut_to_a_line(transport: DdsTransport) -> None:
+    publisher = transport.publisher(f"/{ARM}/long", OperatingState, EVENT)
+    subscription = transport.subscription(publisher.topic, OperatingState, EVENT)
+    publisher.publish(OperatingState(1, "x" * 1_000_000, "ENABLED\nFAULT", True, False))
+    (received,) = subscription.take()
+    assert received.record == OperatingState(1, "x" * 197 + "...", "ENABLED FAULT", True, False)
+
+
+def test_who_has_sent_a_message_and_who_may(transport: DdsTransport) -> None:
+    topic = f"/{ARM}/who"
+    poses = transport.subscription(topic, PoseStamped, TELEMETRY)
+    assert poses.writers() == frozenset()
+    ours = transport.publisher(topic, PoseStamped, TELEMETRY)
+    ours.publish(pose(1))
+    (first,) = poses.take()
+    assert first.writer == ours.writer
+    assert poses.writers() == {ours.writer}
+    with Peer(DOMAIN, topic) as peer:
+        wait_until(lambda: len(poses.writers()) == 2)
+        assert peer.ask("publish 3") == "done"
+        taken = []
+        wait_until(lambda: taken.extend(poses.take()) or len(taken) == 3)
+        (stranger,) = poses.writers() - {ours.writer}
+        assert {received.writer for received in taken} == {stranger}
+        with Peer(DOMAIN, topic):
+            wait_until(lambda: len(poses.writers()) == 3)
+        assert peer.ask("exit") == "closed"
+    ours.publish(pose(2))
+    assert [received.writer for received in poses.take()] == [ours.writer]
+
+
 def test_ros_2_sees_the_right_names_and_policies(transport: DdsTransport) -> None:
     from cyclonedds.builtin import BuiltinDataReader, BuiltinTopicDcpsPublication
     from cyclonedds.domain import DomainParticipant
@@ -175,7 +219,7 @@ def test_transports_of_one_process_share_a_domain_or_keep_apart() -> None:
         wait_until(lambda: same.peers() == 0)
         second.publisher(f"/{ARM}/shared", Bool, EVENT)
         wait_until(lambda: same.peers() == 1)
-        with pytest.raises(BadInputError, match=f"domain {DOMAIN} open with another discovery"):
+        with pytest.raises(BadInputError, match=f"domain {DOMAIN} open with another discovery or interface"):
             DdsTransport(DOMAIN, "subnet")
     with DdsTransport(DOMAIN, "subnet") as reopened:
         assert reopened.domain == DOMAIN

@@ -1,5 +1,6 @@
 """The rclpy transport: against real rclpy where ROS 2 is sourced, and what it says where it is not."""
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,11 +9,12 @@ import pytest
 
 from l0_surgical.control.records import Bool, PoseStamped, Record
 from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.messaging.network import udp_sockets
 from l0_surgical.messaging.ros2 import Ros2Transport, message_class
 from l0_surgical.messaging.transport import COMMAND, EVENT, TELEMETRY, Qos
-from tests.messaging.domains import ARM, DOMAIN
+from tests.messaging.domains import ARM, DOMAIN, ELSEWHERE
 from tests.messaging.examples import EXAMPLES
-from tests.messaging.peer import Peer, pose, wait_until
+from tests.messaging.peer import ROOT, Peer, pose, socket_filter, wait_until
 
 PARAMETERS = [pytest.param(*example, id=name) for name, example in EXAMPLES.items()]
 
@@ -73,6 +75,83 @@ def test_events_reach_late_joiners_and_the_depth_is_kept(transports: tuple[Ros2T
     assert other.subscription(publisher.topic, PoseStamped, TELEMETRY).take() == []
 
 
+FLOOD = """
+import sys
+from l0_surgical.messaging.ros2 import Ros2Transport
+from l0_surgical.messaging.transport import TELEMETRY
+from tests.messaging.peer import PoseStamped, pose, wait_until
+poses = Ros2Transport.open("flood", int(sys.argv[1])).publisher(sys.argv[2], PoseStamped, TELEMETRY)
+wait_until(poses.peers)
+while True:
+    poses.publish(pose(1))
+"""
+
+
+def test_a_flood_fills_no_more_than_the_depth(transports: tuple[Ros2Transport, Ros2Transport]) -> None:
+    """Two other processes write as fast as they can; each `take` ends nevertheless."""
+    subscription = transports[0].subscription(f"/{ARM}/flood", PoseStamped, Qos(100))
+    command = [sys.executable, "-c", FLOOD, str(DOMAIN), subscription.topic]
+    with subprocess.Popen(command, cwd=ROOT) as one, subprocess.Popen(command, cwd=ROOT) as other:
+        try:
+            wait_until(lambda: subscription.peers() == 2)
+            counts = []
+            wait_until(lambda: counts.append(len(subscription.take())) or sum(counts) > 2000)
+        finally:
+            one.kill()
+            other.kill()
+    assert max(counts) <= 100
+
+
+def test_texts_from_the_network_are_cut_to_a_line(transports: tuple[Ros2Transport, Ros2Transport]) -> None:
+    one, other = transports
+    publisher = one.publisher(f"/{ARM}/long", PoseStamped, EVENT)
+    subscription = other.subscription(f"/{ARM}/long", PoseStamped, EVENT)
+    wait_until(lambda: publisher.peers() == 1)
+    publisher.publish(dataclasses.replace(pose(1), frame_id="x\n" * 500_000))
+    taken = []
+    wait_until(lambda: taken.extend(subscription.take()) or taken)
+    assert taken[0].record == dataclasses.replace(pose(1), frame_id="x " * 98 + "x...")
+
+
+def test_who_has_sent_a_message_and_who_may(transports: tuple[Ros2Transport, Ros2Transport]) -> None:
+    one, other = transports
+    subscription = other.subscription(f"/{ARM}/who", PoseStamped, TELEMETRY)
+    assert subscription.writers() == frozenset()
+    first = one.publisher(subscription.topic, PoseStamped, TELEMETRY)
+
+    def told() -> set[object]:
+        """The writers of what is taken after `first` has published once more."""
+        first.publish(pose(1))
+        taken = []
+        wait_until(lambda: taken.extend(subscription.take()) or taken)
+        return {received.writer for received in taken}
+
+    wait_until(lambda: first.peers() == subscription.peers() == 1)
+    wait_until(lambda: None not in told())
+    (pinned,) = subscription.writers()
+    assert told() == {pinned}
+    second = one.publisher(subscription.topic, PoseStamped, TELEMETRY)
+    wait_until(lambda: subscription.peers() == 2)
+    assert len(subscription.writers()) == 2
+    # rclpy does not say which of them it was
+    assert told() == {None}
+    wait_until(lambda: pinned in subscription.writers())
+    second.close()
+    wait_until(lambda: subscription.writers() == {pinned})
+    assert told() == {pinned}
+
+
+def test_no_socket_of_localhost_hears_other_interfaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rclpy", reason="needs a sourced ROS 2")
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    monkeypatch.delenv("CYCLONEDDS_URI", raising=False)
+    before = udp_sockets()
+    with Ros2Transport.open("confined", ELSEWHERE):
+        opened = {inode: descriptor for inode, descriptor in udp_sockets().items() if inode not in before}
+        assert opened
+        assert all(socket_filter(descriptor) for descriptor in opened.values())
+
+
 def test_what_is_closed_says_so(transports: tuple[Ros2Transport, Ros2Transport]) -> None:
     one, _ = transports
     publisher, subscription = one.publisher(f"/{ARM}/end", Bool, COMMAND), one.subscription(f"/{ARM}/end", Bool, Qos(1))
@@ -102,6 +181,7 @@ def test_rclpy_and_plain_dds_meet_whichever_starts_first(monkeypatch: pytest.Mon
     utilities = pytest.importorskip("rclpy.utilities", reason="needs a sourced ROS 2")
     if utilities.get_rmw_implementation_identifier() != "rmw_cyclonedds_cpp":
         pytest.skip("needs RMW_IMPLEMENTATION=rmw_cyclonedds_cpp")
+    pytest.importorskip("cyclonedds", reason="needs the Python package cyclonedds")
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     topic = f"/{ARM}/mixed_{first}"
     early = Peer(DOMAIN, topic) if first == "DDS" else None

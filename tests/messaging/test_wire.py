@@ -7,9 +7,9 @@ from typing import get_args
 
 import pytest
 
-from l0_surgical.control.records import Float64MultiArray, PoseStamped, Record, String
+from l0_surgical.control.records import Float64MultiArray, JointState, OperatingState, PoseStamped, Record, String
 from l0_surgical.errors import BadInputError
-from l0_surgical.messaging.cdr import decode, encode
+from l0_surgical.messaging.cdr import LONGEST_TEXT, decode, decode_received, encode
 from l0_surgical.messaging.dds import DdsTransport
 from l0_surgical.messaging.definitions import DEFINITIONS, schema, type_hash
 from l0_surgical.messaging.messages import message_class, type_name
@@ -34,6 +34,7 @@ def test_records_become_the_bytes_of_ros_2_and_back(transport: DdsTransport, rec
     assert encode(record).hex(" ") == data.hex(" ")
     assert transport.serialize(record) == data
     assert decode(type(record), data) == record
+    assert decode_received(type(record), data) == record
 
 
 @pytest.mark.parametrize(("record", "data"), PARAMETERS)
@@ -110,8 +111,34 @@ def test_numbers_that_are_not_finite_pass() -> None:
 def test_too_few_bytes_are_refused(name: str) -> None:
     record, data = EXAMPLES[name]
     for size in range(len(data)):
-        with pytest.raises(BadInputError, match=record.TYPE):
-            decode(type(record), data[:size])
+        for reading in (decode, decode_received):
+            with pytest.raises(BadInputError, match=record.TYPE):
+                reading(type(record), data[:size])
+
+
+@pytest.mark.parametrize(
+    ("sent", "received"),
+    [
+        ("PSM1_base", "PSM1_base"),
+        ("x" * LONGEST_TEXT, "x" * LONGEST_TEXT),
+        ("x" * 1_000_000, "x" * (LONGEST_TEXT - 3) + "..."),
+        ("\N{GRINNING FACE}" * 1000, "\N{GRINNING FACE}" * (LONGEST_TEXT - 3) + "..."),
+        ("ENABLED\n\x1b[2JFAULT\x00", "ENABLED  [2JFAULT "),
+        ("", ""),
+    ],
+)
+def test_a_text_from_the_network_becomes_a_line(sent: str, received: str) -> None:
+    state = OperatingState(1, sent, sent, True, False)
+    assert decode_received(OperatingState, encode(state)) == OperatingState(1, received, received, True, False)
+    # a recording's own notes are as they were written
+    assert decode(OperatingState, encode(state)) == state
+
+
+def test_an_array_from_the_network_is_no_longer_than_one_of_an_arm() -> None:
+    for fields in ((("",) * 65, ()), ((), (0.0,) * 65)):
+        with pytest.raises(BadInputError, match="an array of 65; an arm sends at most 64"):
+            decode_received(JointState, encode(JointState(1, "", *fields)))
+    assert decode_received(JointState, encode(JointState(1, "", (), (0.0,) * 64))).position == (0.0,) * 64
 
 
 def test_a_text_that_is_not_utf_8_is_read_as_far_as_it_can() -> None:

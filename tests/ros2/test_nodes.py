@@ -210,7 +210,8 @@ def test_at_an_arm_nothing_moves_until_an_operator_arms(observer: Observer, limi
 def start_arm(observer: Observer, transport: str) -> Any:
     if transport == "ros2":
         return observer.start("ros2", "run", "l0_surgical", "psm_sim_node", "--ros-args", "-r", "__ns:=/PSM1")
-    pytest.importorskip("cyclonedds", reason="needs the Python package cyclonedds")
+    for package in ("cyclonedds", "tyro"):
+        pytest.importorskip(package, reason="l0-surgical simulate-arm needs it")
     if not os.environ.get("RMW_IMPLEMENTATION", "").startswith("rmw_cyclonedds"):
         pytest.skip("needs RMW_IMPLEMENTATION=rmw_cyclonedds_cpp")
     domain = observer.environment["ROS_DOMAIN_ID"]

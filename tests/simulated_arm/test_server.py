@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from arm_bench import INSIDE, Bench, joints
+from arm_bench import INSIDE, Bench, joints, pose_of
 from in_memory_transport import MemoryTransport
 
 from l0_surgical.control.kinematics import forward_kinematics, jacobian
 from l0_surgical.control.poses import Pose
 from l0_surgical.control.records import (
     OperatingState,
+    PoseStamped,
     String,
     StringStamped,
 )
@@ -51,7 +52,8 @@ def test_homing_ends_where_the_dvrks_simulation_does() -> None:
     bench.command("home")
     bench.pass_time(3)
     said = [(s.state, s.is_homed, s.is_busy) for s in bench.heard("operating_state")]
-    assert said.index(("ENABLED", False, True)) < said.index(("ENABLED", True, False))
+    assert said[-1] == ("ENABLED", True, False)
+    assert ("ENABLED", True, True) in said
     measured = bench.heard("measured_cp")[-1]
     assert measured.stamp_ns > 0
     assert measured.frame_id == "PSM1_base"
@@ -60,14 +62,17 @@ def test_homing_ends_where_the_dvrks_simulation_does() -> None:
     np.testing.assert_allclose(bench.heard("measured_js")[-1].position, (0, 0, 0.12, 0, 0, 0), atol=1e-9)
 
 
-def test_state_stamps_increase_and_the_state_is_repeated(bench: Bench) -> None:
+def test_every_accepted_command_is_answered_and_there_is_no_heartbeat(bench: Bench) -> None:
     for _ in range(5):
         bench.command("enable")
     bench.pass_time(0.0025)
+    said = bench.heard("operating_state")
+    assert len(said) >= 5
+    assert all(a.stamp_ns < b.stamp_ns for a, b in itertools.pairwise(said))
+    bench.command("resume")
     bench.pass_time(2)
-    stamps = [record.stamp_ns for record in bench.heard("operating_state")]
-    assert 8 <= len(stamps) <= 10
-    assert all(a < b for a, b in itertools.pairwise(stamps))
+    assert bench.heard("operating_state") == []
+    assert len(bench.heard("warning")) == 1
 
 
 def test_telemetry_agrees_with_the_kinematics_at_its_rate(bench: Bench) -> None:
@@ -142,8 +147,12 @@ def test_each_injected_fault_shows_and_ends(bench: Bench, fault: str) -> None:
         "not_valid": lambda: measured[-1].stamp_ns == 0,
         "freeze": lambda: measured[-1].position == measured[0].position != true.position,
         "pause": lambda: state[-1].state == "PAUSED",
-        "fault": lambda: (state[-1].state, state[-1].is_homed, bench.heard("error")[-1].data) == ("FAULT", False, "fault injected"),
+        "fault": lambda: (state[-1].state, state[-1].is_homed, bench.heard("error")[-1].data) == ("FAULT", True, "fault injected"),
         "unhome": lambda: (state[-1].state, state[-1].is_homed) == ("ENABLED", False),
+        "clutch": lambda: (state[-1].state, state[-1].is_busy) == ("ENABLED", True),
+        "clutch_released": lambda: state == [],
+        "teleoperate": lambda: bench.heard("setpoint_cp")[-1].position[0] == pytest.approx(0.02 * 0.2, abs=2e-4),
+        "teleoperate_end": lambda: state == [],
     }
     assert seen[fault]()
     bench.say("simulation/inject", String("clear"))
@@ -154,6 +163,57 @@ def test_each_injected_fault_shows_and_ends(bench: Bench, fault: str) -> None:
     assert (bench.heard("operating_state")[-1].state, bench.heard("operating_state")) == ("ENABLED", [])
     last = bench.heard("measured_cp")[-1]
     assert last.position == pytest.approx(bench.sim.arm.measured_pose()[:3, 3].tolist())
+
+
+def test_a_hand_at_the_clutch_takes_the_arm_until_a_servo_command_takes_it_back(bench: Bench) -> None:
+    bench.say("simulation/inject", String("clutch"))
+    bench.pass_time(1.0)
+    assert [record.buttons for record in bench.heard("arm_clutch")] == [(1,)]
+    for name in ("measured_cp", "setpoint_cp", "local/measured_cp"):
+        poses = bench.heard(name)
+        assert poses[-1].position == pytest.approx((0.005, 0, -0.1135), abs=1e-4)
+        np.testing.assert_allclose(np.diff([pose.position[0] for pose in poses]), 5e-5, atol=1e-9)
+    # the hand comes to rest after 8 mm
+    bench.pass_time(2.0)
+    assert bench.heard("measured_cp")[-1].position[0] == pytest.approx(0.008)
+    bench.say("servo_cp", pose_of(INSIDE))
+    bench.pass_time(0.1)
+    assert bench.heard("measured_cp")[-1].position == pytest.approx(pose_of(INSIDE).position)
+    assert [(record.state, record.is_homed, record.is_busy) for record in bench.heard("operating_state")][-1] == ("ENABLED", True, True)
+    bench.say("simulation/inject", String("clutch_released"))
+    bench.pass_time(1.0)
+    assert [record.buttons for record in bench.heard("arm_clutch")] == [(0,)]
+    assert bench.heard("operating_state")[-1].is_busy is False
+    assert bench.heard("measured_cp")[-1].position == pytest.approx(pose_of(INSIDE).position)
+    assert bench.heard("warning") == []
+
+
+def test_the_clutch_of_an_arm_that_cannot_be_moved_is_a_warning() -> None:
+    bench = Bench()
+    bench.say("simulation/inject", String("clutch"))
+    bench.pass_time(0.1)
+    assert "the clutch is ignored while DISABLED" in bench.heard("warning")[-1].data
+    assert [record.buttons for record in bench.heard("arm_clutch")] == [(1,)]
+
+
+def test_teleoperation_moves_the_arm_to_and_fro_and_no_topic_says_who(bench: Bench) -> None:
+    turn = (0.0, 0.0, math.sqrt(0.5), math.sqrt(0.5))
+    bench.say("set_base_frame", PoseStamped(1, "table", (0.1, 0.2, 0.3), turn))
+    bench.say("simulation/inject", String("teleoperate"))
+    bench.pass_time(2.0)
+    x = np.array([pose.position[0] for pose in bench.heard("local/setpoint_cp")])
+    assert (x.min(), x.max()) == pytest.approx((0.0, 0.02), abs=2e-4)
+    # 20 mm/s, but where it turns
+    assert np.sum(np.isclose(np.abs(np.diff(x)), 2e-4, atol=1e-9)) >= len(x) - 3
+    # what others ask for meanwhile is gone at once
+    bench.say("servo_cp", pose_of(INSIDE))
+    bench.pass_time(0.1)
+    assert np.abs(np.diff([pose.position[0] for pose in bench.heard("local/measured_cp")])).max() < 2.1e-4
+    assert all(bench.heard(name) == [] for name in ("operating_state", "warning", "status", "goal_reached", "arm_clutch"))
+    bench.say("simulation/inject", String("teleoperate_end"))
+    bench.pass_time(0.1)
+    still = bench.heard("local/setpoint_cp")
+    assert still[-1].position == still[-5].position
 
 
 def test_an_unknown_fault_is_a_warning(bench: Bench) -> None:
