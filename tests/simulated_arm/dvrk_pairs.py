@@ -84,6 +84,7 @@ class Player:
             known = crtk.PUBLISHED[topic]
             qos = dataclasses.replace(LONG, transient_local=known.qos.transient_local)
             self._ears[topic] = self._transport.subscription(crtk.topic_name(arm, topic), known.record, qos)
+        self._was_homed = False
         self._latest_s = 0.0
 
     @contextlib.contextmanager
@@ -117,7 +118,13 @@ class Player:
         Raises:
             UnreachedError: the arm does not come to the start.
         """
-        for _ in range(1 if pair["given"][0] == "FRESH" else TRIES):
+        is_fresh = pair["given"][0] == "FRESH"
+        if not (is_fresh or self._was_homed):
+            # homing for the first time has a tool to engage
+            for step in spelled_out(["HOMED"], starts):
+                self._do(step)
+        self._was_homed |= not is_fresh
+        for _ in range(1 if is_fresh else TRIES):
             for step in spelled_out(pair["given"], starts):
                 self._do(step)
             self._latest_s = 0.0
