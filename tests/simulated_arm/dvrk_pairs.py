@@ -47,36 +47,30 @@ class UnreachedError(Exception):
     """The arm could not be brought to where a pair begins."""
 
 
-class Passing(Protocol):
-    """Time as it passes for the arm."""
+class Pace(Protocol):
+    """Time as the player reads it and lets it pass: the module `time`, or a stepped clock."""
 
-    def now(self) -> float:
-        """In seconds, as messages are taken by."""
+    def monotonic(self) -> float: ...
 
-    def sleep(self, seconds: float) -> None: ...
+    def time_ns(self) -> int: ...
 
-
-class RealTime:
-    """That of this computer."""
-
-    now = staticmethod(time.monotonic)
-    sleep = staticmethod(time.sleep)
+    def sleep(self, seconds: float, /) -> None: ...
 
 
 class Player:
-    """Plays pairs to one arm and hears all that it says on `topics`.
+    """Plays pairs to one arm and hears all that it says on `topics`, whenever `listen` is called.
 
     Args:
         transport: to the arm; whoever opened it closes it.
         arm: its namespace.
         topics: those that are listened to; what nobody listens to costs the arm nothing.
-        passing: real time, in which a thread of `listening` calls `listen`, or another one that does so itself.
+        pace: of the arm.
     """
 
-    def __init__(self, transport: Transport, arm: str, topics: set[str], passing: Passing) -> None:
+    def __init__(self, transport: Transport, arm: str, topics: set[str], pace: Pace = time) -> None:
         self._arm = arm
         self._transport = transport
-        self._time = passing
+        self._pace = pace
         self._publishers: dict[str, Publisher] = {}
         self._heard: dict[str, list[Heard]] = {topic: [] for topic in topics}
         self._ears = {}
@@ -87,28 +81,30 @@ class Player:
         self._was_homed = False
         self._latest_s = 0.0
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator["Player"]:
-        """Listens all the time, and notes how late that was."""
-        stop = threading.Event()
-        listener = threading.Thread(target=self._keep_listening, args=(stop,), daemon=True)
-        listener.start()
-        try:
-            yield self
-        finally:
-            stop.set()
-            listener.join()
+    def listen(self) -> None:
+        """Takes what has been said."""
+        for topic, ear in self._ears.items():
+            self._heard[topic] += [Heard(1e-9 * received.received_ns, received.record) for received in ear.take()]
+
+    def listen_until(self, stop: threading.Event) -> None:
+        """Listens all the time: what a thread does beside a player in real time."""
+        former = time.monotonic()
+        while not stop.wait(POLL_S):
+            self.listen()
+            now = time.monotonic()
+            self._latest_s = max(self._latest_s, now - former)
+            former = now
 
     def ready(self, commands: set[str]) -> None:
         """Waits until the arm has found every topic that is spoken or listened to."""
         for topic in commands:
             self._publisher(topic)
         ends = [*self._publishers.values(), *self._ears.values()]
-        deadline = self._time.now() + DISCOVERY_S
+        deadline = self._pace.monotonic() + DISCOVERY_S
         while lonely := [end.topic for end in ends if not end.peers()]:
-            if self._time.now() > deadline:
+            if self._pace.monotonic() > deadline:
                 raise UnreachedError(f"nobody is at {', '.join(lonely)}")
-            self._time.sleep(0.01)
+            self._pace.sleep(0.01)
 
     def play(self, pair: Json, starts: dict[str, list[Json | str]]) -> list[Any]:
         """Brings the arm to the pair's start, gives the stimulus, and returns what the pair's readings read.
@@ -128,12 +124,12 @@ class Player:
             for step in spelled_out(pair["given"], starts):
                 self._do(step)
             self._latest_s = 0.0
-            begun = self._time.now()
+            begun = self._pace.monotonic()
             for step in pair["when"]:
                 self._do(step)
             last = max(expected["to"] for expected in pair["then"])
             # 50 ms for what was said in time to be heard as well
-            self._time.sleep(max(0.0, begun + last + 0.05 - self._time.now()))
+            self._pace.sleep(max(0.0, begun + last + 0.05 - self._pace.monotonic()))
             read = [self._read(expected, begun) for expected in pair["then"]]
             if self._latest_s < LATE_S:
                 break
@@ -148,19 +144,6 @@ class Player:
         said = [Heard(heard.at_s - begun, heard.record) for heard in list(self._heard[expected["topic"]])]
         return READINGS[expected["read"]](said, expected)
 
-    def listen(self) -> None:
-        """Takes all that has come."""
-        for topic, ear in self._ears.items():
-            self._heard[topic] += [Heard(1e-9 * received.received_ns, received.record) for received in ear.take()]
-
-    def _keep_listening(self, stop: threading.Event) -> None:
-        former = time.monotonic()
-        while not stop.wait(POLL_S):
-            self.listen()
-            now = time.monotonic()
-            self._latest_s = max(self._latest_s, now - former)
-            former = now
-
     def _publisher(self, topic: str) -> Publisher:
         if topic not in self._publishers:
             full = topic if topic in SYSTEM else crtk.topic_name(self._arm, topic)
@@ -169,30 +152,45 @@ class Player:
 
     def _do(self, step: Json) -> None:
         if "wait" in step:
-            self._time.sleep(step["wait"])
+            self._pace.sleep(step["wait"])
         elif "until" in step:
             self._wait_until(step)
         else:
-            begun = self._time.now()
+            begun = self._pace.monotonic()
             for number in range(step.get("repeat", 1)):
-                early_s = begun + number * step.get("every", 0.0) - self._time.now()
+                early_s = begun + number * step.get("every", 0.0) - self._pace.monotonic()
                 self._latest_s = max(self._latest_s, -early_s)
-                self._time.sleep(max(0.0, early_s))
+                self._pace.sleep(max(0.0, early_s))
                 message = {**step.get("message", {})}
                 for name, change in step.get("add", {}).items():
                     message[name] = [value + number * more for value, more in zip(message[name], change, strict=True)]
-                self._publisher(step["topic"]).publish(as_record(step["topic"], message, self._arm))
+                self._publisher(step["topic"]).publish(as_record(step["topic"], message, self._arm, self._pace.time_ns()))
 
     def _wait_until(self, step: Json) -> None:
-        wanted, deadline = step["until"], self._time.now() + step["at_most"]
+        wanted, deadline = step["until"], self._pace.monotonic() + step["at_most"]
         while True:
             heard = self._heard[wanted["topic"]]
             if heard and is_like(field(heard[-1].record, wanted["field"]), wanted["value"], wanted.get("tolerance", 0.0)):
                 return
-            if self._time.now() > deadline:
+            if self._pace.monotonic() > deadline:
                 last = field(heard[-1].record, wanted["field"]) if heard else "nothing"
                 raise UnreachedError(f"{wanted['topic']} {wanted['field']} is {last}, not {wanted['value']}, after {step['at_most']} s")
-            self._time.sleep(POLL_S)
+            self._pace.sleep(POLL_S)
+
+
+@contextlib.contextmanager
+def player_at(domain: int, arm: str, topics: set[str]) -> Iterator[Player]:
+    """A player to an arm in a DDS domain, in real time."""
+    stop = threading.Event()
+    with DdsTransport(domain) as transport:
+        player = Player(transport, arm, topics)
+        listener = threading.Thread(target=player.listen_until, args=(stop,), daemon=True)
+        listener.start()
+        try:
+            yield player
+        finally:
+            stop.set()
+            listener.join()
 
 
 def spelled_out(steps: list[Json | str], starts: dict[str, list[Json | str]]) -> Iterator[Json]:
@@ -208,11 +206,11 @@ def record_type(topic: str) -> type[Record]:
     return SYSTEM[topic] if topic in SYSTEM else crtk.SUBSCRIBED[topic].record
 
 
-def as_record(topic: str, message: Json, arm: str) -> Record:
+def as_record(topic: str, message: Json, arm: str, now_ns: int) -> Record:
     """A step's message as the topic's record; what it leaves out is now, the arm's base frame, or nothing."""
     kind = record_type(topic)
     names = [part.name for part in dataclasses.fields(kind)]
-    given = {"stamp_ns": time.time_ns(), "frame_id": f"{arm}_base", "name": (), **{name: value_of(message[name]) for name in message}}
+    given = {"stamp_ns": now_ns, "frame_id": f"{arm}_base", "name": (), **{name: value_of(message[name]) for name in message}}
     if kind is records.CartesianImpedance:
         given |= {name: HalfPlaneGains(**value) for name, value in given.items() if isinstance(value, dict)}
     return kind(**{name: given[name] for name in names if name in given or name not in ("velocity", "effort")})
@@ -300,7 +298,7 @@ def main() -> int:
     data = load(asked.file)
     chosen = {**data, "pairs": [pair for pair in data["pairs"] if not asked.only or pair["id"].startswith(tuple(asked.only))]}
     heard, spoken = topics_of(chosen)
-    with DdsTransport(asked.domain) as transport, Player(transport, asked.arm, heard, RealTime()).listening() as player:
+    with player_at(asked.domain, asked.arm, heard) as player:
         player.ready(spoken)
         if asked.action == "record":
             record(player, chosen, asked.times)

@@ -1,37 +1,34 @@
 """The simulated arm reacts as the dVRK's own software did, pair by pair (tests/data/dvrk_pairs.json).
 
-In time that this process makes pass, so that no other program's load is in what is compared; `dvrk_pairs.py check` does the same over DDS.
+It is played to on a stepped clock, so that no other job of this computer makes it late; `dvrk_pairs.py check` plays over DDS, in real time.
 """
 
 import pytest
+from arm_bench import Bench
 from dvrk_pairs import Player, check, load, topics_of
-from in_memory_transport import Broker, MemoryTransport
-from kinematic_arm import SteppedClock
 from pair_readings import Json
 
-from l0_surgical.simulated_arm import SimulatedArm
-
-ARM = "PSM1"
-STEP_S = 0.002
 DATA = load()
+STEP_S = 0.0025
 
 
-class SimulatedTime:
-    """Passes for one simulated arm and the player that listens to it."""
+class SteppedPace:
+    """Time passes for the arm when the player sleeps; it hears the arm after each step."""
 
-    def __init__(self, topics: set[str]) -> None:
-        self._clock = SteppedClock()
-        broker = Broker(self._clock)
-        self._arm = SimulatedArm(MemoryTransport(broker), ARM, clock=self._clock)
-        self.player = Player(MemoryTransport(broker), ARM, topics, self)
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self.player: Player | None = None
 
-    def now(self) -> float:
-        return 1e-9 * self._clock.now().monotonic_ns
+    def monotonic(self) -> float:
+        return 1e-9 * self._bench.clock.now().monotonic_ns
+
+    def time_ns(self) -> int:
+        return self._bench.clock.now().wall_ns
 
     def sleep(self, seconds: float) -> None:
-        for _ in range(round(seconds / STEP_S)):
-            self._clock.advance(STEP_S)
-            self._arm.step(STEP_S)
+        end_s = self.monotonic() + seconds
+        while self.monotonic() < end_s - 1e-9:
+            self._bench.pass_time(STEP_S, STEP_S)
             self.player.listen()
 
 
@@ -39,9 +36,14 @@ class SimulatedTime:
 def differences() -> dict[str, list[str]]:
     """What was different at the simulated arm, for each pair's id."""
     heard, spoken = topics_of(DATA)
-    passing = SimulatedTime(heard)
-    passing.player.ready(spoken)
-    return check(passing.player, DATA)
+    bench = Bench()
+    pace = SteppedPace(bench)
+    pace.player = player = Player(bench.transport, "PSM1", heard, pace)
+    player.ready(spoken)
+    # those that need an arm that has heard nothing yet come first
+    found = check(player, {**DATA, "pairs": sorted(DATA["pairs"], key=lambda pair: pair["given"][0] != "FRESH")})
+    bench.sim.close()
+    return found
 
 
 @pytest.mark.parametrize("pair", DATA["pairs"], ids=lambda pair: pair["id"])
