@@ -21,7 +21,6 @@ from tests.attacks.attacker import Log
 
 _AT_COMMAND_M = 1e-4  # the arm is where a command of ours says
 _STILL_M = 2e-5
-_MEMORY_NS = 500_000_000  # how old a command may be that the arm still obeys
 _ON_ITS_WAY_NS = 6_000_000  # from a command's stamp to the arm's sample: a tick, the network, the arm's loop
 _DELIVERY_NS = 2_000_000  # until a message has reached the controller
 _AFTERMATH_NS = 30_000_000  # what somebody else's motion is still seen for
@@ -105,33 +104,48 @@ class _Walk:
     def __init__(self, commands: list[PoseStamped], log: Log, limits: Limits) -> None:
         self._commands, self._motions, self._frames, self._limits = commands, log.motions, log.frames, limits
         self._stamps = [command.stamp_ns for command in commands]
-        self._moved_by_us = False
+        self._matched = -1  # the newest command at which a sample was
+        self._obeyed = -1  # the newest that has moved the arm
+        self._was_at_command = self._moved_by_us = False
         self.outside_m = self.any_outside_m = self.any_longest_m = 0.0
         self.longest_m = max(map(_between, commands, commands[1:]), default=0.0)
 
     def step(self, former: PoseStamped, sample: PoseStamped) -> None:
-        way = _between(former, sample)
-        ours = self._ours(former.stamp_ns - _ON_ITS_WAY_NS, sample.stamp_ns)
-        self.any_longest_m = max(self.any_longest_m, way)
-        if way > _STILL_M:
+        distance = _between(former, sample)
+        at = self._command_at(sample)
+        self.any_longest_m = max(self.any_longest_m, distance)
+        if distance > _STILL_M:
+            ours = self._ours(former, sample)
             others = self._is_moved_by_others(former.stamp_ns, sample.stamp_ns)
             self._moved_by_us = bool(ours) and not others and not self._were_on_their_way(ours, former.stamp_ns, sample.stamp_ns)
-            if self._moved_by_us and not (self._is_at_command(former) and self._is_at_command(sample)):
+            if self._moved_by_us and not (self._was_at_command and at is not None):
                 # the first of them took the arm from elsewhere; what is left of the way is that of the others
-                first, last = ours[0].position, ours[-1].position
-                left = (b - a - (z - y) for a, b, y, z in zip(former.position, sample.position, first, last, strict=True))
-                self.longest_m = max(self.longest_m, math.hypot(*left))
+                last = sample if at is None else self._commands[at]
+                way, rest = _minus(last, former), _minus(ours[-1] if at is None else last, ours[0])
+                self.longest_m = max(self.longest_m, math.dist(way, rest))
+            if at is None and self._moved_by_us:
+                self._obeyed = bisect.bisect_right(self._stamps, sample.stamp_ns) - 1
+        self._was_at_command = at is not None
+        if at is not None:
+            self._matched = self._obeyed = at
         outside = self._outside(sample)
         self.any_outside_m = max(self.any_outside_m, outside)
         if self._moved_by_us:
             self.outside_m = max(self.outside_m, outside)
 
-    def _ours(self, after_ns: int, until_ns: int) -> list[PoseStamped]:
-        return self._commands[bisect.bisect_right(self._stamps, after_ns) : bisect.bisect_right(self._stamps, until_ns)]
+    def _ours(self, former: PoseStamped, sample: PoseStamped) -> list[PoseStamped]:
+        """The commands that may have moved the arm between two samples; one that is late may be much older than its effect."""
+        begin = self._obeyed + 1
+        if any(first < sample.stamp_ns for first, _ in self._motions):
+            # some were overridden and never obeyed
+            begin = max(begin, bisect.bisect_right(self._stamps, former.stamp_ns - _ON_ITS_WAY_NS))
+        return self._commands[begin : bisect.bisect_right(self._stamps, sample.stamp_ns)]
 
-    def _is_at_command(self, sample: PoseStamped) -> bool:
-        known = self._ours(sample.stamp_ns - _MEMORY_NS, sample.stamp_ns)
-        return any(_between(command, sample) < _AT_COMMAND_M for command in reversed(known))
+    def _command_at(self, sample: PoseStamped) -> int | None:
+        """The newest command, not older than the one found before, that says where the sample is."""
+        newest = bisect.bisect_right(self._stamps, sample.stamp_ns) - 1
+        places = range(newest, max(self._matched, 0) - 1, -1)
+        return next((place for place in places if _between(self._commands[place], sample) < _AT_COMMAND_M), None)
 
     def _is_moved_by_others(self, begin_ns: int, end_ns: int) -> bool:
         return any(begin_ns < last + _AFTERMATH_NS and first < end_ns for first, last in self._motions)
@@ -148,6 +162,11 @@ class _Walk:
 
 def _between(one: PoseStamped, other: PoseStamped) -> float:
     return math.dist(one.position, other.position)
+
+
+def _minus(one: PoseStamped, other: PoseStamped) -> Vector:
+    x, y, z = (a - b for a, b in zip(one.position, other.position, strict=True))
+    return x, y, z
 
 
 def _others(heard: list[Record], sent: list[Record]) -> list[Record]:

@@ -16,7 +16,7 @@ from tests.attacks.stage import Result, Staging
 from tests.attacks.table import Outcome, write_table
 from tests.attacks.verdict import escapes
 from tests.attacks.workers import end_with_parent, processes
-from tests.hil.shared_machine import SHARED_MACHINE, write_limits
+from tests.hil.shared_machine import write_limits
 
 ARM = "PSM1"
 SCENES = 3
@@ -32,9 +32,7 @@ class Show:
         self.is_simulated = command is None
         self._label = "simulated arm" if self.is_simulated else config.getoption("--arm-label", None) or command
         self._table = config.getoption("--write-table", None)
-        # only what concerns lateness
-        late = {name: value for name, value in SHARED_MACHINE.items() if name.endswith("_s")}
-        self.limits_file = None if self._is_strict else write_limits(folder, late)
+        self.limits_file = None if self._is_strict else write_limits(folder)
         self._limits = load_limits(self.limits_file, ARM)
         self._pool = ProcessPoolExecutor(config.getoption("--scenes", None) or SCENES, processes(), end_with_parent)
         staging = Staging(ARM, command, self.limits_file)

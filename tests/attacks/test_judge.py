@@ -89,6 +89,14 @@ def test_a_first_command_far_from_the_arm_is_a_step() -> None:
     assert way.go(50).judged().step_mm == pytest.approx(9)
 
 
+def test_an_arm_that_obeys_late_is_not_moved_farther() -> None:
+    """Its first sample after the arming comes 0.1 s after the first command."""
+    way = Way()
+    way.go(100)
+    del way.samples[1:-1]
+    assert way.go(50).judged().step_mm == pytest.approx(0.3)
+
+
 def test_a_jump_between_two_commands_is_a_step() -> None:
     way = Way().go(50)
     way.commands.append(moved(way.commands[-1], 0.002, stamp_ns=way.now_ns))

@@ -14,10 +14,10 @@ SHARED_MACHINE = {
 }
 
 
-def write_limits(folder: Path, wider: dict[str, float] = SHARED_MACHINE) -> Path:
+def write_limits(folder: Path) -> Path:
     """The package's limits with those of the computer widened, as a file in `folder`."""
     text = resources.files("l0_surgical.control").joinpath("limits.yaml").read_text(encoding="utf-8")
-    for name, value in wider.items():
+    for name, value in SHARED_MACHINE.items():
         text = re.sub(f"(?m)^{name}: .*$", f"{name}: {value}", text)
     path = folder / "limits.yaml"
     path.write_text(text, encoding="utf-8")
