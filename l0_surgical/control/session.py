@@ -1,5 +1,6 @@
 """What an operator does with a controller: enable and home the arm, arm the controller, set goals one after another, disarm."""
 
+import math
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from l0_surgical.control.safety import SafetyError
 from l0_surgical.errors import L0SurgicalError
 
 _REPEAT_S = 2.0
+# on its way the dVRK says homed and not busy for a millisecond now and then
+_STEADY_S = 0.2
 
 Steps = Generator[None, None, None]
 
@@ -107,12 +110,20 @@ class Session:
         state = self._state()
         if state.state == "PAUSED":
             raise L0SurgicalError(f"{self._arm.name} is PAUSED; resume it on its own console")
-        if state.state == "FAULT":
+        if state.state == "FAULT" or (state.state == "ENABLED" and not state.is_homed and not state.is_busy):
+            # home would do nothing at a dVRK that was unhomed
             yield from self._command("disable", lambda state: state.state == "DISABLED")
         if self._state().state != "ENABLED":
             yield from self._command("enable", lambda state: state.state == "ENABLED")
         if not self._is_homed(self._state()):
-            yield from self._command("home", self._is_homed)
+            homed_s = math.inf
+
+            def is_steadily_homed(state: OperatingState) -> bool:
+                nonlocal homed_s
+                homed_s = min(homed_s, self._now_s()) if self._is_homed(state) else math.inf
+                return self._now_s() - homed_s >= _STEADY_S
+
+            yield from self._command("home", is_steadily_homed)
 
     def _is_homed(self, state: OperatingState) -> bool:
         """The dVRK says homed as soon as its encoders are biased; where it is it knows after homing, and then stamps it."""

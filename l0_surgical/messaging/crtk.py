@@ -66,7 +66,7 @@ SUBSCRIBED: dict[str, Topic] = {
 """What the arm subscribes to: each moves it, changes how it moves or in which frame, or lets go of it."""
 
 SYSTEM_TOPICS = {"enable": "/system/power_on", "home": "/system/home", "disable": "/system/power_off"}
-"""The dVRK's own way to give state commands (std_msgs/Empty) to all arms of a system, for clients without crtk_msgs."""
+"""The dVRK's own way (2.4; before it /console/*) to give state commands (std_msgs/Empty) to all arms, for clients without crtk_msgs."""
 
 
 def check_arm_name(name: str) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _LOOK_AT_WRITERS_EVERY_NS = 100_000_000
 # of a `take` in which others flood the topic: then each message may wait for the middleware's own thread
-_LONGEST_TAKE_NS = 2_000_000
+_LONGEST_TAKE_NS = 20_000_000
 
 
 @functools.cache
@@ -132,15 +132,24 @@ class Ros2Transport:
 
 
 class Ros2Publisher:
-    """A reliable rclpy publisher of one topic; see `transport.Publisher`. rclpy does not tell which identity it has."""
-
-    writer: Hashable = None
+    """A reliable rclpy publisher of one topic; see `transport.Publisher`."""
 
     def __init__(self, node: "rclpy.node.Node", topic: str, record_type: type[Record], qos: Qos) -> None:
         self.topic = topic
         self._record_type = record_type
         self._node = node
+        self._writer: Hashable = None
         self._publisher: rclpy.publisher.Publisher | None = _create(node.create_publisher, record_type, topic, _ros_qos(qos))
+
+    @property
+    def writer(self) -> Hashable:
+        """See `transport.Publisher`; rclpy tells it only by the node's name: None while another node has that, too."""
+        if self._writer is None and self._publisher is not None:
+            name = self._node.get_name(), self._node.get_namespace()
+            publishers = self._node.get_publishers_info_by_topic(self._publisher.topic_name)
+            own = [bytes(publisher.endpoint_gid) for publisher in publishers if (publisher.node_name, publisher.node_namespace) == name]
+            self._writer = own[0] if len(own) == 1 else None
+        return self._writer
 
     def publish(self, record: Record) -> None:
         """Raises BadInputError for a record of another type than the topic's, L0SurgicalError when the transport is closed."""

@@ -114,8 +114,14 @@ class PsmArm:
 
     def move_joints(self, joints: Sequence[float], *, is_relative: bool = False) -> None:
         """move_jp, move_jr: joints (6,) to move to within the speed limits, or how far beyond the goal of a running move_*."""
-        if self._is_ready("move_jr" if is_relative else "move_jp"):
-            (self.control.move_by if is_relative else self.control.move_joints)(np.array(joints))
+        command = "move_jr" if is_relative else "move_jp"
+        if not self._is_ready(command):
+            return
+        if len(joints) != 6:
+            # here an assertion ends the dVRK's whole process (seen with five joints), which a simulated arm need not do
+            self.say("error", f"{command} has {len(joints)} joints, not 6; it is ignored")
+            return
+        (self.control.move_by if is_relative else self.control.move_joints)(np.array(joints))
 
     def servo_pose(self, pose: np.ndarray) -> None:
         """servo_cp: the tool's pose (4, 4) in the frame of Cartesian data, to be at, at once."""

@@ -57,7 +57,7 @@ class Case:
 
 @pytest.mark.parametrize(
     ("state", "commands"),
-    [("DISABLED", ["enable", "home"]), ("ENABLED", ["home"]), ("FAULT", ["disable", "enable", "home"])],
+    [("DISABLED", ["enable", "home"]), ("ENABLED", ["disable", "enable", "home"]), ("FAULT", ["disable", "enable", "home"])],
 )
 def test_it_enables_homes_arms_and_reaches(state: str, commands: list[str]) -> None:
     case = Case(state)

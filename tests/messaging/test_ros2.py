@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from l0_surgical.control.records import Bool, PoseStamped, Record
+from l0_surgical.control.records import Bool, OperatingState, PoseStamped, Record
 from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.messaging.arm_client import CrtkArm
 from l0_surgical.messaging.network import udp_sockets
 from l0_surgical.messaging.ros2 import Ros2Transport, message_class
 from l0_surgical.messaging.transport import COMMAND, EVENT, TELEMETRY, Qos
@@ -129,7 +130,7 @@ def test_who_has_sent_a_message_and_who_may(transports: tuple[Ros2Transport, Ros
     wait_until(lambda: first.peers() == subscription.peers() == 1)
     wait_until(lambda: None not in told())
     (pinned,) = subscription.writers()
-    assert told() == {pinned}
+    assert told() == {pinned} == {first.writer}
     second = one.publisher(subscription.topic, PoseStamped, TELEMETRY)
     wait_until(lambda: subscription.peers() == 2)
     assert len(subscription.writers()) == 2
@@ -139,6 +140,25 @@ def test_who_has_sent_a_message_and_who_may(transports: tuple[Ros2Transport, Ros
     second.close()
     wait_until(lambda: subscription.writers() == {pinned})
     assert told() == {pinned}
+
+
+def test_an_arm_client_alone_hears_its_own_commands_as_its_own(transports: tuple[Ros2Transport, Ros2Transport]) -> None:
+    one, other = transports
+    if not one.supports(OperatingState):
+        pytest.skip("needs the ROS 2 package crtk_msgs")
+    arm, witness = CrtkArm(one, ARM), other.subscription(f"/{ARM}/servo_cp", PoseStamped, TELEMETRY)
+    wait_until(lambda: witness.peers() == 1)
+    for stamp_ns in range(5):
+        arm.servo_cp(pose(stamp_ns))
+        arm.state_command("enable", stamp_ns)
+        wait_until(witness.take)
+        assert arm.poll().foreign_commands == []
+    stranger = other.publisher(f"/{ARM}/servo_cp", PoseStamped, COMMAND)
+    wait_until(lambda: stranger.peers() == 2)
+    stranger.publish(pose(99))
+    foreign = []
+    wait_until(lambda: foreign.extend(arm.poll().foreign_commands) or foreign)
+    assert foreign == [f"/{ARM}/servo_cp"]
 
 
 def test_no_socket_of_localhost_hears_other_interfaces(monkeypatch: pytest.MonkeyPatch) -> None:

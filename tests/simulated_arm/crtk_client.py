@@ -35,8 +35,16 @@ def main(name: str) -> None:
     local, body, spatial, jaw = (Device(ral.create_child(child), FEATURES[child]) for child in ("local", "body", "spatial", "jaw"))
     ral.spin()
     ral.check_connections(5.0)
-    results = {"enabled": arm.enable(5), "homed": arm.home(10), "homed_again": arm.home(10)}
-    time.sleep(0.1)  # the newest setpoint_js may be from before the end of homing
+    results = {"enabled": arm.enable(5)}
+    begun = ral.now()
+    results["homed"] = arm.home(10)
+    # the arm says that it is homed as soon as it begins to home
+    time.sleep(0.3)
+    results |= {"homing_is_over": arm.wait_for_busy(False, begun, 10), "homed_again": arm.home(10)}
+    # the newest setpoint_js may be from before the end of homing, of a tool that is not engaged
+    while len(arm.setpoint_jp()[0]) != 6:
+        time.sleep(0.01)
+    time.sleep(0.1)
     results["moves_of_no_length"] = [arm.move_jp(arm.setpoint_jp()[0]).wait(timeout=5) for _ in range(5)]
     results["moved_jr"] = arm.move_jr(numpy.array([0.1, 0, 0.01, 0, 0, 0])).wait(timeout=10)
     time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Stimuli and the reactions that the dVRK's own software showed to them (tests/data/dvrk_pairs.json), played to any arm over DDS.
+"""Stimuli and the reactions that the dVRK's own software showed to them (tests/data/dvrk_pairs.json), played to any arm.
 
 python tests/simulated_arm/dvrk_pairs.py check --domain 7              does this arm react in the same way?
 python tests/simulated_arm/dvrk_pairs.py record --domain 7 --times 3   play them to the dVRK and write down what it did
@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pair_readings import READINGS, Heard, Json, differs, field, is_like, middle, value_of
 
@@ -31,7 +31,7 @@ from l0_surgical.control import records
 from l0_surgical.control.records import Empty, HalfPlaneGains, Record
 from l0_surgical.messaging import crtk
 from l0_surgical.messaging.dds import DdsTransport
-from l0_surgical.messaging.transport import Publisher, Qos
+from l0_surgical.messaging.transport import Publisher, Qos, Transport
 
 FILE = Path(__file__).parent.parent / "data" / "dvrk_pairs.json"
 SYSTEM = dict.fromkeys(crtk.SYSTEM_TOPICS.values(), Empty)
@@ -47,18 +47,30 @@ class UnreachedError(Exception):
     """The arm could not be brought to where a pair begins."""
 
 
+class Pace(Protocol):
+    """Time as the player reads it and lets it pass: the module `time`, or a stepped clock."""
+
+    def monotonic(self) -> float: ...
+
+    def time_ns(self) -> int: ...
+
+    def sleep(self, seconds: float, /) -> None: ...
+
+
 class Player:
-    """Plays pairs to one arm and hears all that it says on `topics`.
+    """Plays pairs to one arm and hears all that it says on `topics`, whenever `listen` is called.
 
     Args:
-        domain: the arm's DDS domain.
+        transport: to the arm; whoever opened it closes it.
         arm: its namespace.
         topics: those that are listened to; what nobody listens to costs the arm nothing.
+        pace: of the arm.
     """
 
-    def __init__(self, domain: int, arm: str, topics: set[str]) -> None:
+    def __init__(self, transport: Transport, arm: str, topics: set[str], pace: Pace = time) -> None:
         self._arm = arm
-        self._transport = DdsTransport(domain)
+        self._transport = transport
+        self._pace = pace
         self._publishers: dict[str, Publisher] = {}
         self._heard: dict[str, list[Heard]] = {topic: [] for topic in topics}
         self._ears = {}
@@ -66,26 +78,33 @@ class Player:
             known = crtk.PUBLISHED[topic]
             qos = dataclasses.replace(LONG, transient_local=known.qos.transient_local)
             self._ears[topic] = self._transport.subscription(crtk.topic_name(arm, topic), known.record, qos)
+        self._was_homed = False
         self._latest_s = 0.0
-        self._stop = threading.Event()
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
 
-    def close(self) -> None:
-        self._stop.set()
-        self._listener.join()
-        self._transport.close()
+    def listen(self) -> None:
+        """Takes what has been said."""
+        for topic, ear in self._ears.items():
+            self._heard[topic] += [Heard(1e-9 * received.received_ns, received.record) for received in ear.take()]
+
+    def listen_until(self, stop: threading.Event) -> None:
+        """Listens all the time: what a thread does beside a player in real time."""
+        former = time.monotonic()
+        while not stop.wait(POLL_S):
+            self.listen()
+            now = time.monotonic()
+            self._latest_s = max(self._latest_s, now - former)
+            former = now
 
     def ready(self, commands: set[str]) -> None:
         """Waits until the arm has found every topic that is spoken or listened to."""
         for topic in commands:
             self._publisher(topic)
         ends = [*self._publishers.values(), *self._ears.values()]
-        deadline = time.monotonic() + DISCOVERY_S
+        deadline = self._pace.monotonic() + DISCOVERY_S
         while lonely := [end.topic for end in ends if not end.peers()]:
-            if time.monotonic() > deadline:
+            if self._pace.monotonic() > deadline:
                 raise UnreachedError(f"nobody is at {', '.join(lonely)}")
-            time.sleep(0.01)
+            self._pace.sleep(0.01)
 
     def play(self, pair: Json, starts: dict[str, list[Json | str]]) -> list[Any]:
         """Brings the arm to the pair's start, gives the stimulus, and returns what the pair's readings read.
@@ -95,16 +114,22 @@ class Player:
         Raises:
             UnreachedError: the arm does not come to the start.
         """
-        for _ in range(1 if pair["given"][0] == "FRESH" else TRIES):
+        is_fresh = pair["given"][0] == "FRESH"
+        if not (is_fresh or self._was_homed):
+            # homing for the first time has a tool to engage
+            for step in spelled_out(["HOMED"], starts):
+                self._do(step)
+        self._was_homed |= not is_fresh
+        for _ in range(1 if is_fresh else TRIES):
             for step in spelled_out(pair["given"], starts):
                 self._do(step)
             self._latest_s = 0.0
-            begun = time.monotonic()
+            begun = self._pace.monotonic()
             for step in pair["when"]:
                 self._do(step)
             last = max(expected["to"] for expected in pair["then"])
             # 50 ms for what was said in time to be heard as well
-            time.sleep(max(0.0, begun + last + 0.05 - time.monotonic()))
+            self._pace.sleep(max(0.0, begun + last + 0.05 - self._pace.monotonic()))
             read = [self._read(expected, begun) for expected in pair["then"]]
             if self._latest_s < LATE_S:
                 break
@@ -119,16 +144,6 @@ class Player:
         said = [Heard(heard.at_s - begun, heard.record) for heard in list(self._heard[expected["topic"]])]
         return READINGS[expected["read"]](said, expected)
 
-    def _listen(self) -> None:
-        former = time.monotonic()
-        while not self._stop.is_set():
-            for topic, ear in self._ears.items():
-                self._heard[topic] += [Heard(1e-9 * received.received_ns, received.record) for received in ear.take()]
-            now = time.monotonic()
-            self._latest_s = max(self._latest_s, now - former)
-            former = now
-            self._stop.wait(POLL_S)
-
     def _publisher(self, topic: str) -> Publisher:
         if topic not in self._publishers:
             full = topic if topic in SYSTEM else crtk.topic_name(self._arm, topic)
@@ -137,30 +152,45 @@ class Player:
 
     def _do(self, step: Json) -> None:
         if "wait" in step:
-            time.sleep(step["wait"])
+            self._pace.sleep(step["wait"])
         elif "until" in step:
             self._wait_until(step)
         else:
-            begun = time.monotonic()
+            begun = self._pace.monotonic()
             for number in range(step.get("repeat", 1)):
-                early_s = begun + number * step.get("every", 0.0) - time.monotonic()
+                early_s = begun + number * step.get("every", 0.0) - self._pace.monotonic()
                 self._latest_s = max(self._latest_s, -early_s)
-                time.sleep(max(0.0, early_s))
+                self._pace.sleep(max(0.0, early_s))
                 message = {**step.get("message", {})}
                 for name, change in step.get("add", {}).items():
                     message[name] = [value + number * more for value, more in zip(message[name], change, strict=True)]
-                self._publisher(step["topic"]).publish(as_record(step["topic"], message, self._arm))
+                self._publisher(step["topic"]).publish(as_record(step["topic"], message, self._arm, self._pace.time_ns()))
 
     def _wait_until(self, step: Json) -> None:
-        wanted, deadline = step["until"], time.monotonic() + step["at_most"]
+        wanted, deadline = step["until"], self._pace.monotonic() + step["at_most"]
         while True:
             heard = self._heard[wanted["topic"]]
             if heard and is_like(field(heard[-1].record, wanted["field"]), wanted["value"], wanted.get("tolerance", 0.0)):
                 return
-            if time.monotonic() > deadline:
+            if self._pace.monotonic() > deadline:
                 last = field(heard[-1].record, wanted["field"]) if heard else "nothing"
                 raise UnreachedError(f"{wanted['topic']} {wanted['field']} is {last}, not {wanted['value']}, after {step['at_most']} s")
-            time.sleep(POLL_S)
+            self._pace.sleep(POLL_S)
+
+
+@contextlib.contextmanager
+def player_at(domain: int, arm: str, topics: set[str]) -> Iterator[Player]:
+    """A player to an arm in a DDS domain, in real time."""
+    stop = threading.Event()
+    with DdsTransport(domain) as transport:
+        player = Player(transport, arm, topics)
+        listener = threading.Thread(target=player.listen_until, args=(stop,), daemon=True)
+        listener.start()
+        try:
+            yield player
+        finally:
+            stop.set()
+            listener.join()
 
 
 def spelled_out(steps: list[Json | str], starts: dict[str, list[Json | str]]) -> Iterator[Json]:
@@ -176,11 +206,11 @@ def record_type(topic: str) -> type[Record]:
     return SYSTEM[topic] if topic in SYSTEM else crtk.SUBSCRIBED[topic].record
 
 
-def as_record(topic: str, message: Json, arm: str) -> Record:
+def as_record(topic: str, message: Json, arm: str, now_ns: int) -> Record:
     """A step's message as the topic's record; what it leaves out is now, the arm's base frame, or nothing."""
     kind = record_type(topic)
     names = [part.name for part in dataclasses.fields(kind)]
-    given = {"stamp_ns": time.time_ns(), "frame_id": f"{arm}_base", "name": (), **{name: value_of(message[name]) for name in message}}
+    given = {"stamp_ns": now_ns, "frame_id": f"{arm}_base", "name": (), **{name: value_of(message[name]) for name in message}}
     if kind is records.CartesianImpedance:
         given |= {name: HalfPlaneGains(**value) for name, value in given.items() if isinstance(value, dict)}
     return kind(**{name: given[name] for name in names if name in given or name not in ("velocity", "effort")})
@@ -268,7 +298,7 @@ def main() -> int:
     data = load(asked.file)
     chosen = {**data, "pairs": [pair for pair in data["pairs"] if not asked.only or pair["id"].startswith(tuple(asked.only))]}
     heard, spoken = topics_of(chosen)
-    with contextlib.closing(Player(asked.domain, asked.arm, heard)) as player:
+    with player_at(asked.domain, asked.arm, heard) as player:
         player.ready(spoken)
         if asked.action == "record":
             record(player, chosen, asked.times)

@@ -108,8 +108,6 @@ READINGS = {
     "count": lambda said, expected: len(_within(said, expected)),
     "said": lambda said, expected: bool(_within(said, expected)),
     "sequence": _sequence,
-    "min": lambda said, expected: min(_fields(said, expected), default=None),
-    "max": lambda said, expected: max(_fields(said, expected), default=None),
     "largest_step": _largest_step,
     "time": _time,
 }

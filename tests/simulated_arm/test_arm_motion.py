@@ -316,6 +316,19 @@ def test_a_pose_out_of_reach_is_clipped_and_ends_in_fault(bench: Bench) -> None:
     assert bench.heard("operating_state")[-1].state == "FAULT"
 
 
+@pytest.mark.parametrize("command", ["move_jp", "move_jr"])
+@pytest.mark.parametrize("count", [0, 5, 7])
+def test_a_move_of_another_number_of_joints_is_ignored(bench: Bench, command: str, count: int) -> None:
+    before = bench.heard("measured_js")[-1].position
+    bench.say(command, joints((0.01,) * count))
+    bench.pass_time(0.5)
+    assert bench.heard("error")[-1].data == f"{command} has {count} joints, not 6; it is ignored"
+    assert bench.heard("measured_js")[-1].position == before
+    bench.say("move_jp", joints(INSIDE))
+    bench.pass_time(5.0)
+    np.testing.assert_allclose(bench.heard("measured_js")[-1].position, INSIDE, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("command", "record"),
     [

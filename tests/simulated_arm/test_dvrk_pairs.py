@@ -1,45 +1,49 @@
-"""The simulated arm reacts as the dVRK's own software did, pair by pair (tests/data/dvrk_pairs.json)."""
+"""The simulated arm reacts as the dVRK's own software did, pair by pair (tests/data/dvrk_pairs.json).
 
-import contextlib
-import os
-import random
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+It is played to on a stepped clock, so that no other job of this computer makes it late; `dvrk_pairs.py check` plays over DDS, in real time.
+"""
 
 import pytest
+from arm_bench import Bench
 from dvrk_pairs import Player, check, load, topics_of
 from pair_readings import Json
 
-from l0_surgical.simulation import arm_beside
-
-ARM = "PSM1"
-# most of the time is spent in homing, which takes 1.6 s
-ARMS = 6
 DATA = load()
+STEP_S = 0.0025
 
 
-def shares() -> list[Json]:
-    """The pairs dealt to `ARMS` arms; those that need an arm that has heard nothing yet come first, at the first arm."""
-    fresh = [pair for pair in DATA["pairs"] if pair["given"][0] == "FRESH"]
-    others = [pair for pair in DATA["pairs"] if pair["given"][0] != "FRESH"]
-    return [{**DATA, "pairs": (fresh if number == 0 else []) + others[number::ARMS]} for number in range(ARMS)]
+class SteppedPace:
+    """Time passes for the arm when the player sleeps; it hears the arm after each step."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self.player: Player | None = None
+
+    def monotonic(self) -> float:
+        return 1e-9 * self._bench.clock.now().monotonic_ns
+
+    def time_ns(self) -> int:
+        return self._bench.clock.now().wall_ns
+
+    def sleep(self, seconds: float) -> None:
+        end_s = self.monotonic() + seconds
+        while self.monotonic() < end_s - 1e-9:
+            self._bench.pass_time(STEP_S, STEP_S)
+            self.player.listen()
 
 
 @pytest.fixture(scope="module")
-def differences() -> Iterator[dict[str, list[str]]]:
+def differences() -> dict[str, list[str]]:
     """What was different at the simulated arm, for each pair's id."""
     heard, spoken = topics_of(DATA)
-    first = random.Random(os.getpid()).randrange(20, 100 - ARMS)
-    with contextlib.ExitStack() as opened:
-        players = []
-        for domain in range(first, first + ARMS):
-            opened.enter_context(arm_beside("--arm", ARM, "--transport", "dds", "--domain", str(domain)))
-            players.append(opened.enter_context(contextlib.closing(Player(domain, ARM, heard))))
-        for player in players:
-            player.ready(spoken)
-        with ThreadPoolExecutor(ARMS) as pool:
-            found = list(pool.map(check, players, shares()))
-        yield {name: lines for part in found for name, lines in part.items()}
+    bench = Bench()
+    pace = SteppedPace(bench)
+    pace.player = player = Player(bench.transport, "PSM1", heard, pace)
+    player.ready(spoken)
+    # those that need an arm that has heard nothing yet come first
+    found = check(player, {**DATA, "pairs": sorted(DATA["pairs"], key=lambda pair: pair["given"][0] != "FRESH")})
+    bench.sim.close()
+    return found
 
 
 @pytest.mark.parametrize("pair", DATA["pairs"], ids=lambda pair: pair["id"])
