@@ -24,7 +24,7 @@ class RealTime:
 
 
 def enter_real_time(priority: int = PRIORITY, *, whole_process: bool = False) -> RealTime:
-    """Gives the calling thread, and those that it makes afterwards, first-in-first-out priority; keeps the process's memory resident.
+    """Gives the calling thread, and those that it makes afterwards, real-time priority; keeps the process's memory resident.
 
     Call it before the transport and the recording are opened: a thread that holds the interpreter's lock while others run in its stead
     would keep the loop waiting.
@@ -35,7 +35,8 @@ def enter_real_time(priority: int = PRIORITY, *, whole_process: bool = False) ->
     real-time priority nothing else of normal priority would run there (NumPy 1.26: one 4x4 inverse in each tick took a whole core).
 
     Args:
-        priority: 1 to 99 (SCHED_FIFO); the kernel's own interrupt threads have 50.
+        priority: 1 to 99 (SCHED_RR: with SCHED_FIFO another one of the same priority that does not sleep would keep this one from running
+            for good); the kernel's own interrupt threads have 50.
         whole_process: gives it to all threads that run already, too: those of a transport that had to be opened before, as rclpy's.
     """
     if not sys.platform.startswith("linux"):
@@ -49,11 +50,11 @@ def enter_real_time(priority: int = PRIORITY, *, whole_process: bool = False) ->
     except ImportError:
         refused.append("linear algebra in one thread: threadpoolctl is missing; pip install threadpoolctl")
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority))
         for thread in Path("/proc/self/task").iterdir() if whole_process else ():
             # it may have ended meanwhile
             with contextlib.suppress(ProcessLookupError):
-                os.sched_setscheduler(int(thread.name), os.SCHED_FIFO, os.sched_param(priority))
+                os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(priority))
     except OSError as error:
         # without it at least the timers may be exact
         libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
@@ -65,6 +66,13 @@ def enter_real_time(priority: int = PRIORITY, *, whole_process: bool = False) ->
         refused.append(f"locked memory: {reason}; allow it in /etc/security/limits.d: @realtime - memlock unlimited")
     granted = {text.partition(":")[0] for text in refused}
     return RealTime("real-time priority" not in granted, "locked memory" not in granted, tuple(refused))
+
+
+def run_before_others() -> None:
+    """Gives the calling thread one more than the real-time priority that it has, so that it runs also where others do not sleep."""
+    if sys.platform.startswith("linux") and os.sched_getscheduler(0) == os.SCHED_RR:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_getparam(0).sched_priority + 1))
 
 
 def _release_compiler(libc: ctypes.CDLL) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from l0_surgical.control.clock import Clock, SystemClock
+from l0_surgical.control.realtime import run_before_others
 from l0_surgical.control.timing import Histogram, Summary
 
 _SWITCH_INTERVAL_S = 1e-4
@@ -70,7 +71,6 @@ class ServoLoop:
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         ended = threading.Event()
         if self._on_stall is not None:
-            # inherits this thread's priority
             threading.Thread(target=self._watch, args=(threading.get_ident(), ended), name="stall watch", daemon=True).start()
         try:
             self._run(stop)
@@ -97,6 +97,7 @@ class ServoLoop:
             deadline_ns += (passed + 1) * self._period_ns
 
     def _watch(self, loop_thread: int, ended: threading.Event) -> None:
+        run_before_others()
         ticks, since, is_told = self._ticks, time.monotonic(), False
         while not ended.wait(_LOOK_EVERY_S):
             if self._ticks != ticks:
