@@ -64,9 +64,12 @@ class Bench:
         return ControlService(dataclasses.replace(default, **settings), lambda: self.transport)
 
     def bring_up(self) -> None:
-        for command in ("enable", "home"):
-            self._commands.publish(StringStamped(1, "", command))
-        wait_until(lambda: self._arm.arm.machine.is_homed, "the arm to home")
+        machine = self._arm.arm.machine
+        self._commands.publish(StringStamped(1, "", "enable"))
+        wait_until(lambda: machine.state == "ENABLED", "the arm to be enabled")
+        self._commands.publish(StringStamped(1, "", "home"))
+        # the tool's pose is known when the first homing is over
+        wait_until(lambda: machine.current == "HOMED" and machine.is_cartesian_ready, "the arm to home")
 
     def stop_arm(self) -> None:
         self._worker.stop()

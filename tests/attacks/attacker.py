@@ -37,6 +37,7 @@ class Log:
         sent: what it published, by topic, as often as it did.
         motions: from when to when (wall time, ns) the arm was moved by somebody else.
         frames: when (wall time, ns) a set_base_frame had been sent.
+        clock_ns: by how much the controller's clock was set at the first act.
         rates: how many messages a second a flood had.
         answer_s: how long the controller took to answer meanwhile.
         said: what other programs said that the attack started.
@@ -46,6 +47,7 @@ class Log:
     sent: dict[str, list[Record]] = field(default_factory=dict)
     motions: list[tuple[int, int]] = field(default_factory=list)
     frames: list[int] = field(default_factory=list)
+    clock_ns: int = 0
     rates: list[float] = field(default_factory=list)
     answer_s: float | None = None
     said: list[str] = field(default_factory=list)

@@ -17,7 +17,7 @@ from l0_surgical.control.records import PoseStamped, Record
 from l0_surgical.messaging import crtk
 from l0_surgical.messaging.dds import DdsTransport
 from l0_surgical.messaging.transport import Qos, Subscription
-from tests.attacks.attacker import Log
+from tests.attacks.attacker import Log, moved
 
 _AT_COMMAND_M = 1e-4  # the arm is where a command of ours says
 _STILL_M = 2e-5
@@ -74,7 +74,13 @@ class Judge:
 
     def commands(self, log: Log) -> list[PoseStamped]:
         """The controller's own, in the order of their stamps."""
-        return sorted(_others(self.heard["servo_cp"], log.sent.get("servo_cp", [])), key=lambda command: command.stamp_ns)
+        commands = _others(self.heard["servo_cp"], log.sent.get("servo_cp", []))
+        if log.clock_ns:
+            # stamps of before and after lie on either side
+            border_ns = log.begun_ns + log.clock_ns // 2
+            after = {id(command) for command in commands if (command.stamp_ns > border_ns) == (log.clock_ns > 0)}
+            commands = [moved(c, stamp_ns=c.stamp_ns - log.clock_ns) if id(c) in after else c for c in commands]
+        return sorted(commands, key=lambda command: command.stamp_ns)
 
     def find(self, log: Log, limits: Limits, topic: str) -> Findings:
         """Goes through all that was heard.

@@ -28,7 +28,8 @@ from tests.attacks.judge import Judge
 from tests.attacks.stage import DOMAINS, ForeignArm, Result, Stage, Staging, free_domain
 from tests.attacks.workers import Worker
 
-_ATTEMPTS = 3
+_ATTEMPTS = 4
+_MISSED = "was never"
 _LATE = r"stood still for|not ticked for|not taken for|stopped \d+ ms ago|ms old \(limit|from its setpoint"
 REACHED_M = 0.005
 _SLACK_M = 0.0006  # what the tool still moves while the word of it is on its way
@@ -65,8 +66,10 @@ def play(name: str, number: int, staging: Staging) -> Result:
 
 def _is_late(attack: Attack, result: Result) -> bool:
     """Whether the controller ended because of this computer, which plays other scenes, and not because of the attack."""
-    expected = isinstance(attack.expect, Notice) and re.search(attack.expect.words, result.said or "")
-    return not expected and bool(re.search(_LATE, result.said or ""))
+    if result.said is None:
+        return bool(re.search(_MISSED, result.trouble or ""))
+    is_expected = isinstance(attack.expect, Notice) and result.noticed_ms is not None and re.search(attack.expect.words, result.said)
+    return not is_expected and bool(re.search(_LATE, result.said))
 
 
 class Scene:
@@ -175,7 +178,7 @@ class Scene:
         if attack.when == "holding" and self._fault is None:
             self._listen_for(_INTO_S["holding"])
             self._begin_attack()
-        assert self._fault is not None or self._attack_thread is not None, f"the controller was never {attack.when}"
+        assert self._fault is not None or self._attack_thread is not None, f"the controller {_MISSED} {attack.when}"
         self._until(lambda: self._fault is not None or self._is_attack_over(), _LONGEST_S)
         self._listen_for(_AFTER_S)
 

@@ -182,8 +182,9 @@ def test_at_an_arm_nothing_moves_until_an_operator_arms(observer: Observer, limi
 
     observer.wait(lambda: value("arm_state") == "DISABLED, not homed", "the arm's state in the diagnostics")
     assert not trigger(observer, "arm").success
-    for command in ("enable", "home"):
-        commands.publish(crtk_msgs.StringStamped(string=command))
+    commands.publish(crtk_msgs.StringStamped(string="enable"))
+    observer.wait(lambda: value("arm_state") == "ENABLED, not homed", "the arm to be enabled")
+    commands.publish(crtk_msgs.StringStamped(string="home"))
     observer.wait(lambda: value("arm_state") == "ENABLED, homed", "the arm to home")
     observer.wait(lambda: trigger(observer, "arm").success, "the policy node to arm")
     assert setpoints == []
