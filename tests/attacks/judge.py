@@ -76,10 +76,7 @@ class Judge:
         """The controller's own, in the order of their stamps."""
         commands = _others(self.heard["servo_cp"], log.sent.get("servo_cp", []))
         if log.clock_ns:
-            # stamps of before and after lie on either side
-            border_ns = log.begun_ns + log.clock_ns // 2
-            after = {id(command) for command in commands if (command.stamp_ns > border_ns) == (log.clock_ns > 0)}
-            commands = [moved(c, stamp_ns=c.stamp_ns - log.clock_ns) if id(c) in after else c for c in commands]
+            commands = _with_one_clock(commands, log.clock_ns)
         return sorted(commands, key=lambda command: command.stamp_ns)
 
     def find(self, log: Log, limits: Limits, topic: str) -> Findings:
@@ -168,6 +165,13 @@ class _Walk:
 
 def _between(one: PoseStamped, other: PoseStamped) -> float:
     return math.dist(one.position, other.position)
+
+
+def _with_one_clock(commands: list[PoseStamped], set_by_ns: int) -> list[PoseStamped]:
+    """Commands as they came, of a sender whose clock was set by so much between two of them."""
+    leaps = (later.stamp_ns - earlier.stamp_ns for earlier, later in itertools.pairwise(commands))
+    before = next((count for count, leap in enumerate(leaps, 1) if abs(leap - set_by_ns) < abs(set_by_ns) / 2), len(commands))
+    return commands[:before] + [moved(command, stamp_ns=command.stamp_ns - set_by_ns) for command in commands[before:]]
 
 
 def _minus(one: PoseStamped, other: PoseStamped) -> Vector:

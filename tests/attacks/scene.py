@@ -34,7 +34,7 @@ _LATE = r"stood still for|not ticked for|not taken for|stopped \d+ ms ago|ms old
 REACHED_M = 0.005
 _SLACK_M = 0.0006  # what the tool still moves while the word of it is on its way
 _START_S = 30.0
-_ARMING_S = 2.0
+_ARMING_S, _REFUSAL_S = 15.0, 2.0  # where the arm may still be engaging its tool; where the attack is to keep the controller from it
 _REPEAT_S = 2.0
 _AGAIN_S = 0.05
 _GOAL_S = 40.0
@@ -212,7 +212,7 @@ class Scene:
 
     def _take_over(self) -> bool:
         """Arms as an operator's session does, whose first attempts may come before the arm's first valid words."""
-        deadline = time.monotonic() + _ARMING_S
+        deadline = time.monotonic() + (_REFUSAL_S if self._attack.when == "before arming" else _ARMING_S)
         while (refusal := self._refusal("arm")) is not None and time.monotonic() < deadline:
             self._fault, self._fault_ns = refusal, self._fault_ns or time.time_ns()
             self._listen_for(_AGAIN_S)

@@ -89,6 +89,15 @@ def test_a_first_command_far_from_the_arm_is_a_step() -> None:
     assert way.go(50).judged().step_mm == pytest.approx(9)
 
 
+@pytest.mark.parametrize("set_by_s", [0.03, 1, -1])
+def test_stamps_of_a_clock_that_is_set_are_no_steps(set_by_s: float) -> None:
+    way = Way().go(300)
+    way.log.begun_ns, way.log.clock_ns = way.now_ns, round(1e9 * set_by_s)
+    way.go(300)
+    way.commands[60:] = [moved(command, stamp_ns=command.stamp_ns + way.log.clock_ns) for command in way.commands[60:]]
+    assert way.judged().step_mm == pytest.approx(0.3)
+
+
 def test_an_arm_that_obeys_late_is_not_moved_farther() -> None:
     """Its first sample after the arming comes 0.1 s after the first command."""
     way = Way()
