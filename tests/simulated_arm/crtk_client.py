@@ -42,7 +42,7 @@ def main(name: str) -> None:
     time.sleep(0.3)
     results |= {"homing_is_over": arm.wait_for_busy(False, begun, 10), "homed_again": arm.home(10)}
     # the newest setpoint_js may be from before the end of homing, of a tool that is not engaged
-    while len(arm.setpoint_jp()[0]) != 6:
+    while len(arm.setpoint_jp(wait_timeout=5.0)[0]) != 6:
         time.sleep(0.01)
     time.sleep(0.1)
     results["moves_of_no_length"] = [arm.move_jp(arm.setpoint_jp()[0]).wait(timeout=5) for _ in range(5)]

@@ -319,6 +319,7 @@ def test_a_pose_out_of_reach_is_clipped_and_ends_in_fault(bench: Bench) -> None:
 @pytest.mark.parametrize("command", ["move_jp", "move_jr"])
 @pytest.mark.parametrize("count", [0, 5, 7])
 def test_a_move_of_another_number_of_joints_is_ignored(bench: Bench, command: str, count: int) -> None:
+    bench.pass_time(0.1)
     before = bench.heard("measured_js")[-1].position
     bench.say(command, joints((0.01,) * count))
     bench.pass_time(0.5)
