@@ -4,12 +4,16 @@ DDS compares only names and quality of service, never the layout: a field out of
 """
 
 import functools
+import threading
 from typing import Any
 
 from l0_surgical.control.records import Record
 from l0_surgical.errors import BadInputError
 from l0_surgical.messaging import cdr
 from l0_surgical.messaging.definitions import Field, fields
+
+# two threads that open transports at once must not make two types of one name: DDS refuses the second
+_lock = threading.Lock()
 
 
 def type_name(message: str) -> str:
@@ -28,7 +32,6 @@ def message_class(message: str) -> type:
     return _idl_struct(message)
 
 
-@functools.cache
 def sample_class(record_type: type[Record]) -> type:
     """The type of the samples that DDS writes and reads for records of `record_type`; made by `sample`, with the record as `record`.
 
@@ -38,6 +41,12 @@ def sample_class(record_type: type[Record]) -> type:
     Raises:
         BadInputError: cyclonedds is not installed.
     """
+    with _lock:
+        return _sample_class(record_type)
+
+
+@functools.cache
+def _sample_class(record_type: type[Record]) -> type:
     described = _idl_struct(record_type.TYPE)
 
     def serialize(self: Any, buffer: None = None, endianness: None = None, use_version_2: bool | None = None) -> bytes:

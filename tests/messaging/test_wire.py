@@ -1,6 +1,8 @@
 """Every message's layout against the bytes of ROS 2: DDS compares names only, so that a field out of place would go unnoticed."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from struct import pack
 from typing import get_args
@@ -189,3 +191,21 @@ def test_a_schema_holds_each_nested_definition_once() -> None:
     ]
     assert schema("std_msgs/msg/Empty") == ""
     assert {record.TYPE for record in get_args(Record)} <= set(DEFINITIONS)
+
+
+AT_ONCE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import get_args
+from l0_surgical.control.records import Record
+from l0_surgical.messaging.messages import sample_class
+sys.setswitchinterval(1e-6)
+with ThreadPoolExecutor(8) as pool:
+    found = list(pool.map(lambda number: [sample_class(record_type) for record_type in get_args(Record)], range(8)))
+sys.exit(any(classes != found[0] for classes in found))
+"""
+
+
+def test_threads_that_open_transports_at_once_get_the_same_types() -> None:
+    """Of two types of one name DDS would refuse the second. In a process of its own, which has made none yet."""
+    assert subprocess.run([sys.executable, "-c", AT_ONCE], check=False, timeout=60).returncode == 0
