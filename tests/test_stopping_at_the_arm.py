@@ -176,7 +176,7 @@ def test_a_disk_that_is_full_from_the_beginning_keeps_the_arm_from_being_touched
 
 def test_a_disk_that_becomes_full_hides_no_result(start: Callable[..., Started], recording: Path) -> None:
     with arm_beside("--domain", str(DOMAIN)):
-        started = control(start, recording, "--goals", 50, preexec_fn=limited(100_000))
+        started = control(start, recording, "--goals", 50, preexec_fn=limited(1_000_000))
         line = ""
         while "nothing more is recorded: File too large" not in line:
             line = started.process.stderr.readline().decode()

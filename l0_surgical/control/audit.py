@@ -150,7 +150,7 @@ class _Auditor:
         elif (told := self._said.get("setpoint_cp")) is not None:
             self._judge_step(pose, told)
         self._commands.append((record.stamp_ns, pose))
-        oldest_ns = record.stamp_ns - round(1e9 * self._limits.max_setpoint_age_s)
+        oldest_ns = record.stamp_ns - round(1e9 * (self._limits.max_setpoint_age_s + self._limits.max_age_s))
         while len(self._commands) > 4 and self._commands[1][0] < oldest_ns:
             self._commands.popleft()
 

@@ -51,7 +51,7 @@ class SafetyFilter:
         self._frame = limits.frame_of(arm.name)
         self._watch = ArmWatch(arm.name, limits, is_shadow=dry_run)
         self._limiter = JerkLimiter(limits, period_s)
-        # of the last max_setpoint_age_s and the one before, with when they were sent; the newest is where commands go on from
+        # with which setpoint_cp may be compared, with when they were sent; the newest is where commands go on from
         self._commands: deque[tuple[int, Pose]] = deque()
         self._wanted: Pose | None = None
         self._roll_rad = 0.0
@@ -115,7 +115,7 @@ class SafetyFilter:
         former_ns, former = self._commands[-1]
         if not self._dry_run:
             self._watch.check_tracking(measured, former)
-            self._watch.check_told(inputs, [pose for _, pose in self._commands])
+            self._watch.check_told(inputs, self._commands, now)
         if not all(map(math.isfinite, (*wanted.position, *wanted.orientation))):
             raise SafetyError(f"the command is not finite: {wanted}")
         self._watch.check_workspace(wanted)
@@ -140,7 +140,7 @@ class SafetyFilter:
 
     def _remember(self, setpoint: Pose, now: Instant) -> None:
         self._commands.append((now.monotonic_ns, setpoint))
-        oldest_ns = now.monotonic_ns - round(1e9 * self._limits.max_setpoint_age_s)
+        oldest_ns = now.monotonic_ns - round(1e9 * (self._limits.max_setpoint_age_s + self._limits.max_age_s))
         while self._commands[1][0] < oldest_ns:
             self._commands.popleft()
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
 from l0_surgical.control.arm import STREAMS, ArmInputs, Received
 from l0_surgical.control.clock import Instant
@@ -110,19 +110,27 @@ class ArmWatch:
                     f"the tool's {axis} would be {value:.4f} m, the workspace is {least:g} .. {most:g} m; see the limits file"
                 )
 
-    def check_told(self, inputs: ArmInputs, commands: Iterable[Pose]) -> None:
-        """Raises SafetyError where the arm says it was told (setpoint_cp) something that is none of these commands."""
+    def check_told(self, inputs: ArmInputs, commands: Sequence[tuple[int, Pose]], now: Instant) -> None:
+        """Raises SafetyError where the arm says it was told (setpoint_cp) something that was none of these commands at that time.
+
+        Args:
+            inputs: what the arm says.
+            commands: when each was sent (monotonic, ns), oldest first.
+            now: a sample that comes late is compared with the commands of its stamp; by `max_age_s` at most, as clocks may differ.
+        """
         limits = self._limits
         for received in inputs.news.get("setpoint_cp", []):
             told = Pose.of(received.record)
+            late_ns = min(max(0, now.wall_ns - received.record.stamp_ns), round(1e9 * limits.max_age_s))
+            since_ns = now.monotonic_ns - late_ns - round(1e9 * limits.max_setpoint_age_s)
+            own = [pose for place, (_, pose) in enumerate(commands) if place + 1 == len(commands) or commands[place + 1][0] >= since_ns]
             if not any(
-                told.distance_to(own) <= limits.max_setpoint_error_m and told.angle_to(own) <= limits.max_setpoint_error_rad
-                for own in commands
+                told.distance_to(pose) <= limits.max_setpoint_error_m and told.angle_to(pose) <= limits.max_setpoint_error_rad
+                for pose in own
             ):
-                distance = min(told.distance_to(own) for own in commands)
                 raise SafetyError(
                     f"{self._name} was told to be where no command of ours of the last {1e3 * limits.max_setpoint_age_s:g} ms was, "
-                    f"{1e3 * distance:.1f} mm away (setpoint_cp; limit {1e3 * limits.max_setpoint_error_m:g} mm); "
+                    f"{1e3 * min(map(told.distance_to, own)):.1f} mm away (setpoint_cp; limit {1e3 * limits.max_setpoint_error_m:g} mm); "
                     "somebody else moves it, perhaps from its own console"
                 )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from kinematic_arm import START_NS, with_changed, with_measured
+from kinematic_arm import START_NS, heard, with_changed, with_measured
 from rig import GOAL, Rig
 
 from l0_surgical.control.arm import FIELDS, STREAMS, ArmInputs
@@ -366,6 +366,19 @@ def test_what_the_arm_was_told_by_somebody_inside_its_console() -> None:
     rig.arm.pose = Pose((x, y, z + 0.0015), rig.arm.pose.orientation)
     rig.tick()
     assert_ends_safely(rig, "PSM1 was told to be where no command of ours of the last 50 ms was, 1.", sent)
+
+
+def test_a_setpoint_that_the_arm_says_late_is_compared_with_the_commands_of_its_time() -> None:
+    rig = Rig().reaching()
+    said = []
+
+    def late(inputs: ArmInputs) -> ArmInputs:
+        said.append({topic: inputs.newest(topic) for topic in ("setpoint_cp", "setpoint_js")})
+        return heard(inputs, **said[max(0, len(said) - 20)])  # 95 ms, when the policy has gone on by 4 mm
+
+    rig.arm.distort = late
+    rig.tick(60)
+    assert rig.controller.state is State.REACHING, rig.controller.fault
 
 
 def test_leaving_ready_goes_on_from_where_the_arm_was_moved_meanwhile() -> None:
