@@ -231,9 +231,7 @@ class _Auditor:
                 self._blame(f"moves at {value / seconds:.4f} {what}/s (limit {speed:g})")
         points = [*list(self._commands)[-3:], (stamp_ns, pose)]
         times_s = 1e-9 * np.diff([point_ns for point_ns, _ in points])
-        longest_s = min(limits.max_step_m / limits.max_speed_m_per_s, limits.max_step_rad / limits.max_speed_rad_per_s)
-        # after a longer pause no step could be as long as the motion
-        if len(times_s) == 3 and min(times_s) > 0 and max(times_s) <= longest_s:
+        if len(times_s) == 3 and min(times_s) > 0 and max(times_s) <= limits.longest_step_s:
             self._judge_forces(np.array([point.position for _, point in points]), times_s)
 
     def _judge_forces(self, positions: np.ndarray, times_s: np.ndarray) -> None:

@@ -17,7 +17,7 @@ from l0_surgical.control.records import Quaternion
 
 _BISECTIONS = 40
 _AT_REST = 1e-6  # metres or radians: from there an axis stops on its shortest way instead of looking for a better one
-_ROUNDING = 1 - 1e-9
+_ROUNDING = 1 - 1e-9  # of what three axes at their limits come to in all
 
 
 class JerkLimiter:
@@ -32,7 +32,7 @@ class JerkLimiter:
     """
 
     def __init__(self, limits: Limits, period_s: float) -> None:
-        self.longest_s = max(period_s, longest_step_s(limits))
+        self.longest_s = max(period_s, limits.longest_step_s)
         speeds = (
             min(limits.max_speed_m_per_s, limits.max_step_m / period_s),
             min(limits.max_speed_rad_per_s, limits.max_step_rad / period_s),
@@ -55,11 +55,6 @@ class JerkLimiter:
         x, y, z, *turn = _advance(distances, self._motion, self._limits, min(seconds, self.longest_s)).tolist()
         px, py, pz = here.position
         return Pose((px + x, py + y, pz + z), _turned(here.orientation, turn))
-
-
-def longest_step_s(limits: Limits) -> float:
-    """How long the largest step takes at full speed."""
-    return min(limits.max_step_m / limits.max_speed_m_per_s, limits.max_step_rad / limits.max_speed_rad_per_s)
 
 
 def _turn_between(here: Pose, wanted: Pose) -> tuple[float, float, float]:

@@ -106,6 +106,11 @@ class Limits:
             if approach > most:
                 raise BadInputError(f"limits: approach_speed_{unit} {approach:g} is above max_speed_{unit} {most:g}")
 
+    @property
+    def longest_step_s(self) -> float:
+        """How long the largest step takes at full speed: over a longer time no setpoint can follow the motion."""
+        return min(self.max_step_m / self.max_speed_m_per_s, self.max_step_rad / self.max_speed_rad_per_s)
+
     def holds(self, tool_m: Vector) -> bool:
         """Whether the tool may be at that position (m, arm's base frame)."""
         return all(low <= value <= high for low, value, high in zip(self.workspace_low_m, tool_m, self.workspace_high_m, strict=True))

@@ -198,7 +198,6 @@ class ArmWatch:
         age_s = 1e-9 * (now.monotonic_ns - newest.received_ns)
         if age_s > self._limits.max_age_s:
             raise SafetyError(f"{topic} stopped {1e3 * age_s:.0f} ms ago (limit {1e3 * self._limits.max_age_s:g} ms); see the connection")
-        return self._former[topic]
 
     def _check_news(self, topic: str, received: Received[PoseStamped | JointState], now: Instant) -> None:
         record = received.record
@@ -269,7 +268,7 @@ class ArmWatch:
     def _check_agreement(self, topic: str, stamp_ns: int, pose: Pose) -> None:
         """Whether a pose is where the joints of the same time put the tool."""
         limits, joints_topic = self._limits, _BY_JOINTS[topic]
-        if (nearest := nearest_sample(self._samples[joints_topic], stamp_ns)) is None:
+        if (nearest := _nearest_sample(self._samples[joints_topic], stamp_ns)) is None:
             return
         apart_s, by_joints = nearest
         distance, angle = pose.distance_to(by_joints), pose.angle_to(by_joints)
@@ -285,7 +284,7 @@ class ArmWatch:
             )
 
 
-def nearest_sample(samples: Iterable[tuple[int, Pose]], stamp_ns: int) -> tuple[float, Pose] | None:
+def _nearest_sample(samples: Iterable[tuple[int, Pose]], stamp_ns: int) -> tuple[float, Pose] | None:
     """Of samples with stamps the one nearest to `stamp_ns`, and how far it is from it in seconds; None if that is no sample of its time."""
     nearest_ns, pose = min(samples, key=lambda sample: abs(sample[0] - stamp_ns), default=(0, None))
     apart_s = 1e-9 * abs(nearest_ns - stamp_ns)
