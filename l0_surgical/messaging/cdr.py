@@ -275,7 +275,7 @@ def _to_cartesian_impedance(reader: _Reader) -> Record:
 
 def _to_joy(reader: _Reader) -> Record:
     stamp_and_frame = reader.stamp_and_frame()
-    return records.Joy(*stamp_and_frame, reader.primitives("f", 4, reader.count()), reader.primitives("i", 4, reader.count()))
+    return records.Joy(*stamp_and_frame, reader.primitives("f", 4, reader.elements()), reader.primitives("i", 4, reader.elements()))
 
 
 def _to_array(reader: _Reader) -> Record:

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from l0_surgical.control.records import Float64MultiArray, JointState, OperatingState, PoseStamped, Record, String
+from l0_surgical.control.records import Float64MultiArray, JointState, Joy, OperatingState, PoseStamped, Record, String
 from l0_surgical.errors import BadInputError
 from l0_surgical.messaging.cdr import LONGEST_TEXT, decode, decode_received, encode
 from l0_surgical.messaging.dds import DdsTransport
@@ -140,6 +140,9 @@ def test_an_array_from_the_network_is_no_longer_than_one_of_an_arm() -> None:
     for fields in ((("",) * 65, ()), ((), (0.0,) * 65)):
         with pytest.raises(BadInputError, match="an array of 65; an arm sends at most 64"):
             decode_received(JointState, encode(JointState(1, "", *fields)))
+    for fields in (((0.0,) * 65, ()), ((), (0,) * 65)):
+        with pytest.raises(BadInputError, match="an array of 65; an arm sends at most 64"):
+            decode_received(Joy, encode(Joy(1, "", *fields)))
     assert decode_received(JointState, encode(JointState(1, "", (), (0.0,) * 64))).position == (0.0,) * 64
 
 
