@@ -125,6 +125,7 @@ def test_while_the_arm_is_homing_or_hangs(start: Callable[..., Started], recordi
             return state is not None and state.record.is_busy
 
         wait_until(is_homing, "the arm to begin homing")
+        time.sleep(0.3)  # until the controller has heard it as well
         if not answers:
             arm.send_signal(signal.SIGSTOP)
         started.process.send_signal(signal.SIGTERM)
