@@ -42,7 +42,7 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     package_data={
-        PACKAGE: ["policies/*.safetensors", "control/*.yaml", "tasks/needle_reach/*.urdf", "py.typed"],
+        PACKAGE: ["policy/shipped/*.safetensors", "robot/control/*.yaml", "tasks/needle_reach/*.urdf", "py.typed"],
         f"{PACKAGE}.experiments.report": ["printed.json", "page.css", "page.js"],
     },
     data_files=[

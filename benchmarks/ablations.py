@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from l0_surgical import training
-from l0_surgical.config import TrainingConfig
 from l0_surgical.evaluation import THREADS
-from l0_surgical.presets import preset
+from l0_surgical.settings.presets import preset
+from l0_surgical.settings.training import TrainingConfig
 
 CELLS: dict[str, dict[str, dict[str, Any]]] = {
     "best": {},

@@ -12,12 +12,12 @@ import itertools
 import json
 from pathlib import Path
 
-from l0_surgical.errors import BadInputError
+from l0_surgical.commands.terminal import ProgressBar
 from l0_surgical.experiments.cells import CellResult, read_result
 from l0_surgical.experiments.suite import ENVIRONMENTS, TEMPERATURE_GRID, SuiteConfig, run_classic
 from l0_surgical.experiments.suite_tables import Tables, write_tables
 from l0_surgical.experiments.suite_work import policy_folder, save_policies
-from l0_surgical.terminal import ProgressBar
+from l0_surgical.system.errors import BadInputError
 
 
 def parts() -> dict[str, SuiteConfig]:

@@ -18,11 +18,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from l0_surgical.control.audit import audit
-from l0_surgical.control.limits import load_limits
-from l0_surgical.files import atomic_write
-from l0_surgical.messaging.recording import read_recording
-from l0_surgical.simulation import arm_beside
+from l0_surgical.robot.control.audit import audit
+from l0_surgical.robot.control.limits import load_limits
+from l0_surgical.robot.messaging.recording import read_recording
+from l0_surgical.robot.simulated_arm.process import arm_beside
+from l0_surgical.system.files import atomic_write
 
 POLICY = "needle-reach-l0-compressed"
 DOMAIN = "87"
@@ -30,8 +30,9 @@ START = """
 import time
 begin = time.perf_counter()
 import numpy as np
-from l0_surgical.robot import ControlRequest, Operation
-from l0_surgical.policy_file import find_policy, load_policy
+from l0_surgical.robot.operation import Operation
+from l0_surgical.robot.requests import ControlRequest
+from l0_surgical.policy import find_policy, load_policy
 from l0_surgical.runtime import compile
 engine = compile(load_policy(find_policy("{policy}")))
 engine.act(np.zeros(10))

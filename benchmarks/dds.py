@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from l0_surgical.control.records import JointState, PoseStamped
-from l0_surgical.messaging.dds import DdsTransport
-from l0_surgical.messaging.messages import message_class
-from l0_surgical.messaging.recording import Recording
-from l0_surgical.messaging.transport import COMMAND, TELEMETRY
+from l0_surgical.robot.control.records import JointState, PoseStamped
+from l0_surgical.robot.messaging.dds import DdsTransport
+from l0_surgical.robot.messaging.messages import message_class
+from l0_surgical.robot.messaging.recording import Recording
+from l0_surgical.robot.messaging.transport import COMMAND, TELEMETRY
 
 POSE = PoseStamped(1_234_567_890_987_654_321, "PSM1_base", (0.01, -0.02, -0.1135), (0.5, 0.5, 0.5, 0.5))
 NAMES = ("yaw", "pitch", "insertion", "roll", "wrist_pitch", "wrist_yaw")

@@ -12,14 +12,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from l0_surgical.commands.terminal import ProgressBar
 from l0_surgical.evaluation import evaluate
 from l0_surgical.experiments.report.classic import read_classic
 from l0_surgical.experiments.selection import RANDOM_RETURN
 from l0_surgical.experiments.suite import seed_cells, train_seeds
 from l0_surgical.experiments.suite_tables import write_csv
 from l0_surgical.experiments.suite_work import policy_folder
-from l0_surgical.policy_file import load_policy
-from l0_surgical.terminal import ProgressBar
+from l0_surgical.policy import load_policy
 
 # cheapest first; of CartPole's with DQN only 0.5 gives 80 % in the grid, 0.2 lies between it and the next
 CANDIDATES: dict[tuple[str, str], tuple[float, ...]] = {

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from l0_surgical.files import atomic_write
-from l0_surgical.policy_file import Layer, LowRank, PackedSparse, find_policy, load_policy, shipped_policies
+from l0_surgical.policy import Layer, LowRank, PackedSparse, find_policy, load_policy, shipped_policies
+from l0_surgical.policy.simplify import remove_dead_units
 from l0_surgical.runtime.choice import costs
 from l0_surgical.runtime.measuring import seconds_of_forms
-from l0_surgical.simplify import remove_dead_units
+from l0_surgical.system.files import atomic_write
 
 SHAPES = [(5, 10), (5, 64), (5, 256), (16, 16), (64, 10), (32, 32), (64, 64), (128, 128), (256, 10), (256, 64), (64, 256), (256, 256)]
 SHAPES += [(10, 1000), (512, 512)]

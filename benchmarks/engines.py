@@ -14,11 +14,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from l0_surgical.benchmarking import benchmark
-from l0_surgical.files import atomic_write
-from l0_surgical.policy_file import Policy, find_policy, load_policy
+from l0_surgical.policy import Policy, find_policy, load_policy
+from l0_surgical.runtime.benchmark import benchmark
 from l0_surgical.runtime.c_export import export_c
 from l0_surgical.runtime.verification import sample_observations
+from l0_surgical.system.files import atomic_write
 
 SMALL, DENSE = "needle-reach-l0-compressed", "needle-reach-dense"
 TIMER = """

@@ -21,11 +21,11 @@ import torch
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import Logger
 
-from l0_surgical.cohorts.discrete import DiscreteProblem
-from l0_surgical.cohorts.dqn import DQNCohort
-from l0_surgical.cohorts.ppo import PPOCohort
-from l0_surgical.config import MemberSpec, TrainingConfig
-from l0_surgical.presets import preset
+from l0_surgical.algorithms.cohorts.discrete import DiscreteProblem
+from l0_surgical.algorithms.cohorts.dqn import DQNCohort
+from l0_surgical.algorithms.cohorts.ppo import PPOCohort
+from l0_surgical.settings.presets import preset
+from l0_surgical.settings.training import MemberSpec, TrainingConfig
 from l0_surgical.tasks import get_task
 from l0_surgical.training import set_threads
 

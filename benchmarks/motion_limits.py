@@ -17,17 +17,17 @@ from pathlib import Path
 
 import numpy as np
 
-from l0_surgical.control.arm import FIELDS, ArmInputs, Received
-from l0_surgical.control.audit import audit
-from l0_surgical.control.clock import Instant
-from l0_surgical.control.controller import Controller, State
-from l0_surgical.control.kinematics import SURROL_WORLD, inverse_kinematics
-from l0_surgical.control.limits import HOME_M, load_limits
-from l0_surgical.control.needle_reach import sample_goal
-from l0_surgical.control.poses import Pose
-from l0_surgical.control.records import JointState, OperatingState, PoseStamped, Record
-from l0_surgical.files import atomic_write
-from l0_surgical.policy_file import find_policy, load_policy
+from l0_surgical.policy import find_policy, load_policy
+from l0_surgical.robot.control.arm import FIELDS, ArmInputs, Received
+from l0_surgical.robot.control.audit import audit
+from l0_surgical.robot.control.clock import Instant
+from l0_surgical.robot.control.controller import Controller, State
+from l0_surgical.robot.control.limits import HOME_M, load_limits
+from l0_surgical.robot.control.poses import Pose
+from l0_surgical.robot.control.records import JointState, OperatingState, PoseStamped, Record
+from l0_surgical.surgical.kinematics import SURROL_WORLD, inverse_kinematics
+from l0_surgical.surgical.needle_reach import sample_goal
+from l0_surgical.system.files import atomic_write
 
 POLICY = "needle-reach-l0-compressed"
 RATE_HZ = 200.0

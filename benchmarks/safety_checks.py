@@ -13,9 +13,9 @@ import time
 import numpy as np
 from motion_limits import RATE_HZ, Clock, FollowingArm
 
-from l0_surgical.control.limits import load_limits
-from l0_surgical.control.motion import approach
-from l0_surgical.control.safety import SafetyFilter
+from l0_surgical.robot.control.limits import load_limits
+from l0_surgical.robot.control.motion import approach
+from l0_surgical.robot.control.safety import SafetyFilter
 
 WARM_UP = 200
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from l0_surgical.control.kinematics import forward_kinematics
-from l0_surgical.control.poses import Pose
-from l0_surgical.control.records import PoseStamped, StringStamped
-from l0_surgical.messaging import crtk
-from l0_surgical.messaging.dds import DdsTransport
-from l0_surgical.messaging.transport import COMMAND, Qos, Subscription
-from l0_surgical.simulated_arm import SimulatedArm
-from l0_surgical.simulation import arm_beside
+from l0_surgical.robot.control.poses import Pose
+from l0_surgical.robot.control.records import PoseStamped, StringStamped
+from l0_surgical.robot.messaging import crtk
+from l0_surgical.robot.messaging.dds import DdsTransport
+from l0_surgical.robot.messaging.transport import COMMAND, Qos, Subscription
+from l0_surgical.robot.simulated_arm import SimulatedArm
+from l0_surgical.robot.simulated_arm.process import arm_beside
+from l0_surgical.surgical.kinematics import forward_kinematics
 
 ARM = "PSM1"
 SERVO_S = 0.005

@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 
 from l0_surgical import training
-from l0_surgical.compress_file import Request, compress_to
+from l0_surgical.commands.terminal import ProgressBar
 from l0_surgical.compression import rank_sweep
-from l0_surgical.config import TrainingConfig
+from l0_surgical.compression.request import Request, compress_to
+from l0_surgical.evaluation.remembering import RememberingEvaluator
 from l0_surgical.experiments import figures
-from l0_surgical.files import number_name
-from l0_surgical.inspection import describe
-from l0_surgical.policy_file import load_policy
-from l0_surgical.presets import preset
-from l0_surgical.remembering import RememberingEvaluator
-from l0_surgical.terminal import ProgressBar
+from l0_surgical.policy import load_policy
+from l0_surgical.policy.description import describe
+from l0_surgical.settings.presets import preset
+from l0_surgical.settings.training import TrainingConfig
+from l0_surgical.system.files import number_name
 
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100, 130)
 RANKED_SEEDS = 3

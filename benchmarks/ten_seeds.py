@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from l0_surgical.commands.terminal import ProgressBar
 from l0_surgical.experiments.report.analysis import CellAnalysis
 from l0_surgical.experiments.report.classic import read_classic
 from l0_surgical.experiments.selection import compare
 from l0_surgical.experiments.suite import seed_cells, train_seeds
 from l0_surgical.experiments.suite_format import MORE_SEEDS, TABLES
 from l0_surgical.experiments.suite_tables import with_bounds, write_csv
-from l0_surgical.terminal import ProgressBar
 
 # cheapest first
 CELLS = (("cartpole", "ppo"), ("acrobot", "ppo"), ("cartpole", "dqn"), ("acrobot", "dqn"), ("lunar-lander", "dqn"), ("lunar-lander", "ppo"))

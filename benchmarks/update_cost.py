@@ -22,9 +22,9 @@ import stable_baselines3 as sb3
 import torch
 from stable_baselines3.common.logger import Logger
 
-from l0_surgical.cohorts.goal import GoalCohort, GoalProblem, make_goal_problem
-from l0_surgical.config import MemberSpec, TrainingConfig
-from l0_surgical.presets import preset
+from l0_surgical.algorithms.cohorts.goal import GoalCohort, GoalProblem, make_goal_problem
+from l0_surgical.settings.presets import preset
+from l0_surgical.settings.training import MemberSpec, TrainingConfig
 from l0_surgical.tasks import get_task
 from l0_surgical.training import set_threads
 

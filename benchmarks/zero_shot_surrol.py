@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from l0_surgical.evaluation import evaluate
-from l0_surgical.policy_file import Policy, find_policy, load_policy
+from l0_surgical.policy import Policy, find_policy, load_policy
 
 TASKS = ("needle-reach", "surrol:NeedleReach")
 

@@ -10,10 +10,11 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from l0_surgical.errors import L0SurgicalError
-from l0_surgical.policy_file import find_policy, load_policy, shipped_policies
-from l0_surgical.robot import ControlRequest, Operation
-from l0_surgical.simulation import arm_beside
+from l0_surgical.policy import find_policy, load_policy, shipped_policies
+from l0_surgical.robot.operation import Operation
+from l0_surgical.robot.requests import ControlRequest
+from l0_surgical.robot.simulated_arm.process import arm_beside
+from l0_surgical.system.errors import L0SurgicalError
 
 
 def main() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from l0_surgical.control.audit import audit
-from l0_surgical.control.limits import load_limits
-from l0_surgical.control.poses import Pose
-from l0_surgical.messaging.recording import read_recording
+from l0_surgical.robot.control.audit import audit
+from l0_surgical.robot.control.limits import load_limits
+from l0_surgical.robot.control.poses import Pose
+from l0_surgical.robot.messaging.recording import read_recording
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

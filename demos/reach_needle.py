@@ -8,9 +8,10 @@ import argparse
 import contextlib
 import sys
 
-from l0_surgical.errors import L0SurgicalError
-from l0_surgical.robot import ControlRequest, Operation
-from l0_surgical.simulation import arm_beside
+from l0_surgical.robot.operation import Operation
+from l0_surgical.robot.requests import ControlRequest
+from l0_surgical.robot.simulated_arm.process import arm_beside
+from l0_surgical.system.errors import L0SurgicalError
 
 
 def main() -> int:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from l0_surgical.compression import compress
 from l0_surgical.evaluation import evaluate
-from l0_surgical.policy_file import load_policy, save_policy
-from l0_surgical.presets import preset
+from l0_surgical.policy import load_policy, save_policy
+from l0_surgical.settings.presets import preset
 from l0_surgical.training import train
 
 

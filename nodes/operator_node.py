@@ -19,15 +19,15 @@ from rclpy.node import Node
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
-from l0_surgical.bounds import Bound, Seed
-from l0_surgical.control.kinematics import SURROL_WORLD, Vector
-from l0_surgical.control.needle_reach import sample_goal
-from l0_surgical.control.records import OperatingState
-from l0_surgical.errors import L0SurgicalError
-from l0_surgical.messaging.arm_client import CrtkArm
-from l0_surgical.messaging.crtk import topic_name
-from l0_surgical.messaging.ros2 import Ros2Transport
-from l0_surgical.ros_process import NodeParameter, declare_parameters, parameter_values, run_node
+from l0_surgical.robot.control.records import OperatingState
+from l0_surgical.robot.messaging.arm_client import CrtkArm
+from l0_surgical.robot.messaging.crtk import topic_name
+from l0_surgical.robot.messaging.ros2 import Ros2Transport
+from l0_surgical.robot.node import NodeParameter, declare_parameters, parameter_values, run_node
+from l0_surgical.surgical.kinematics import SURROL_WORLD, Vector
+from l0_surgical.surgical.needle_reach import sample_goal
+from l0_surgical.system.bounds import Bound, Seed
+from l0_surgical.system.errors import L0SurgicalError
 
 SIMULATION = "psm_sim_node"
 PERIOD_S = 0.05

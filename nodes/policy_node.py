@@ -5,7 +5,7 @@
     ros2 service call /PSM1/policy_node/arm std_srvs/srv/Trigger
     ros2 topic pub --once /PSM1/policy_node/goal geometry_msgs/msg/PointStamped "{header: {frame_id: PSM1_base}, point: {z: -0.12}}"
 
-All of the work is `l0_surgical.service.ControlService`'s.
+All of the work is `l0_surgical.robot.service.ControlService`'s.
 """
 
 import sys
@@ -21,13 +21,12 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
-from l0_surgical.connection import ConnectionSettings
-from l0_surgical.control.controller import ServoRate
-from l0_surgical.control.limits import Speed
-from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.messaging.ros2 import Ros2Transport
-from l0_surgical.ros_process import NodeParameter, declare_parameters, parameter_values, run_node
-from l0_surgical.service import ControlService, ServiceReport, report_texts
+from l0_surgical.robot.control.limits import ServoRate, Speed
+from l0_surgical.robot.messaging.ros2 import Ros2Transport
+from l0_surgical.robot.node import NodeParameter, declare_parameters, parameter_values, run_node
+from l0_surgical.robot.requests import ConnectionSettings
+from l0_surgical.robot.service import ControlService, ServiceReport, report_texts
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
 
 WATCH_PERIOD_S = 0.05
 DIAGNOSTICS_PERIOD_S = 1.0

@@ -8,11 +8,12 @@ import sys
 
 from rclpy.node import Node
 
-from l0_surgical.control.realtime import enter_real_time
-from l0_surgical.messaging.ros2 import Ros2Transport
-from l0_surgical.ros_process import NodeParameter, declare_parameters, parameter_values, run_node
-from l0_surgical.simulation import SimulatedSpeed, SimulationRequest, simulated_arm_class
-from l0_surgical.worker import Worker
+from l0_surgical.robot.control.realtime import enter_real_time
+from l0_surgical.robot.messaging.ros2 import Ros2Transport
+from l0_surgical.robot.node import NodeParameter, declare_parameters, parameter_values, run_node
+from l0_surgical.robot.requests import SimulatedSpeed, SimulationRequest
+from l0_surgical.robot.simulated_arm.process import simulated_arm_class
+from l0_surgical.robot.worker import Worker
 
 CHECK_PERIOD_S = 1.0
 PARAMETERS = (

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from l0_surgical.policy_file import Dense, Field, Layer, Normalizer, Policy
+from l0_surgical.policy import Dense, Field, Layer, Normalizer, Policy
 
 
 def random_policy(

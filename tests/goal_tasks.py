@@ -8,9 +8,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from l0_surgical.cohorts.goal import GoalCohort, GoalProblem, make_goal_problem
-from l0_surgical.config import MemberSpec, TrainingConfig
-from l0_surgical.policy_file import Field
+from l0_surgical.algorithms.cohorts.goal import GoalCohort, GoalProblem, make_goal_problem
+from l0_surgical.policy import Field
+from l0_surgical.settings.training import MemberSpec, TrainingConfig
 from l0_surgical.tasks import Task
 from tests.small import small_config
 

@@ -2,11 +2,11 @@
 
 from collections import defaultdict, deque
 
-from l0_surgical.control.arm import Received
-from l0_surgical.control.clock import Clock
-from l0_surgical.control.records import Record
-from l0_surgical.messaging.cdr import decode, encode
-from l0_surgical.messaging.transport import Qos
+from l0_surgical.robot.control.arm import Received
+from l0_surgical.robot.control.clock import Clock
+from l0_surgical.robot.control.records import Record
+from l0_surgical.robot.messaging.cdr import decode, encode
+from l0_surgical.robot.messaging.transport import Qos
 
 
 class Broker:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import gymnasium
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from l0_surgical.replay import Recorder
+from l0_surgical.algorithms.replay import Recorder
 
 CARTPOLE = "SignallingCartPole-v0"
 SMALL = ["--ddpg.hidden", "16", "16", "--ddpg.updates-per-episode", "2", "--demonstration-episodes", "2", "--threads", "1"]

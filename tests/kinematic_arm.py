@@ -3,11 +3,11 @@
 import dataclasses
 from collections.abc import Callable
 
-from l0_surgical.control.arm import FIELDS, ArmInputs, Received
-from l0_surgical.control.clock import Instant
-from l0_surgical.control.kinematics import forward_kinematics, inverse_kinematics
-from l0_surgical.control.poses import Pose
-from l0_surgical.control.records import JointState, OperatingState, PoseStamped
+from l0_surgical.robot.control.arm import FIELDS, ArmInputs, Received
+from l0_surgical.robot.control.clock import Instant
+from l0_surgical.robot.control.poses import Pose
+from l0_surgical.robot.control.records import JointState, OperatingState, PoseStamped
+from l0_surgical.surgical.kinematics import forward_kinematics, inverse_kinematics
 
 HOME = (0.0, 0.0, 0.12, 0.0, 0.0, 0.0)
 START_NS = 1_700_000_000_000_000_000

@@ -16,7 +16,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from l0_surgical.policy_file import Dense, Field, Layer, Normalizer, Policy
+from l0_surgical.policy import Dense, Field, Layer, Normalizer, Policy
 from l0_surgical.tasks import Task, get_task
 
 LINE, GOAL = "misbehaving/Line-v0", "misbehaving/Goal-v0"

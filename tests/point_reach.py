@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from l0_surgical.policy_file import Dense, Field, Layer, Normalizer, Policy
+from l0_surgical.policy import Dense, Field, Layer, Normalizer, Policy
 from l0_surgical.tasks import get_task
 
 TASK = "PointReach-v0"

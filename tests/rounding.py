@@ -7,7 +7,7 @@ through the layers after it, each activation passing on at most as much as it ge
 
 import numpy as np
 
-from l0_surgical.policy_file import Layer, LowRank, Policy
+from l0_surgical.policy import Layer, LowRank, Policy
 from l0_surgical.runtime.reference import limits_of
 
 UNIT = 2.0**-24

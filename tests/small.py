@@ -3,9 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-from l0_surgical.cohorts.goal import GoalProblem, make_goal_problem
-from l0_surgical.config import TrainingConfig
-from l0_surgical.presets import preset
+from l0_surgical.algorithms.cohorts.goal import GoalProblem, make_goal_problem
+from l0_surgical.settings.presets import preset
+from l0_surgical.settings.training import TrainingConfig
 from l0_surgical.tasks import get_task
 
 

@@ -12,116 +12,53 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "l0_surgical"
 
 CORE = frozenset({"numpy", "numba", "safetensors"})
-SCRIPTS = frozenset({"numpy", "torch", "gymnasium", "matplotlib", "imageio", "PIL", "ray", "rliable", "scipy"})
 
-# part: (our parts that it may import beside itself, the packages that it may import); a part is a module or a folder of the package.
-# `_name` is private: only the parts that list it may import it.
-MAY_IMPORT: dict[str, tuple[set[str], frozenset[str]]] = {
-    "__init__": (set(), frozenset()),
-    "errors": (set(), frozenset()),
-    "bounds": ({"errors"}, frozenset()),
-    "files": ({"errors"}, frozenset()),
-    "locks": ({"errors"}, frozenset()),
-    # the one way of compiling, for both sides
-    "compiled": (set(), frozenset({"numba"})),
-    # the robot's side: needs the core install only
-    "_policy_records": ({"errors"}, CORE),
-    "_policy_format": ({"_policy_records"}, CORE),
-    "policy_file": ({"_policy_format", "_policy_records", "files"}, CORE),
-    # the exports load onnx and onnxruntime where they are asked for
-    "runtime": ({"compiled", "errors", "files", "policy_file", "simplify"}, CORE | {"onnx", "onnxruntime"}),
-    "control": ({"bounds", "compiled", "errors", "policy_file", "runtime"}, CORE | {"threadpoolctl", "yaml"}),
-    "messaging": ({"control", "files", "errors"}, CORE | {"cyclonedds", "mcap", "rclpy"}),
-    # what a policy is and weighs: no simulator, no tensor library
-    "low_rank": ({"policy_file", "errors"}, CORE),
-    "simplify": ({"policy_file", "low_rank", "errors"}, CORE),
-    "_reduction": ({"policy_file", "simplify"}, CORE),
-    "inspection": ({"policy_file", "low_rank", "simplify"}, CORE),
-    # what is solved: no tensor library
+# room: (the rooms that it may import, which lie further down; the packages that it may import)
+ROOMS: dict[str, tuple[set[str], frozenset[str]]] = {
+    "commands": (
+        {"experiments", "training", "compression", "settings", "evaluation", "robot", "tasks", "runtime", "policy", "system"},
+        frozenset({"rich", "tyro"}),
+    ),
+    "experiments": (
+        {"training", "compression", "settings", "evaluation", "robot", "tasks", "policy", "system"},
+        frozenset({"numpy", "torch", "gymnasium", "matplotlib", "imageio", "PIL", "ray", "rliable", "scipy", "pandas", "jinja2"}),
+    ),
+    "training": (
+        {"algorithms", "settings", "evaluation", "tasks", "policy", "system"},
+        frozenset({"torch", "numba", "tensorboard"}),
+    ),
+    "algorithms": (
+        {"settings", "evaluation", "tasks", "policy", "sparsity", "system"},
+        frozenset({"gymnasium", "numba", "numpy", "torch"}),
+    ),
+    "compression": ({"evaluation", "policy", "system"}, frozenset({"numpy", "scipy"})),
+    "settings": ({"tasks", "system"}, frozenset({"tyro"})),
+    "evaluation": ({"tasks", "runtime", "policy", "system"}, frozenset({"cloudpickle", "gymnasium", "numpy", "scipy"})),
+    "robot": (
+        {"surgical", "runtime", "policy", "system"},
+        CORE | {"cyclonedds", "mcap", "rclpy", "rcl_interfaces", "threadpoolctl", "yaml"},
+    ),
     "tasks": (
-        {"control", "policy_file", "stopping", "errors"},
+        {"surgical", "policy", "system"},
         frozenset({"numpy", "gymnasium", "gymnasium_robotics", "pybullet", "surrol", "gym", "envpool"}),
     ),
-    "_rollouts": ({"tasks", "runtime", "policy_file", "stopping", "errors"}, frozenset({"numpy", "gymnasium"})),
-    "_vector_rollouts": ({"_rollouts", "tasks", "runtime", "policy_file", "errors"}, frozenset({"numpy"})),
-    "_players": ({"_rollouts", "tasks", "policy_file", "process", "stopping", "errors"}, frozenset({"gymnasium", "cloudpickle"})),
-    "evaluation": (
-        {"_players", "_rollouts", "_vector_rollouts", "tasks", "policy_file", "bounds", "errors"},
-        frozenset({"numpy", "scipy"}),
-    ),
-    "compression": (
-        {"_reduction", "errors", "evaluation"} | {"low_rank", "policy_file", "remembering", "simplify"},
-        frozenset({"numpy", "scipy"}),
-    ),
-    "compress_file": ({"bounds", "compression", "errors", "evaluation", "files", "low_rank", "policy_file", "remembering"}, frozenset()),
-    "remembering": ({"evaluation", "policy_file"}, frozenset()),
-    # learning
-    "settings": ({"bounds"}, frozenset()),
-    "config": ({"settings", "bounds", "files", "errors"}, frozenset({"tyro"})),
-    "presets": ({"bounds", "config", "errors", "settings", "tasks"}, frozenset()),
-    "networks": ({"memory", "policy_file"}, frozenset({"numpy", "torch"})),
-    "sparsity": ({"compiled"}, frozenset({"numba", "numpy", "torch"})),
-    "optimizers": ({"compiled", "sparsity"}, frozenset({"numba", "numpy", "torch"})),
-    "replay": ({"compiled", "errors", "files", "memory"}, frozenset({"gymnasium", "numba", "numpy", "torch"})),
-    "learner": ({"optimizers"}, frozenset({"torch"})),
-    "algorithms": ({"learner", "networks", "optimizers", "sparsity", "settings"}, frozenset({"torch", "numpy"})),
-    "cohorts": (
-        {"__init__", "algorithms", "learner", "networks", "sparsity", "replay", "tasks", "evaluation"}
-        | {"policy_file", "config", "settings", "errors"},
-        frozenset({"torch", "numpy", "gymnasium"}),
-    ),
-    "metrics_file": ({"files"}, frozenset()),
-    "event_file": (set(), frozenset({"tensorboard"})),
-    "run_folder": ({"config", "event_file", "metrics_file", "files", "locks", "errors"}, frozenset({"torch"})),
-    "training": (
-        {"cohorts", "run_folder", "tasks", "evaluation", "policy_file", "files", "stopping", "process", "config", "bounds", "errors"},
-        frozenset({"torch", "numba"}),
-    ),
-    # what a person runs
-    "experiments": (
-        {"training", "compression", "low_rank", "simplify", "evaluation", "tasks", "policy_file", "config", "presets", "files", "errors"}
-        | {"robot", "simulation", "stopping", "locks", "process", "cohorts", "settings", "bounds", "remembering", "__init__"},
-        SCRIPTS,
-    ),
-    "streams": ({"errors"}, frozenset()),
-    "terminal": ({"_plain_table", "files", "speaking", "streams"}, frozenset({"rich"})),
-    "_plain_table": (set(), frozenset()),
-    "speaking": (set(), frozenset()),
-    "stopping": (set(), frozenset()),
-    "process": ({"errors"}, frozenset()),
-    "memory": ({"errors"}, frozenset()),
-    # every engine behind one function: the one place of the robot's side that may load torch, to compare with it
-    "engines": ({"runtime", "policy_file", "process", "errors"}, CORE | {"torch"}),
-    "benchmarking": ({"bounds", "engines", "runtime", "policy_file", "errors"}, CORE),
-    "connection": ({"bounds", "control", "messaging", "runtime", "policy_file", "files"}, frozenset()),
-    "robot": ({"bounds", "connection", "process", "control", "messaging", "stopping", "errors"}, frozenset({"numpy"})),
-    # what the executables in nodes/ share
-    "worker": ({"errors"}, frozenset()),
-    "service": ({"connection", "control", "messaging", "worker", "errors"}, frozenset()),
-    "ros_process": ({"bounds", "messaging", "stopping", "errors"}, frozenset({"rclpy", "rcl_interfaces"})),
-    # the one part of the robot's side that needs a simulator
-    "simulated_arm": ({"control", "messaging", "tasks", "errors"}, frozenset({"numpy", "pybullet"})),
-    "simulation": ({"bounds", "control", "messaging", "robot", "simulated_arm", "stopping", "errors"}, frozenset()),
-    "_training_commands": (
-        {"training", "compression", "compress_file", "evaluation", "experiments", "terminal", "policy_file"}
-        | {"config", "presets", "tasks", "files", "locks", "errors"},
-        frozenset({"tyro"}),
-    ),
-    "_robot_commands": (
-        {"robot", "simulation", "benchmarking", "inspection", "runtime", "policy_file", "files", "speaking", "terminal", "errors"},
-        frozenset(),
-    ),
-    "cli": ({"__init__", "_training_commands", "_robot_commands", "stopping", "streams", "errors"}, frozenset({"tyro"})),
-    "__main__": ({"cli"}, frozenset()),
+    "surgical": ({"policy", "system"}, CORE),
+    # the exports load onnx and onnxruntime, the comparison of engines torch, where they are asked for
+    "runtime": ({"policy", "system"}, CORE | {"onnx", "onnxruntime", "torch"}),
+    "policy": ({"system"}, CORE),
+    "sparsity": ({"system"}, frozenset({"numba", "numpy", "torch"})),
+    "system": (set(), frozenset({"numba"})),
 }
+VERSION = "__version__"
 
 
 def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def part_of(module: Path) -> str:
-    return module.relative_to(PACKAGE).with_suffix("").parts[0]
+def name_of(module: Path) -> str:
+    """Its name below the package, e.g. `policy.files`."""
+    return ".".join(module.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imported_names(source: str) -> Iterator[str]:
@@ -134,61 +71,85 @@ def imported_names(source: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def refused_imports(part: str, source: str) -> list[str]:
-    """The imports in `source` that the table does not allow to `part`."""
-    ours, theirs = MAY_IMPORT[part]
+def imports_of_ours(module: Path) -> set[str]:
+    """What a module imports of the package, below its name, e.g. `policy.files.load_policy`."""
+    names = imported_names(module.read_text(encoding="utf-8"))
+    return {name.removeprefix(f"{PACKAGE.name}.") for name in names if name.split(".")[0] == PACKAGE.name}
+
+
+def refused_imports(room: str, source: str) -> list[str]:
+    """The imports in `source` that the table does not allow to `room`."""
+    ours, theirs = ROOMS[room]
     refused = []
     for name in imported_names(source):
         top, *rest = name.split(".")
         if top == PACKAGE.name:
-            imported = rest[0] if rest and rest[0] in MAY_IMPORT else "__init__"
-            if imported != part and imported not in ours:
+            if rest[:1] != [VERSION] and rest[:1] != [room] and not ours.intersection(rest[:1]):
                 refused.append(name)
         elif top not in sys.stdlib_module_names and top not in theirs:
             refused.append(name)
     return refused
 
 
-def test_every_part_is_in_the_table_and_every_entry_is_a_part() -> None:
-    assert {part_of(module) for module in modules()} == set(MAY_IMPORT)
+def test_the_package_has_these_rooms_and_nothing_beside_them() -> None:
+    found = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    assert found == {*ROOMS, "__init__.py", "__main__.py", "py.typed"}
+    for room, (below, _) in ROOMS.items():
+        assert below <= set(list(ROOMS)[list(ROOMS).index(room) + 1 :]), f"{room} imports upward"
 
 
-@pytest.mark.parametrize("module", modules(), ids=lambda module: module.relative_to(PACKAGE).as_posix())
+@pytest.mark.parametrize(
+    "module", [module for module in modules() if module.parent != PACKAGE], ids=lambda module: module.relative_to(PACKAGE).as_posix()
+)
 def test_imports_keep_their_directions(module: Path) -> None:
-    assert refused_imports(part_of(module), module.read_text(encoding="utf-8")) == []
+    room = module.relative_to(PACKAGE).parts[0]
+    refused = refused_imports(room, module.read_text(encoding="utf-8"))
+    if room == "robot" and "simulated_arm" in module.parts:
+        refused = [name for name in refused if not name.startswith((f"{PACKAGE.name}.tasks.", "pybullet"))]
+    assert refused == []
 
 
 def test_only_the_robots_side_runs_the_compiled_engine() -> None:
     """What a policy is judged by, or made smaller by, is the reference: no choice of a form can change a result."""
     runs_it = set()
     for module in modules():
-        names = {name for name in imported_names(module.read_text(encoding="utf-8")) if name.startswith("l0_surgical.runtime")}
-        if any(not name.startswith(("l0_surgical.runtime.ReferenceEngine", "l0_surgical.runtime.reference.")) for name in names):
-            runs_it.add(part_of(module))
-    assert runs_it == {"runtime", "control", "connection", "engines", "benchmarking", "_robot_commands"}
+        names = {name for name in imports_of_ours(module) if name.startswith("runtime.")}
+        if any(not name.startswith(("runtime.ReferenceEngine", "runtime.reference.")) for name in names):
+            runs_it.add(name_of(module).split(".")[0])
+    assert runs_it == {"runtime", "robot", "commands"}
 
 
 def test_algorithms_never_import_each_other() -> None:
-    names = {module.stem for module in (PACKAGE / "algorithms").glob("*.py")} - {"__init__"}
-    for module in (PACKAGE / "algorithms").glob("*.py"):
-        imported = {
-            name.removeprefix("l0_surgical.algorithms.").split(".")[0] for name in imported_names(module.read_text(encoding="utf-8"))
-        }
-        assert not imported & (names - {module.stem}), module.name
+    names = {"ddpg", "dqn", "ppo"}
+    for name in names:
+        imported = {one.split(".")[1] for one in imports_of_ours(PACKAGE / "algorithms" / f"{name}.py") if one.startswith("algorithms.")}
+        assert not imported & (names - {name}), name
+
+
+def test_imports_go_no_deeper_than_eleven_floors_and_in_no_circle() -> None:
+    """A room's face (`__init__`) is read with the modules that it shows."""
+    rooms = {room: {name.split(".")[0] for module in (PACKAGE / room).rglob("*.py") for name in imports_of_ours(module)} for room in ROOMS}
+
+    def floor(room: str) -> int:
+        below = [floor(other) for other in rooms[room] & set(ROOMS) - {room}]
+        return 1 + max(below, default=0)
+
+    assert max(floor(room) for room in ROOMS) <= 11
 
 
 @pytest.mark.parametrize(
-    ("part", "source", "refused"),
+    ("room", "source", "refused"),
     [
         ("runtime", "from l0_surgical.tasks import get_task", ["l0_surgical.tasks.get_task"]),
-        ("control", "def f():\n    import torch", ["torch"]),
-        ("sparsity", "from l0_surgical import networks", ["l0_surgical.networks"]),
-        ("compression", "from l0_surgical._rollouts import rollouts", ["l0_surgical._rollouts.rollouts"]),
-        ("runtime", "import numpy.linalg, json\nfrom l0_surgical.policy_file import Policy", []),
+        ("robot", "def f():\n    import torch", ["torch"]),
+        ("sparsity", "from l0_surgical import algorithms", ["l0_surgical.algorithms"]),
+        ("policy", "from l0_surgical.evaluation.episodes import rollouts", ["l0_surgical.evaluation.episodes.rollouts"]),
+        ("runtime", "import numpy.linalg, json\nfrom l0_surgical.policy import Policy", []),
+        ("settings", "from l0_surgical import __version__", []),
     ],
 )
-def test_the_check_sees_what_it_should(part: str, source: str, refused: list[str]) -> None:
-    assert refused_imports(part, source) == refused
+def test_the_check_sees_what_it_should(room: str, source: str, refused: list[str]) -> None:
+    assert refused_imports(room, source) == refused
 
 
 TRAINING_SIDE = {"torch", "gymnasium", "gymnasium_robotics", "pybullet", "tyro", "scipy", "rich", "matplotlib", "tensorboard"}
@@ -198,9 +159,10 @@ TRAINING_SIDE = {"torch", "gymnasium", "gymnasium_robotics", "pybullet", "tyro",
     ("packages", "absent"),
     [
         # numba looks for scipy when it is imported
-        (("policy_file", "runtime", "control", "messaging"), TRAINING_SIDE - {"scipy"}),
-        (("low_rank", "simplify", "inspection"), TRAINING_SIDE),
-        (("cli",), TRAINING_SIDE | {"numpy"}),
+        (("runtime", "robot.control", "robot.messaging"), TRAINING_SIDE - {"scipy"}),
+        (("robot.operation", "robot.service", "robot.node"), TRAINING_SIDE - {"scipy"}),
+        (("policy", "policy.low_rank", "policy.simplify", "policy.description"), TRAINING_SIDE),
+        (("commands.main",), TRAINING_SIDE | {"numpy"}),
         (("tasks",), {"torch", "pybullet", "scipy"}),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
@@ -208,9 +170,9 @@ TRAINING_SIDE = {"torch", "gymnasium", "gymnasium_robotics", "pybullet", "tyro",
 def test_a_fresh_interpreter_loads_only_what_is_needed(packages: tuple[str, ...], absent: set[str]) -> None:
     # every module of a package for the robot's side; of the others the package itself
     names = [f"l0_surgical.{package}" for package in packages]
-    if packages[0] == "policy_file":
-        folders = [PACKAGE / package for package in packages if (PACKAGE / package).is_dir()]
-        names += [".".join(m.relative_to(ROOT).with_suffix("").parts) for f in folders for m in f.rglob("*.py") if m.stem != "__init__"]
+    if packages[0] == "runtime":
+        folders = [PACKAGE.joinpath(*package.split(".")) for package in packages]
+        names += [f"l0_surgical.{name_of(module)}" for folder in folders for module in folder.rglob("*.py")]
     script = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\nprint(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in result.stdout.split()}

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from l0_surgical.low_rank import fold
-from l0_surgical.policy_file import Policy, find_policy, load_policy, save_policy
+from l0_surgical.policy import Policy, find_policy, load_policy, save_policy
+from l0_surgical.policy.low_rank import fold
+from l0_surgical.policy.simplify import simplify
 from l0_surgical.runtime import ReferenceEngine
-from l0_surgical.simplify import simplify
 from tests.example_policies import random_policy
 from tests.rounding import assert_rounded
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from l0_surgical.control.records import PoseStamped
-from l0_surgical.messaging.arm_client import CrtkArm
-from l0_surgical.messaging.dds import DdsTransport
-from l0_surgical.messaging.transport import COMMAND
-from l0_surgical.simulation import arm_beside
+from l0_surgical.robot.control.records import PoseStamped
+from l0_surgical.robot.messaging.arm_client import CrtkArm
+from l0_surgical.robot.messaging.dds import DdsTransport
+from l0_surgical.robot.messaging.transport import COMMAND
+from l0_surgical.robot.simulated_arm.process import arm_beside
 
 ROOT = Path(__file__).parents[1]
 

@@ -61,7 +61,7 @@ def test_the_core_install_needs_three_packages(wheel: zipfile.ZipFile) -> None:
     core = [line for line in _requirements(wheel) if "extra ==" not in line]
     assert {_name(line) for line in core} == {"numpy", "numba", "safetensors"}
     assert set(_metadata(wheel).get_all("Provides-Extra")) == {"train", "mario", "dds", "export", "report", "fast", "sweep", "test", "dev"}
-    assert "l0-surgical = l0_surgical.cli:main" in wheel.read(f"{INFO}/entry_points.txt").decode()
+    assert "l0-surgical = l0_surgical.commands.main:main" in wheel.read(f"{INFO}/entry_points.txt").decode()
     assert f"{INFO}/licenses/LICENSE" in wheel.namelist()
 
 

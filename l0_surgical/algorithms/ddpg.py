@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from l0_surgical.learner import Learner
-from l0_surgical.networks import MemberMLP, network_seeds
-from l0_surgical.optimizers import make_optimizer
-from l0_surgical.settings import DDPGConfig
+from l0_surgical.algorithms.learner import Learner
+from l0_surgical.algorithms.networks import MemberMLP, network_seeds
+from l0_surgical.algorithms.optimizer import make_optimizer
+from l0_surgical.settings.sections import DDPGConfig
 from l0_surgical.sparsity import Sparsifier
 
 

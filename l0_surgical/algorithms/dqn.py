@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
-from l0_surgical.learner import Learner
-from l0_surgical.networks import MemberMLP, network_seeds
-from l0_surgical.optimizers import make_optimizer
-from l0_surgical.settings import DQNConfig
+from l0_surgical.algorithms.learner import Learner
+from l0_surgical.algorithms.networks import MemberMLP, network_seeds
+from l0_surgical.algorithms.optimizer import make_optimizer
+from l0_surgical.settings.sections import DQNConfig
 from l0_surgical.sparsity import Sparsifier
 
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from l0_surgical.learner import Learner, mean_figures
-from l0_surgical.networks import MemberMLP, network_seeds
-from l0_surgical.optimizers import MemberAdam, clip_gradients, make_optimizer
-from l0_surgical.settings import PPOConfig
+from l0_surgical.algorithms.learner import Learner, mean_figures
+from l0_surgical.algorithms.networks import MemberMLP, network_seeds
+from l0_surgical.algorithms.optimizer import MemberAdam, clip_gradients, make_optimizer
+from l0_surgical.settings.sections import PPOConfig
 from l0_surgical.sparsity import Sparsifier
 
 

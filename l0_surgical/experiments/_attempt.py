@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.experiments._cell_store import CellResult
-from l0_surgical.files import make_folder
-from l0_surgical.process import THREADS
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
+from l0_surgical.system.files import make_folder
+from l0_surgical.system.process import THREADS
 
 LOG = "worker.log"
 Work = Callable[[dict[str, Any], Path], dict[str, Any]]

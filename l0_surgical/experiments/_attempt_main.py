@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from l0_surgical import __version__
-from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.experiments._attempt import Ended, Job, ended_to_dict, resolve_work
 from l0_surgical.experiments._cell_store import RESULT, CellResult, CorruptedResult, canonical, read_result, write_result
-from l0_surgical.locks import acquire
-from l0_surgical.process import age_s, follow_parent
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
+from l0_surgical.system.locks import acquire
+from l0_surgical.system.process import age_s, follow_parent
 
 GRACE_S = 300.0
 _POLL_S = 0.05

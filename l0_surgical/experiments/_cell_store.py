@@ -19,9 +19,9 @@ from types import TracebackType
 from typing import Any
 
 from l0_surgical import __version__
-from l0_surgical.errors import BadInputError
-from l0_surgical.files import atomic_write, make_folder
-from l0_surgical.locks import WorkLock
+from l0_surgical.system.errors import BadInputError
+from l0_surgical.system.files import atomic_write, make_folder
+from l0_surgical.system.locks import WorkLock
 
 FORMAT = 1
 RESULT = "result.json"

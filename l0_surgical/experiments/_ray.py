@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from l0_surgical.errors import BadInputError
 from l0_surgical.experiments._attempt import Attempt, Ended, Job, ended_from_dict, ended_to_dict
+from l0_surgical.system.errors import BadInputError
 
 _POLL_S = 0.1
 _CONNECT_S = 5.0

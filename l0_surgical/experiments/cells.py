@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Literal
 
 from l0_surgical import __version__
-from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.experiments._attempt import Ended, Engine, Job, module_path, resolve_work
 from l0_surgical.experiments._cell_store import Cell, CellResult, Store, check_cells, read_result
 from l0_surgical.experiments._local import LocalEngine
 from l0_surgical.experiments._ray import RayEngine
-from l0_surgical.stopping import Stop
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
+from l0_surgical.system.stopping import Stop
 
 __all__ = ["Cell", "CellResult", "InterruptedCells", "Outcome", "read_result", "run_cells"]
 

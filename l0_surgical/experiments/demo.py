@@ -12,16 +12,17 @@ from typing import Any
 
 from l0_surgical import training
 from l0_surgical.compression import compress, rank_sweep
-from l0_surgical.config import TrainingConfig
-from l0_surgical.errors import BadInputError
+from l0_surgical.evaluation.remembering import RememberingEvaluator
 from l0_surgical.experiments import figures
-from l0_surgical.files import atomic_write, make_folder
-from l0_surgical.policy_file import Policy, load_policy, save_policy
-from l0_surgical.presets import preset
-from l0_surgical.remembering import RememberingEvaluator
-from l0_surgical.robot import ControlRequest, Operation
-from l0_surgical.simplify import simplify
-from l0_surgical.simulation import arm_beside
+from l0_surgical.policy import Policy, load_policy, save_policy
+from l0_surgical.policy.simplify import simplify
+from l0_surgical.robot.operation import Operation
+from l0_surgical.robot.requests import ControlRequest
+from l0_surgical.robot.simulated_arm.process import arm_beside
+from l0_surgical.settings.presets import preset
+from l0_surgical.settings.training import TrainingConfig
+from l0_surgical.system.errors import BadInputError
+from l0_surgical.system.files import atomic_write, make_folder
 
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100, 130)
 SWEEP_EPISODES = 30

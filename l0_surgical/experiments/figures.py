@@ -18,8 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.stats import trim_mean
 
 from l0_surgical.evaluation import episode_seeds, policy_act
-from l0_surgical.files import atomic_write, number_name
-from l0_surgical.policy_file import Policy
+from l0_surgical.policy import Policy
+from l0_surgical.system.files import atomic_write, number_name
 from l0_surgical.tasks import flatten_observation, get_task
 from l0_surgical.tasks.boundary import CheckedEnvironment, open_environment
 

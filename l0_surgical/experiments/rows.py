@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from l0_surgical.errors import BadInputError
+from l0_surgical.system.errors import BadInputError
 
 Rows = list[dict[str, Any]]
 Reader = Callable[[str], Any]

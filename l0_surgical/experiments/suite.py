@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from l0_surgical.bounds import Jobs, check_fields, check_value
-from l0_surgical.config import Coefficient, Regularizer, Seeds
-from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.experiments.cells import Cell, Outcome, run_cells
 from l0_surgical.experiments.selection import RANDOM_RETURN, by_doubt, by_evidence, by_paper, compare
 from l0_surgical.experiments.suite_format import RANKS
 from l0_surgical.experiments.suite_tables import Tables, write_tables
 from l0_surgical.experiments.suite_work import cell_config, policy_folder, save_policies, settings_digest
-from l0_surgical.presets import CLASSIC_COEFFICIENTS, preset
-from l0_surgical.settings import Temperature
+from l0_surgical.settings.presets import CLASSIC_COEFFICIENTS, preset
+from l0_surgical.settings.sections import Temperature
+from l0_surgical.settings.training import Coefficient, Regularizer, Seeds
+from l0_surgical.system.bounds import Jobs, check_fields, check_value
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
 
 Algorithm = Literal["dqn", "ppo"]
 Progress = Callable[[str, int, int], None]

@@ -14,7 +14,7 @@ from typing import Any
 from l0_surgical import __version__
 from l0_surgical.experiments.cells import CellResult
 from l0_surgical.experiments.suite_format import FORMAT, SUITE, TABLES
-from l0_surgical.files import atomic_write, number_name
+from l0_surgical.system.files import atomic_write, number_name
 
 VERSIONS = ("torch", "numpy", "gymnasium", "numba")
 

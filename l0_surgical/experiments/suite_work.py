@@ -12,17 +12,17 @@ from typing import Any
 
 from l0_surgical import training
 from l0_surgical.compression import compress, lowest_rank, rank_sweep
-from l0_surgical.config import TrainingConfig, as_dict
-from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import Evaluation
+from l0_surgical.evaluation.remembering import RememberingEvaluator
 from l0_surgical.experiments._cell_store import canonical
 from l0_surgical.experiments.cells import CellResult
-from l0_surgical.files import atomic_write
-from l0_surgical.low_rank import fold, size_decrease_percent
-from l0_surgical.policy_file import Policy, load_policy
-from l0_surgical.presets import preset
-from l0_surgical.remembering import RememberingEvaluator
-from l0_surgical.simplify import simplify
+from l0_surgical.policy import Policy, load_policy
+from l0_surgical.policy.low_rank import fold, size_decrease_percent
+from l0_surgical.policy.simplify import simplify
+from l0_surgical.settings.presets import preset
+from l0_surgical.settings.training import TrainingConfig, as_dict
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
+from l0_surgical.system.files import atomic_write
 
 KEEP = 0.99
 """Part of the return over random actions that a reduced policy must provably keep."""

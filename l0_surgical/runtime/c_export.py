@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.files import atomic_write
-from l0_surgical.policy_file import Layer, LowRank, PackedSparse, Policy
+from l0_surgical.policy import Layer, LowRank, PackedSparse, Policy
+from l0_surgical.policy.simplify import remove_dead_units
 from l0_surgical.runtime.reference import limits_of
 from l0_surgical.runtime.verification import worst_difference
-from l0_surgical.simplify import remove_dead_units
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
+from l0_surgical.system.files import atomic_write
 
 FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 _NUMBERS_PER_LINE = 8

@@ -5,7 +5,7 @@ The forms round differently. Were the fastest found with a clock, the same polic
 
 import numpy as np
 
-from l0_surgical.policy_file import Layer, Policy
+from l0_surgical.policy import Layer, Policy
 from l0_surgical.runtime.layout import forms_of
 
 # Fitted to the times that benchmarks/engine_forms.py measures. The unit is what one weight of a dense layer costs, about 1/64 ns there.

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from l0_surgical.errors import BadInputError
-from l0_surgical.policy_file import Layer, Policy
+from l0_surgical.policy import Layer, Policy
+from l0_surgical.policy.simplify import remove_dead_units
 from l0_surgical.runtime import kernels
 from l0_surgical.runtime.choice import choose, costs
 from l0_surgical.runtime.layout import lay_out
 from l0_surgical.runtime.reference import ReferenceEngine
-from l0_surgical.simplify import remove_dead_units
+from l0_surgical.system.errors import BadInputError
 
 _STORED_AS = {"Dense": "dense", "LowRank": "low rank", "PackedSparse": "packed sparse"}
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import njit
 
-from l0_surgical.compiled import cached_njit
+from l0_surgical.system.compiled import cached_njit
 
 # the header: how many operations, entries read by layer 0, observed entries, actions; then the places of the parts
 N_OPERATIONS, N_READ, N_OBSERVED, N_ACTIONS, READ, NORMALIZER, LIMITS, OBSERVATION, ACTION, HIDDEN, WIDTH = map(np.uintp, range(11))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l0_surgical.policy_file import Dense, Layer, LowRank, Policy
+from l0_surgical.policy import Dense, Layer, LowRank, Policy
 from l0_surgical.runtime import kernels
 from l0_surgical.runtime.reference import limits_of
 

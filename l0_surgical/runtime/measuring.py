@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from l0_surgical.compiled import cached_njit
-from l0_surgical.policy_file import Layer
+from l0_surgical.policy import Layer
 from l0_surgical.runtime.kernels import COLUMNS, HEADER, HIDDEN, WIDTH, layer
 from l0_surgical.runtime.layout import Memory, forms_of, operations_of
+from l0_surgical.system.compiled import cached_njit
 
 _ROUNDS = 7
 _ROUND_S = 2e-4

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from l0_surgical.errors import BadInputError
-from l0_surgical.files import atomic_write
-from l0_surgical.policy_file import Layer, LowRank, Policy
+from l0_surgical.policy import Layer, LowRank, Policy
 from l0_surgical.runtime.reference import limits_of
 from l0_surgical.runtime.verification import worst_difference
+from l0_surgical.system.errors import BadInputError
+from l0_surgical.system.files import atomic_write
 
 if TYPE_CHECKING:
     import onnx

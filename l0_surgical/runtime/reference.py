@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from l0_surgical.errors import BadInputError
-from l0_surgical.policy_file import Policy
+from l0_surgical.policy import Policy
+from l0_surgical.system.errors import BadInputError
 
 
 class ReferenceEngine:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from l0_surgical.policy_file import Policy
+from l0_surgical.policy import Policy
 from l0_surgical.runtime.reference import ReferenceEngine
 
 SAMPLES = 1_000

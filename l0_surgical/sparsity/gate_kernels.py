@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l0_surgical.compiled import cached_njit
+from l0_surgical.system.compiled import cached_njit
 
 NOISE_TABLE_SIZE = 1 << 22
 _NOISE_TABLE_SEED = 20240613

@@ -16,9 +16,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from l0_surgical.control.needle_reach import EPISODE_STEPS, INPUTS, OUTPUTS
-from l0_surgical.errors import BadInputError
-from l0_surgical.policy_file import Field
+from l0_surgical.policy import Field
+from l0_surgical.surgical.needle_reach import EPISODE_STEPS, INPUTS, OUTPUTS
+from l0_surgical.system.errors import BadInputError
 from l0_surgical.tasks.boundary import check_time_limit, close_environment, flatten_observation, in_words, made, open_environment
 from l0_surgical.tasks.classic import CLASSIC
 from l0_surgical.tasks.quiet import silenced
@@ -109,7 +109,7 @@ def _classic(name: str) -> Task:
 
 
 def _surrol(name: str) -> Task:
-    from l0_surgical.tasks.surrol import make_surrol, surrol_expert
+    from l0_surgical.tasks.surrol.environment import make_surrol, surrol_expert
 
     task = _task_from_spaces(name, partial(make_surrol, name.removeprefix(SURROL)), surrol_expert)
     if name.startswith(SURROL + "NeedleReach"):

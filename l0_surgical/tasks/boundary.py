@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
 
 Stop = Callable[[], bool]
 """Says whether the caller wants to stop; asked before every step of an environment."""

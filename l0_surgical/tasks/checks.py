@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from l0_surgical.errors import BadInputError
+from l0_surgical.system.errors import BadInputError
 
 
 def finite_vector(values: Any, size: int, name: str) -> np.ndarray:

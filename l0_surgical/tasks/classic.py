@@ -17,8 +17,8 @@ from typing import Literal, Protocol
 import gymnasium
 import numpy as np
 
-from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.stopping import Stopped
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
+from l0_surgical.system.stopping import Stopped
 from l0_surgical.tasks.boundary import Stop, never
 from l0_surgical.tasks.quiet import silenced
 from l0_surgical.tasks.side_by_side import SideBySide

@@ -6,8 +6,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.stopping import Stopped
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
+from l0_surgical.system.stopping import Stopped
 from l0_surgical.tasks.boundary import CheckedEnvironment, Stop, close_environment, flatten_observation, never, open_environment
 
 

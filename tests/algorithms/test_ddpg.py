@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from l0_surgical.algorithms.cohorts.common import linear_schedule
+from l0_surgical.algorithms.cohorts.goal import GoalCohort
 from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch
-from l0_surgical.cohorts.common import linear_schedule
-from l0_surgical.cohorts.goal import GoalCohort
-from l0_surgical.config import DDPGConfig, MemberSpec
+from l0_surgical.settings.training import DDPGConfig, MemberSpec
 from l0_surgical.sparsity import Dense, GateSettings, HardConcrete, Shrinkage, Sparsifier
 from tests.small import small_config, small_problem
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from l0_surgical.algorithms.cohorts.discrete import DiscreteProblem
+from l0_surgical.algorithms.cohorts.dqn import DQNCohort
 from l0_surgical.algorithms.dqn import DQN, Batch
-from l0_surgical.cohorts.discrete import DiscreteProblem
-from l0_surgical.cohorts.dqn import DQNCohort
-from l0_surgical.config import MemberSpec, TrainingConfig
-from l0_surgical.presets import preset
-from l0_surgical.settings import DQNConfig
+from l0_surgical.settings.presets import preset
+from l0_surgical.settings.sections import DQNConfig
+from l0_surgical.settings.training import MemberSpec, TrainingConfig
 from l0_surgical.sparsity import Dense
 from l0_surgical.tasks import get_task
 

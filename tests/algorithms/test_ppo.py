@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.nn.utils import parametrize
 
+from l0_surgical.algorithms.cohorts.discrete import DiscreteProblem
+from l0_surgical.algorithms.cohorts.ppo import PPOCohort
 from l0_surgical.algorithms.ppo import PPO, Rollout, advantages
-from l0_surgical.cohorts.discrete import DiscreteProblem
-from l0_surgical.cohorts.ppo import PPOCohort
-from l0_surgical.config import MemberSpec, TrainingConfig
-from l0_surgical.presets import preset
-from l0_surgical.settings import PPOConfig
+from l0_surgical.settings.presets import preset
+from l0_surgical.settings.sections import PPOConfig
+from l0_surgical.settings.training import MemberSpec, TrainingConfig
 from l0_surgical.sparsity import Dense
 from l0_surgical.tasks import get_task
 

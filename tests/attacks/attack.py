@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from l0_surgical.control.kinematics import SURROL_WORLD
+from l0_surgical.surgical.kinematics import SURROL_WORLD
 
 if TYPE_CHECKING:
     from tests.attacks.attacker import Attacker

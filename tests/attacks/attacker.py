@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from l0_surgical.control.limits import Limits
-from l0_surgical.control.records import Empty, JointState, OperatingState, PoseStamped, Record, String
-from l0_surgical.messaging import crtk
-from l0_surgical.messaging.dds import DdsTransport
-from l0_surgical.messaging.transport import COMMAND, Publisher, Qos, Subscription
+from l0_surgical.robot.control.limits import Limits
+from l0_surgical.robot.control.records import Empty, JointState, OperatingState, PoseStamped, Record, String
+from l0_surgical.robot.messaging import crtk
+from l0_surgical.robot.messaging.dds import DdsTransport
+from l0_surgical.robot.messaging.transport import COMMAND, Publisher, Qos, Subscription
 from tests.attacks.workers import Lie, Worker
 
 _PEERS_S = 3.0

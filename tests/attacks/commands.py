@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from l0_surgical.control.records import (
+from l0_surgical.robot.control.records import (
     Bool,
     CartesianImpedance,
     CartesianState,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from l0_surgical.control.records import PoseStamped
+from l0_surgical.robot.control.records import PoseStamped
 from tests.attacks.attack import Attack, Notice
 from tests.attacks.attacker import Attacker, moved
 from tests.attacks.verbs import replay, replay_after_each, replay_of_former_session, replay_once

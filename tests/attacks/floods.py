@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from l0_surgical.control.records import Empty, JointState, OperatingState, PoseStamped, Record, String, StringStamped
-from l0_surgical.messaging import crtk
+from l0_surgical.robot.control.records import Empty, JointState, OperatingState, PoseStamped, Record, String, StringStamped
+from l0_surgical.robot.messaging import crtk
 from tests.attacks.attack import Attack, Either, Expectation, Notice
 from tests.attacks.attacker import Attacker, base_frame
 

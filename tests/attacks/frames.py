@@ -3,7 +3,7 @@
 import math
 from functools import partial
 
-from l0_surgical.control.records import PoseStamped
+from l0_surgical.robot.control.records import PoseStamped
 from tests.attacks.attack import Attack, Either, Notice, Phase
 from tests.attacks.attacker import Attacker, base_frame
 

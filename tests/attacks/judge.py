@@ -10,13 +10,13 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
-from l0_surgical.control.kinematics import Vector
-from l0_surgical.control.limits import Limits
-from l0_surgical.control.poses import Pose
-from l0_surgical.control.records import PoseStamped, Record
-from l0_surgical.messaging import crtk
-from l0_surgical.messaging.dds import DdsTransport
-from l0_surgical.messaging.transport import Qos, Subscription
+from l0_surgical.robot.control.limits import Limits
+from l0_surgical.robot.control.poses import Pose
+from l0_surgical.robot.control.records import PoseStamped, Record
+from l0_surgical.robot.messaging import crtk
+from l0_surgical.robot.messaging.dds import DdsTransport
+from l0_surgical.robot.messaging.transport import Qos, Subscription
+from l0_surgical.surgical.kinematics import Vector
 from tests.attacks.attacker import Log, moved
 
 _AT_COMMAND_M = 1e-4  # the arm is where a command of ours says

@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import Any
 
-from l0_surgical.control.records import JointState, OperatingState, PoseStamped
+from l0_surgical.robot.control.records import JointState, OperatingState, PoseStamped
 from tests.attacks.attack import Attack, Either, Expectation, Harmless, Notice, Phase
 from tests.attacks.attacker import Attacker, bent, moved, stated
 from tests.attacks.workers import Lie

@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from l0_surgical.connection import ConnectionSettings
-from l0_surgical.control.records import PoseStamped
-from l0_surgical.errors import L0SurgicalError
+from l0_surgical.robot.control.records import PoseStamped
+from l0_surgical.robot.requests import ConnectionSettings
+from l0_surgical.system.errors import L0SurgicalError
 from tests.attacks.attack import GOALS, POLICY, Attack, Either, Ends, Expectation, Harmless, Notice, Phase
 from tests.attacks.attacker import Attacker
 from tests.attacks.workers import serve_arms, serve_controllers

@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from l0_surgical.connection import ConnectionSettings
-from l0_surgical.control.audit import audit
-from l0_surgical.control.kinematics import Vector
-from l0_surgical.control.limits import load_limits
-from l0_surgical.control.records import OperatingState, StringStamped
-from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.messaging import crtk
-from l0_surgical.messaging.dds import DdsTransport
-from l0_surgical.messaging.recording import read_recording
-from l0_surgical.messaging.transport import Qos
+from l0_surgical.robot.control.audit import audit
+from l0_surgical.robot.control.limits import load_limits
+from l0_surgical.robot.control.records import OperatingState, StringStamped
+from l0_surgical.robot.messaging import crtk
+from l0_surgical.robot.messaging.dds import DdsTransport
+from l0_surgical.robot.messaging.recording import read_recording
+from l0_surgical.robot.messaging.transport import Qos
+from l0_surgical.robot.requests import ConnectionSettings
+from l0_surgical.surgical.kinematics import Vector
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from tests.attacks.attack import GOALS, POLICY, Attack, Notice
 from tests.attacks.attacker import Attacker, Log
 from tests.attacks.catalogue import find_attack

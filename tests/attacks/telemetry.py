@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from l0_surgical.control.records import JointState, OperatingState, PoseStamped
+from l0_surgical.robot.control.records import JointState, OperatingState, PoseStamped
 from tests.attacks.attack import Attack, Harmless, Notice, Phase
 from tests.attacks.attacker import Attacker, bent, moved, stated
 from tests.attacks.verbs import mimic, mimic_moved, silent_second_publisher
@@ -59,7 +59,7 @@ def _open_jaw_and_spoof(a: Attacker) -> None:
 
 def _error_spam(a: Attacker) -> None:
     """Errors of 1 MB in the arm's name."""
-    from l0_surgical.control.records import String
+    from l0_surgical.robot.control.records import String
 
     for _ in a.every(0.02, 2.0):
         a.say("error", String("help " * 200_000))
@@ -72,7 +72,7 @@ def _best_effort(a: Attacker, topic: str, record: PoseStamped) -> None:
     from cyclonedds.qos import Policy, Qos
     from cyclonedds.topic import Topic
 
-    from l0_surgical.messaging.messages import sample, sample_class
+    from l0_surgical.robot.messaging.messages import sample, sample_class
 
     participant = DomainParticipant(a.domain)
     writer = DataWriter(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from l0_surgical.control.limits import load_limits
+from l0_surgical.robot.control.limits import load_limits
 from tests.attacks.catalogue import ATTACKS, VARIANTS
 from tests.attacks.scene import play
 from tests.attacks.stage import Result, Staging

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from l0_surgical.control.limits import load_limits
-from l0_surgical.control.records import PoseStamped
-from l0_surgical.messaging import crtk
+from l0_surgical.robot.control.limits import load_limits
+from l0_surgical.robot.control.records import PoseStamped
+from l0_surgical.robot.messaging import crtk
 from tests.attacks.attack import Attack, Either, Ends, Harmless, Notice
 from tests.attacks.attacker import Log, moved
 from tests.attacks.catalogue import ATTACKS

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from l0_surgical.control.records import JointState, PoseStamped, Record, StringStamped
+from l0_surgical.robot.control.records import JointState, PoseStamped, Record, StringStamped
 from tests.attacks.attacker import Attacker, bent, moved
 
 FIVE_MS, ONCE_S, LONG_S = 0.005, 0.001, 3.0

@@ -2,7 +2,7 @@
 
 import re
 
-from l0_surgical.control.limits import Limits
+from l0_surgical.robot.control.limits import Limits
 from tests.attacks.attack import Attack, Either, Ends, Harmless, Notice
 from tests.attacks.stage import Result
 

@@ -16,14 +16,14 @@ from multiprocessing.connection import Connection as Pipe
 from types import SimpleNamespace
 from typing import Any
 
-from l0_surgical.connection import ConnectionSettings
-from l0_surgical.control import clock
-from l0_surgical.control.controller import State
-from l0_surgical.control.records import Record
-from l0_surgical.errors import L0SurgicalError
-from l0_surgical.messaging.dds import DdsPublisher, DdsTransport
-from l0_surgical.messaging.transport import Publisher, Qos
-from l0_surgical.service import ControlService
+from l0_surgical.robot.control import clock
+from l0_surgical.robot.control.controller import State
+from l0_surgical.robot.control.records import Record
+from l0_surgical.robot.messaging.dds import DdsPublisher, DdsTransport
+from l0_surgical.robot.messaging.transport import Publisher, Qos
+from l0_surgical.robot.requests import ConnectionSettings
+from l0_surgical.robot.service import ControlService
+from l0_surgical.system.errors import L0SurgicalError
 
 ANSWER_S = 120.0  # the first one imports, and may have to compile
 _LOOK_EVERY_S = 0.004
@@ -36,7 +36,7 @@ Orders = dict[str, Callable[..., Any]]
 def processes() -> multiprocessing.context.ForkServerContext:
     """How processes are made: as forks of one that has imported everything once, and has no thread that would not survive."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.attacks.scene", "l0_surgical.simulated_arm", "cyclonedds.domain", "mcap.writer"])
+    context.set_forkserver_preload(["tests.attacks.scene", "l0_surgical.robot.simulated_arm", "cyclonedds.domain", "mcap.writer"])
     return context
 
 
@@ -138,7 +138,7 @@ class _LyingPublisher:
 
 def serve_arms(pipe: Pipe) -> None:
     """One simulated arm at a time: begin (domain, name), lie (topic, `Lie`), say (topic, record), end."""
-    from l0_surgical.simulated_arm import SimulatedArm
+    from l0_surgical.robot.simulated_arm import SimulatedArm
 
     opened = contextlib.ExitStack()
     transport: LyingTransport | None = None

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from l0_surgical.errors import BadInputError
+from l0_surgical.system.errors import BadInputError
 
 
 def work(specification: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ WORK = "cell_works:work"
 DRIVER = """
 import sys
 from pathlib import Path
-from l0_surgical.errors import L0SurgicalError
+from l0_surgical.system.errors import L0SurgicalError
 from l0_surgical.experiments.cells import run_cells
 from suites import WORK, make_cells
 try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from l0_surgical.low_rank import dense_parameters, folded_parameters, paper_parameters, size_decrease_percent
+from l0_surgical.policy.low_rank import dense_parameters, folded_parameters, paper_parameters, size_decrease_percent
 
 ENVIRONMENTS = {"cartpole": (4, 2, 500.0, 22.0), "acrobot": (6, 3, -100.0, -499.0), "lunar-lander": (8, 4, 200.0, -182.0)}
 COEFFICIENTS = (1e-4, 1e-2, 5e-1)

@@ -16,8 +16,8 @@ import pytest
 from suites import WORK, has_counted, log_counts, make_cells, release, squares, start_driver, wait_for
 
 from l0_surgical import __version__
-from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.cells import Cell, run_cells
+from l0_surgical.system.errors import BadInputError
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -11,10 +11,10 @@ import pytest
 from suites import WORK, log_counts, make_cells, squares, start_driver, wait_for
 
 from l0_surgical import __version__
-from l0_surgical.errors import BadInputError
 from l0_surgical.experiments._attempt import Job, module_path
 from l0_surgical.experiments._ray import RayEngine
 from l0_surgical.experiments.cells import run_cells
+from l0_surgical.system.errors import BadInputError
 
 pytest.importorskip("ray")
 

@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 from synthetic_results import write_results
 
-from l0_surgical.cli import main
-from l0_surgical.errors import BadInputError
+from l0_surgical.commands.main import main
 from l0_surgical.experiments.report.analysis import CellAnalysis
 from l0_surgical.experiments.report.build import read_parts
 from l0_surgical.experiments.report.claims import classic_claims
@@ -22,6 +21,7 @@ from l0_surgical.experiments.report.classic_tables import dense_and_sparse, lowe
 from l0_surgical.experiments.report.more_seeds import more_seeds
 from l0_surgical.experiments.report.page import page
 from l0_surgical.experiments.report.printed import printed
+from l0_surgical.system.errors import BadInputError
 
 SURGICAL = Path(__file__).parents[2] / "results" / "surgical"
 CELLS = [f"{environment}-{algorithm}" for environment in ("cartpole", "acrobot", "lunar-lander") for algorithm in ("dqn", "ppo")]

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from l0_surgical import training
-from l0_surgical.cli import main
-from l0_surgical.config import MemberSpec, as_dict
-from l0_surgical.errors import BadInputError
+from l0_surgical.commands.main import main
 from l0_surgical.evaluation import Evaluator
 from l0_surgical.experiments.cells import read_result
 from l0_surgical.experiments.suite import SuiteConfig, choose, reduction_cells, run_classic, seed_cells, train_seeds, training_cells
 from l0_surgical.experiments.suite_format import TABLES
 from l0_surgical.experiments.suite_tables import Tables, write_tables
 from l0_surgical.experiments.suite_work import cell_config, reduce_cell, train_cell
-from l0_surgical.policy_file import Policy, load_policy, policy_bytes
-from l0_surgical.presets import DQN_BEST, PPO_BEST
+from l0_surgical.policy import Policy, load_policy, policy_bytes
+from l0_surgical.settings.presets import DQN_BEST, PPO_BEST
+from l0_surgical.settings.training import MemberSpec, as_dict
+from l0_surgical.system.errors import BadInputError
 
 SMALL = SuiteConfig(
     environments=("cartpole",),

@@ -14,24 +14,24 @@ from typing import Any
 import numpy as np
 from shared_machine import SHARED_MACHINE
 
-from l0_surgical.control.arm import ArmInputs
-from l0_surgical.control.audit import Audit, audit
-from l0_surgical.control.clock import Clock, Instant, SystemClock
-from l0_surgical.control.controller import Controller, State
-from l0_surgical.control.kinematics import SURROL_WORLD
-from l0_surgical.control.limits import Limits, load_limits
-from l0_surgical.control.needle_reach import sample_goal
-from l0_surgical.control.poses import Pose
-from l0_surgical.control.realtime import enter_real_time
-from l0_surgical.control.records import PoseStamped, String
-from l0_surgical.control.servo_loop import ServoLoop
-from l0_surgical.control.session import Session
-from l0_surgical.messaging.arm_client import CrtkArm
-from l0_surgical.messaging.recording import Recording, read_recording
-from l0_surgical.messaging.transport import COMMAND, Qos, Transport
-from l0_surgical.policy_file import Policy, find_policy, load_policy
-from l0_surgical.robot import open_transport
-from l0_surgical.simulation import arm_beside
+from l0_surgical.policy import Policy, find_policy, load_policy
+from l0_surgical.robot.control.arm import ArmInputs
+from l0_surgical.robot.control.audit import Audit, audit
+from l0_surgical.robot.control.clock import Clock, Instant, SystemClock
+from l0_surgical.robot.control.controller import Controller, State
+from l0_surgical.robot.control.limits import Limits, load_limits
+from l0_surgical.robot.control.poses import Pose
+from l0_surgical.robot.control.realtime import enter_real_time
+from l0_surgical.robot.control.records import PoseStamped, String
+from l0_surgical.robot.control.servo_loop import ServoLoop
+from l0_surgical.robot.control.session import Session
+from l0_surgical.robot.messaging.arm_client import CrtkArm
+from l0_surgical.robot.messaging.opening import open_transport
+from l0_surgical.robot.messaging.recording import Recording, read_recording
+from l0_surgical.robot.messaging.transport import COMMAND, Qos, Transport
+from l0_surgical.robot.simulated_arm.process import arm_beside
+from l0_surgical.surgical.kinematics import SURROL_WORLD
+from l0_surgical.surgical.needle_reach import sample_goal
 
 RATE_HZ = 200.0
 POLICY = "needle-reach-l0-compressed"

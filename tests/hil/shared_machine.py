@@ -16,7 +16,7 @@ SHARED_MACHINE = {
 
 def write_limits(folder: Path) -> Path:
     """The package's limits with those of the computer widened, as a file in `folder`."""
-    text = resources.files("l0_surgical.control").joinpath("limits.yaml").read_text(encoding="utf-8")
+    text = resources.files("l0_surgical.robot.control").joinpath("limits.yaml").read_text(encoding="utf-8")
     for name, value in SHARED_MACHINE.items():
         text = re.sub(f"(?m)^{name}: .*$", f"{name}: {value}", text)
     path = folder / "limits.yaml"

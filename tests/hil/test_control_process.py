@@ -15,13 +15,13 @@ import pytest
 from bench import Setup, Witness
 from shared_machine import write_limits
 
-from l0_surgical.control.audit import audit
-from l0_surgical.control.limits import load_limits
-from l0_surgical.control.poses import Pose
-from l0_surgical.control.records import PoseStamped
-from l0_surgical.messaging.recording import read_recording
-from l0_surgical.messaging.transport import TELEMETRY
-from l0_surgical.policy_file import find_policy
+from l0_surgical.policy import find_policy
+from l0_surgical.robot.control.audit import audit
+from l0_surgical.robot.control.limits import load_limits
+from l0_surgical.robot.control.poses import Pose
+from l0_surgical.robot.control.records import PoseStamped
+from l0_surgical.robot.messaging.recording import read_recording
+from l0_surgical.robot.messaging.transport import TELEMETRY
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from bench import POLICY, Bench, Setup, ShiftedClock
 
-from l0_surgical.control.controller import State
-from l0_surgical.control.records import PoseStamped
-from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.messaging.arm_client import CrtkArm
-from l0_surgical.policy_file import Dense, Layer, Normalizer, Policy, find_policy, load_policy
+from l0_surgical.policy import Dense, Layer, Normalizer, Policy, find_policy, load_policy
+from l0_surgical.robot.control.controller import State
+from l0_surgical.robot.control.records import PoseStamped
+from l0_surgical.robot.messaging.arm_client import CrtkArm
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
 
 
 @pytest.mark.parametrize(

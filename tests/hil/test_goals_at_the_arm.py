@@ -3,9 +3,9 @@
 import numpy as np
 from bench import Bench, wait_until
 
-from l0_surgical.control.controller import State
-from l0_surgical.control.motion import START_POSE
-from l0_surgical.control.poses import Pose
+from l0_surgical.robot.control.controller import State
+from l0_surgical.robot.control.motion import START_POSE
+from l0_surgical.robot.control.poses import Pose
 
 GOALS = 3
 

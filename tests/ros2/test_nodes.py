@@ -100,8 +100,8 @@ def test_the_simulation_reaches_its_goals(observer: Observer, tmp_path: Path, li
     from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
     from std_msgs.msg import Bool
 
-    from l0_surgical.messaging.recording import read_recording
-    from l0_surgical.policy_file import find_policy
+    from l0_surgical.policy import find_policy
+    from l0_surgical.robot.messaging.recording import read_recording
 
     diagnostics: list[DiagnosticArray] = []
     outcomes: list[bool] = []

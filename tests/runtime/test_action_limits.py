@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from example_policies import random_policy
 
-from l0_surgical import engines, runtime
-from l0_surgical.policy_file import Field, Policy, PolicyFileError, policy_bytes, policy_from_bytes, save_policy
-from l0_surgical.runtime import ReferenceEngine
+from l0_surgical import runtime
+from l0_surgical.policy import Field, Policy, PolicyFileError, policy_bytes, policy_from_bytes, save_policy
+from l0_surgical.runtime import ReferenceEngine, engines
 from l0_surgical.runtime.c_export import FLAGS, export_c
 from l0_surgical.runtime.onnx_export import onnx_model, onnx_session
 from tests.test_docs import python_blocks

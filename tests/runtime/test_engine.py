@@ -15,9 +15,7 @@ import pytest
 from example_policies import random_policy
 from rounding import LIMIT, assert_rounded, deviations
 
-from l0_surgical.errors import BadInputError
-from l0_surgical.low_rank import fold
-from l0_surgical.policy_file import (
+from l0_surgical.policy import (
     Dense,
     Field,
     Layer,
@@ -29,10 +27,12 @@ from l0_surgical.policy_file import (
     load_policy,
     shipped_policies,
 )
+from l0_surgical.policy.low_rank import fold
+from l0_surgical.policy.simplify import remove_dead_units
 from l0_surgical.runtime import Engine, ReferenceEngine, compile
 from l0_surgical.runtime.choice import choose, costs
 from l0_surgical.runtime.layout import forms_of
-from l0_surgical.simplify import remove_dead_units
+from l0_surgical.system.errors import BadInputError
 
 
 def observations(policy: Policy, count: int = 100) -> np.ndarray:

@@ -14,13 +14,13 @@ import pytest
 from example_policies import random_policy
 from rounding import LIMIT, assert_rounded, in_float64
 
-from l0_surgical.errors import BadInputError, L0SurgicalError
-from l0_surgical.low_rank import fold
-from l0_surgical.policy_file import Field, Normalizer, PackedSparse, Policy, find_policy, load_policy, shipped_policies
+from l0_surgical.policy import Field, Normalizer, PackedSparse, Policy, find_policy, load_policy, shipped_policies
+from l0_surgical.policy.low_rank import fold
 from l0_surgical.runtime import ReferenceEngine, c_export
 from l0_surgical.runtime.c_export import FLAGS, export_c
 from l0_surgical.runtime.onnx_export import export_onnx
 from l0_surgical.runtime.verification import sample_observations, worst_difference
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 

@@ -7,9 +7,9 @@ import pytest
 from example_policies import random_policy
 from rounding import LIMIT, assert_rounded, in_float64
 
-from l0_surgical.errors import BadInputError
-from l0_surgical.policy_file import Dense, Field, Layer, LowRank, Normalizer, PackedSparse
+from l0_surgical.policy import Dense, Field, Layer, LowRank, Normalizer, PackedSparse
 from l0_surgical.runtime import ReferenceEngine
+from l0_surgical.system.errors import BadInputError
 
 
 def test_the_action_is_the_formula() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from l0_surgical.networks import MemberMLP
+from l0_surgical.algorithms.networks import MemberMLP
 from l0_surgical.sparsity import GateSettings, HardConcrete, gate_kernels, network_sparsity, network_sparsity_at_init
 from l0_surgical.sparsity.gate_kernels import NOISE_TABLE_SIZE, Distribution, GatedWeights, noise_offsets, noise_size, noise_table
 

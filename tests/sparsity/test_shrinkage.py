@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from l0_surgical.networks import MemberMLP
+from l0_surgical.algorithms.networks import MemberMLP
 from l0_surgical.sparsity import Dense, Shrinkage, network_sparsity
 
 

@@ -7,11 +7,11 @@ import pytest
 from gymnasium import spaces
 from misbehaving import GOAL, LINE, Goal, Line
 
-from l0_surgical.cohorts.goal_problem import collect_demonstrations
-from l0_surgical.errors import BadInputError, L0SurgicalError
+from l0_surgical.algorithms.cohorts.goal_problem import collect_demonstrations
+from l0_surgical.algorithms.replay import GoalRules, Recorder
 from l0_surgical.evaluation import rollouts
-from l0_surgical.replay import GoalRules, Recorder
-from l0_surgical.stopping import Stopped
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
+from l0_surgical.system.stopping import Stopped
 from l0_surgical.tasks import Task, get_task
 from l0_surgical.tasks.boundary import CheckedEnvironment, expert_action, open_environment
 

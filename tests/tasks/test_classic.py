@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from l0_surgical.errors import BadInputError
 from l0_surgical.evaluation import vector_rollouts
+from l0_surgical.system.errors import BadInputError
 from l0_surgical.tasks.classic import CLASSIC, Engine, open_vector, vector_engine
 
 pytest.importorskip("envpool")

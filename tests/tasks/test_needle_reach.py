@@ -16,9 +16,9 @@ from gymnasium.utils.env_checker import check_env
 from scipy.stats import ks_2samp
 
 import l0_surgical.tasks  # noqa: F401 (registers the environment)
-from l0_surgical.control.kinematics import SURROL_WORLD, UnreachablePoseError, axes_from_euler_xyz
-from l0_surgical.control.needle_reach import START_EULER, SUCCESS_DISTANCE, WORKSPACE_HIGH, WORKSPACE_LOW
-from l0_surgical.errors import BadInputError
+from l0_surgical.surgical.kinematics import SURROL_WORLD, UnreachablePoseError, axes_from_euler_xyz
+from l0_surgical.surgical.needle_reach import START_EULER, SUCCESS_DISTANCE, WORKSPACE_HIGH, WORKSPACE_LOW
+from l0_surgical.system.errors import BadInputError
 from l0_surgical.tasks.needle_reach import simulation
 from l0_surgical.tasks.needle_reach.environment import NeedleReachEnv
 from l0_surgical.tasks.needle_reach.expert import expert_action

@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from l0_surgical.errors import BadInputError
+from l0_surgical.system.errors import BadInputError
 from l0_surgical.tasks import Task, flatten_observation, get_task, known_tasks
 
 
@@ -223,5 +223,5 @@ def test_opening_needle_reach_prints_nothing() -> None:
 
 @pytest.mark.parametrize("module", ["kinematics", "needle_reach"])
 def test_the_robot_side_needs_no_simulator(module) -> None:
-    code = f"import sys, l0_surgical.control.{module}; print([m for m in ('torch', 'pybullet', 'gymnasium') if m in sys.modules])"
+    code = f"import sys, l0_surgical.robot.control.{module}; print([m for m in ('torch', 'pybullet', 'gymnasium') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -7,9 +7,9 @@ import pytest
 from gymnasium import spaces
 from misbehaving import GOAL, LINE, Line
 
-from l0_surgical.errors import BadInputError, L0SurgicalError
 from l0_surgical.evaluation import vector_episodes, vector_rollouts
-from l0_surgical.stopping import Stopped
+from l0_surgical.system.errors import BadInputError, L0SurgicalError
+from l0_surgical.system.stopping import Stopped
 from l0_surgical.tasks import get_task
 from l0_surgical.tasks.classic import VectorEnvironment, open_vector
 

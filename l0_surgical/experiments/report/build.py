@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.report.claims import claims_table
 from l0_surgical.experiments.report.classic import is_classic, read_classic
 from l0_surgical.experiments.report.classic_part import classic_part
@@ -14,7 +13,8 @@ from l0_surgical.experiments.report.needle_reach import needle_reach_part
 from l0_surgical.experiments.report.page import page
 from l0_surgical.experiments.report.surgical import is_surgical, read_surgical
 from l0_surgical.experiments.rows import read_json
-from l0_surgical.files import atomic_write, make_folder
+from l0_surgical.system.errors import BadInputError
+from l0_surgical.system.files import atomic_write, make_folder
 
 PAGE = "index.html"
 # suite: how its folder is read, and what the report makes of it

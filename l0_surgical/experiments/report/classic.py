@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.intervals import Estimate, Estimates
 from l0_surgical.experiments.rows import Rows, read_json, read_table
 from l0_surgical.experiments.suite_format import ALGORITHMS, ENVIRONMENTS, FORMAT, MORE_SEEDS, RANKS, REGULARIZERS, SUITE, TABLES
-from l0_surgical.files import number_name
+from l0_surgical.system.errors import BadInputError
+from l0_surgical.system.files import number_name
 
 # observation, hidden units, actions: with one network of these widths every printed size is met (Table 3, Fig. 32)
 WIDTHS = {"cartpole": (4, 128, 64, 32, 2), "acrobot": (6, 128, 64, 32, 3), "lunar-lander": (8, 128, 64, 32, 4)}

@@ -11,7 +11,7 @@ from l0_surgical.experiments.report.printed import policy, printed
 from l0_surgical.experiments.report.verdicts import EXACT, POINTS, Verdict, judge, judge_all
 from l0_surgical.experiments.selection import RANDOM_RETURN, tolerance
 from l0_surgical.experiments.suite_format import ENVIRONMENTS, RANKS
-from l0_surgical.low_rank import dense_parameters, paper_parameters, size_decrease_percent
+from l0_surgical.policy.low_rank import dense_parameters, paper_parameters, size_decrease_percent
 
 PAPER_RULES = ("paper", "ours")
 

@@ -8,7 +8,7 @@ from l0_surgical.experiments.report.classic import ClassicResults, in_order, nam
 from l0_surgical.experiments.report.content import Column, Table, Value
 from l0_surgical.experiments.rows import Rows
 from l0_surgical.experiments.selection import TARGET_RETURN, TOLERANCE
-from l0_surgical.files import number_name
+from l0_surgical.system.files import number_name
 
 _SIZE = (Column("Reward", 1), Column("Sparsity %", 1), Column("At initialisation %", 1))
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from l0_surgical.errors import BadInputError
 from l0_surgical.experiments.rows import Rows, fraction, number, one_of, read_json, read_table, required, whole
+from l0_surgical.system.errors import BadInputError
 
 PRESETS = ("best", "paper")
 FILES = ("best.csv", "paper.csv", "rank_sweeps.json")

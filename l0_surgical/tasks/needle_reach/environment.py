@@ -22,8 +22,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import EzPickle
 
-from l0_surgical.control.kinematics import SURROL_WORLD, UnreachablePoseError, axes_from_euler_xyz
-from l0_surgical.control.needle_reach import (
+from l0_surgical.surgical.kinematics import SURROL_WORLD, UnreachablePoseError, axes_from_euler_xyz
+from l0_surgical.surgical.needle_reach import (
     NEEDLE_HEIGHT,
     NEEDLE_RADIUS,
     START_EULER,
@@ -34,7 +34,7 @@ from l0_surgical.control.needle_reach import (
     policy_observation,
     sample_goal,
 )
-from l0_surgical.errors import BadInputError
+from l0_surgical.system.errors import BadInputError
 from l0_surgical.tasks.checks import finite_vector, known_render_mode
 from l0_surgical.tasks.quiet import silenced
 

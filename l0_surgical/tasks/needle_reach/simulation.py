@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pybullet
 
-from l0_surgical.control.kinematics import SURROL_WORLD
-from l0_surgical.control.needle_reach import STEP_S
+from l0_surgical.surgical.kinematics import SURROL_WORLD
+from l0_surgical.surgical.needle_reach import STEP_S
 
 FOLDER = Path(__file__).parent
 JOINTS = tuple(range(8))

@@ -1,0 +1,1 @@
+"""The command line: `main` finds the command that is asked for and loads it alone."""

@@ -1,0 +1,117 @@
+"""The command `train`: a grid of policies, or an interrupted run that goes on."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from l0_surgical.commands.terminal import Table, interval, percent, print_result
+from l0_surgical.system.errors import BadInputError
+from l0_surgical.system.files import number_name
+
+DEFAULT_OUT = Path("runs")
+_NO_TASK = ""  # tells whether one was given beside --resume
+_CHANGES = ("--device", "--threads", "--episodes", "--steps")
+_BESIDE_RESUME = (*_CHANGES, "--budget", "--json")
+
+
+def command_for(arguments: list[str]) -> Callable[..., Callable[[], None]]:
+    """The command `train`, whose defaults are those of the preset that the arguments name."""
+    import tyro
+
+    from l0_surgical.settings.presets import preset
+    from l0_surgical.settings.training import TrainingConfig
+    from l0_surgical.tasks.classic import CLASSIC
+
+    def named(flag: str) -> str | None:
+        given = next((b for a, b in itertools.pairwise(arguments) if a == flag), None)
+        return given or next((a.partition("=")[2] for a in arguments if a.startswith(f"{flag}=")), None)
+
+    task = next((a for a in arguments if a in CLASSIC), "needle-reach")
+    algorithm = named("--algorithm")
+    if algorithm not in (None, "ddpg", "dqn", "ppo"):
+        raise BadInputError(f"--algorithm {algorithm}: choose ddpg, dqn or ppo")
+    default = preset(named("--preset") or "best", task, algorithm)
+    if named("--resume"):
+        default = dataclasses.replace(default, task=_NO_TASK)
+
+    def command(
+        config: Annotated[TrainingConfig, tyro.conf.arg(name="")] = default,
+        out: Path | None = None,
+        resume: Path | None = None,
+        budget: float | None = None,
+        json: bool = False,
+    ) -> Callable[[], None]:
+        """Trains a grid of policies: every regularizer x coefficient x seed in one process.
+
+        Args:
+            config: The settings.
+            out: Folder of the run (default: runs/TASK-PRESET-N). An existing run is never overwritten.
+            resume: Folder of an interrupted run to go on with. All its settings are kept; only --device, --threads, --budget, --json and a
+                longer training (--episodes, --steps) can be given beside it.
+            budget: Minutes after which to stop cleanly, to be resumed.
+            json: Print one JSON object on stdout.
+        """
+        if resume is not None:
+            changes = {name: getattr(config, name) for name in _changes_beside_resume(arguments, config.task != _NO_TASK)}
+            return lambda: _resume(resume, changes, budget, json)
+        return lambda: _train(config, out, budget, json)
+
+    return command
+
+
+def _train(config: Any, out: Path | None, budget: float | None, as_json: bool) -> None:
+    from l0_surgical import training
+    from l0_surgical.commands.terminal import ProgressBar
+
+    out = out or _free_folder(f"{config.task.replace(':', '-').replace('/', '-')}-{config.preset}")
+    with ProgressBar() as bar:
+        summary = training.train(config, out, budget_minutes=budget, progress=bar)
+    print_result(summary, as_json, members_table, out / "summary.json")
+
+
+def _resume(run: Path, changes: dict[str, Any], budget: float | None, as_json: bool) -> None:
+    from l0_surgical import training
+    from l0_surgical.commands.terminal import ProgressBar
+
+    with ProgressBar() as bar:
+        summary = training.resume(run, changes, budget_minutes=budget, progress=bar)
+    print_result(summary, as_json, members_table, run / "summary.json")
+
+
+def _changes_beside_resume(arguments: list[str], has_task: bool) -> list[str]:
+    """The settings that a resumption changes: those that the user gave.
+
+    Raises:
+        BadInputError: one of the given options cannot be changed any more.
+    """
+    given = dict.fromkeys(argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--"))
+    refused = [option for option in given if option not in ("--resume", "--no-json", *_BESIDE_RESUME)]
+    if refused or has_task:
+        named, taken = ", ".join(["the task"] * has_task + refused), ", ".join(_BESIDE_RESUME)
+        raise BadInputError(f"--resume goes on with the run's own settings; leave out {named}: beside it only {taken} can be given")
+    return [option.removeprefix("--") for option in given if option in _CHANGES]
+
+
+def _free_folder(name: str) -> Path:
+    number = 1
+    while (DEFAULT_OUT / f"{name}-{number}").exists():
+        number += 1
+    return DEFAULT_OUT / f"{name}-{number}"
+
+
+def members_table(summary: dict[str, Any]) -> Table:
+    """The result of `train`."""
+    table = Table(
+        "seed", "regularizer", "coefficient", "success", "return", "actor sparsity", "at start", "critic sparsity", title=summary["run"]
+    )
+    for row in summary["members"]:
+        head = (str(row["seed"]), row["regularizer"], number_name(row["coefficient"]))
+        if row["policy"] is None:
+            table.add_row(*head, f"stopped: {row['failed']}")
+            continue
+        # DQN and PPO have no sparse critic
+        sparsity = (percent(row.get(key)) for key in ("sparsity", "sparsity_at_init", "critic_sparsity"))
+        table.add_row(*head, percent(row["success_rate"]), interval(row["return_mean"], row["return_ci95"]), *sparsity)
+    return table
