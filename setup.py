@@ -1,4 +1,5 @@
-"""One package for pip and for ament_python (colcon): metadata lives here because colcon reads it from setup.py."""
+"""One package for pip and for ament_python (colcon): metadata lives here because colcon reads it from
+setup.py."""
 
 from pathlib import Path
 
@@ -42,13 +43,19 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     package_data={
-        PACKAGE: ["policy/shipped/*.safetensors", "robot/control/*.yaml", "tasks/needle_reach/*.urdf", "py.typed"],
+        PACKAGE: [
+            "policy/shipped/*.safetensors",
+            "robot/control/*.yaml",
+            "tasks/needle_reach/*.urdf",
+            "py.typed",
+        ],
         f"{PACKAGE}.experiments.report": ["printed.json", "page.css", "page.js"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
-        # data and not `scripts`: these keep their `env python3`, so that `ros2 run` uses the virtual environment that is active
+        # data and not `scripts`: these keep their `env python3`, so that `ros2 run` uses the virtual
+        # environment that is active
         (f"lib/{PACKAGE}", ["nodes/policy_node", "nodes/psm_sim_node", "nodes/operator_node"]),
         (f"share/{PACKAGE}/launch", _files("launch/*.launch.py")),
         (f"share/{PACKAGE}/tests/hil", _files("tests/hil/*.py")),

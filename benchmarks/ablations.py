@@ -1,8 +1,10 @@
-"""What each of our deviations from the paper is worth: preset `best` with one setting at a time put back (docs/deviations.md).
+"""What each of our deviations from the paper is worth: preset `best` with one setting at a time put back
+(docs/deviations.md).
 
     python benchmarks/ablations.py --out runs/ablations --results results/surgical/ablations.csv [--jobs 2]
 
-Three seeds each (200 to 202, used for nothing else), L0 on actor and critic, 100 unseen episodes per policy. Finished cells are kept.
+Three seeds each (200 to 202, used for nothing else), L0 on actor and critic, 100 unseen episodes per policy.
+Finished cells are kept.
 """
 
 import argparse
@@ -42,7 +44,9 @@ CELLS: dict[str, dict[str, dict[str, Any]]] = {
 
 def main() -> None:
     """Trains every cell and writes one row per cell."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--jobs", type=int, default=2)
@@ -66,7 +70,9 @@ def train_cell(name: str, out: Path) -> list[dict[str, Any]]:
     if (run / "summary.json").exists():
         return json.loads((run / "summary.json").read_text(encoding="utf-8"))["members"]
     config = configuration(CELLS[name])
-    return (training.resume(run) if (run / "config.json").exists() else training.train(config, run))["members"]
+    return (training.resume(run) if (run / "config.json").exists() else training.train(config, run))[
+        "members"
+    ]
 
 
 def configuration(changes: dict[str, dict[str, Any]]) -> TrainingConfig:
@@ -79,9 +85,15 @@ def configuration(changes: dict[str, dict[str, Any]]) -> TrainingConfig:
 def summarise(name: str, members: list[dict[str, Any]]) -> dict[str, Any]:
     """Means over seeds, and the worst seed's success."""
     means = {
-        key: round(float(np.mean([m[key] for m in members])), 4) for key in ("success_rate", "return_mean", "sparsity", "critic_sparsity")
+        key: round(float(np.mean([m[key] for m in members])), 4)
+        for key in ("success_rate", "return_mean", "sparsity", "critic_sparsity")
     }
-    return {"cell": name, "seeds": len(members), **means, "success_worst": min(m["success_rate"] for m in members)}
+    return {
+        "cell": name,
+        "seeds": len(members),
+        **means,
+        "success_worst": min(m["success_rate"] for m in members),
+    }
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""The full run behind results/classic: the classic suite in parts, one folder each, and one set of tables from all that is there.
+"""The full run behind results/classic: the classic suite in parts, one folder each, and one set of tables
+from all that is there.
 
-    python benchmarks/classic.py --out runs/classic [--jobs 2] [--parts NAME ...] [--results results/classic] [--tables]
+    python benchmarks/classic.py --out runs/classic [--jobs 2] [--parts NAME ...] [--tables]
 
-A part is one environment x algorithm with dense and L0 policies, the same with L1 and L2 (`-shrinkage`), or a map beta x lambda
-(`-temperatures`). Every part can be interrupted and goes on with the same command. `--tables` only writes the tables of what is finished.
+A part is one environment x algorithm with dense and L0 policies, the same with L1 and L2 (`-shrinkage`), or a
+map beta x lambda (`-temperatures`). Every part can be interrupted and goes on with the same command.
+`--tables` only writes the tables of what is finished.
 """
 
 import argparse
@@ -27,7 +29,11 @@ def parts() -> dict[str, SuiteConfig]:
     found = {}
     for group, regularizers in (("", ("none", "l0")), ("-shrinkage", ("l1", "l2"))):
         for environment, algorithm in cells:
-            chosen = {"environments": (environment,), "algorithms": (algorithm,), "regularizers": regularizers}
+            chosen = {
+                "environments": (environment,),
+                "algorithms": (algorithm,),
+                "regularizers": regularizers,
+            }
             found[f"{environment}-{algorithm}{group}"] = dataclasses.replace(base, **chosen)
     mapped = SuiteConfig(regularizers=())
     for environment, algorithm in TEMPERATURE_GRID:
@@ -38,7 +44,9 @@ def parts() -> dict[str, SuiteConfig]:
 
 def main() -> None:
     """Runs the parts and writes the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the parts")
     parser.add_argument("--results", type=Path, default=Path("results/classic"), help="where the tables go")
     parser.add_argument("--parts", nargs="*", default=list(parts()), choices=list(parts()))
@@ -47,8 +55,18 @@ def main() -> None:
     arguments = parser.parse_args()
     with ProgressBar() as bar:
         for name in () if arguments.tables else arguments.parts:
-            result = run_classic(parts()[name], arguments.out / name, jobs=arguments.jobs, command=f"part {name}", progress=bar)
-            print(json.dumps({key: result[key] for key in ("out", "policies", "chosen", "failed", "run_again", "cpu_seconds")}), flush=True)
+            result = run_classic(
+                parts()[name], arguments.out / name, jobs=arguments.jobs, command=f"part {name}", progress=bar
+            )
+            print(
+                json.dumps(
+                    {
+                        key: result[key]
+                        for key in ("out", "policies", "chosen", "failed", "run_again", "cpu_seconds")
+                    }
+                ),
+                flush=True,
+            )
     trained, reduced = (finished(arguments.out, stage) for stage in ("training", "reduction"))
     members = [row for folder, cell in trained for row in save_policies(cell, policy_folder(folder))]
     arguments.results.mkdir(parents=True, exist_ok=True)
@@ -75,7 +93,9 @@ def finished(out: Path, stage: str) -> list[tuple[Path, CellResult]]:
             continue
         known = found.setdefault(cell.name, (file.parents[3], cell))[1]
         if known.specification != cell.specification:
-            raise BadInputError(f"{file} and another part hold different cells {cell.name}; keep one of them in {out}")
+            raise BadInputError(
+                f"{file} and another part hold different cells {cell.name}; keep one of them in {out}"
+            )
     return list(found.values())
 
 

@@ -1,11 +1,13 @@
-"""A policy in closed loop over DDS in real time: success over many goals, the setpoint stream's timing, two arms at once, memory, start.
+"""A policy in closed loop over DDS in real time: success over many goals, the setpoint stream's timing, two
+arms at once, memory, start.
 
     python benchmarks/closed_loop.py --out results/robot/closed_loop.json
 
-Each arm and each controller is a process of its own, started by the command line as a user would. Close other programs first: what else
-the machine does is what is measured otherwise. Beside them a witness on each core, of a higher priority, does nothing but sleep for a
-millisecond again and again: where it is late, too, the machine itself stood still (on a virtual one the host took the core away), and
-the periods that were missed then are counted apart.
+Each arm and each controller is a process of its own, started by the command line as a user would. Close other
+programs first: what else the machine does is what is measured otherwise. Beside them a witness on each core,
+of a higher priority, does nothing but sleep for a millisecond again and again: where it is late, too, the
+machine itself stood still (on a virtual one the host took the core away), and the periods that were missed
+then are counted apart.
 """
 
 import argparse
@@ -62,10 +64,14 @@ CLOSE_S = 0.02
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("results/robot/closed_loop.json"))
     parser.add_argument("--goals", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of the stream's timing, alone and beside a second arm")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="of the stream's timing, alone and beside a second arm"
+    )
     arguments = parser.parse_args()
     recordings = Path("runs") / f"closed_loop-{time.strftime('%Y%m%d-%H%M%S')}"
     begin = time.perf_counter()
@@ -87,15 +93,28 @@ def measure(arguments: argparse.Namespace, recordings: Path, witnesses: "Witness
         "two_arms": at_arms(["PSM1", "PSM2"], recordings, "two", ["--duration", str(arguments.seconds)]),
     }
     stalls = witnesses.stalls()
-    results["machine_stalls"] = {"count": len(stalls), "longest_ms": max((1e3 * (end - begin) for begin, end in stalls), default=0.0)}
+    results["machine_stalls"] = {
+        "count": len(stalls),
+        "longest_ms": max((1e3 * (end - begin) for begin, end in stalls), default=0.0),
+    }
     for result in (results["goals"], results["stream"], *results["two_arms"].values()):
         gaps = result.pop("gaps")
-        own = [(begin, end) for begin, end in gaps if not any(s < end + CLOSE_S and e > begin - CLOSE_S for s, e in stalls)]
+        own = [
+            (begin, end)
+            for begin, end in gaps
+            if not any(s < end + CLOSE_S and e > begin - CLOSE_S for s, e in stalls)
+        ]
         result["gaps_over_two_periods"] = len(gaps)
         result["gaps_over_two_periods_while_the_machine_ran"] = len(own)
         result["longest_gap_ms"] = max((1e3 * (end - begin) for begin, end in gaps), default=0.0)
-        print(f"{result['arm']}: {len(gaps)} setpoints came over a period late, {len(own)} of them while the machine itself ran")
-    print(f"the machine stood still {len(stalls)} times for 3 ms or more, at most {results['machine_stalls']['longest_ms']:.1f} ms")
+        print(
+            f"{result['arm']}: {len(gaps)} setpoints came over a period late, {len(own)} of them while the "
+            "machine itself ran"
+        )
+    print(
+        f"the machine stood still {len(stalls)} times for 3 ms or more, at most "
+        f"{results['machine_stalls']['longest_ms']:.1f} ms"
+    )
     return results
 
 
@@ -104,7 +123,9 @@ class Witnesses:
 
     def __enter__(self) -> "Witnesses":
         self._processes = [
-            subprocess.Popen([sys.executable, "-c", WITNESS, str(core)], stdout=subprocess.PIPE, encoding="utf-8")
+            subprocess.Popen(
+                [sys.executable, "-c", WITNESS, str(core)], stdout=subprocess.PIPE, encoding="utf-8"
+            )
             for core in sorted(os.sched_getaffinity(0))
         ]
         for process in self._processes:
@@ -121,7 +142,11 @@ class Witnesses:
         found = []
         for process in self._processes:
             process.kill()
-            found += [tuple(json.loads(line)) for line in process.communicate()[0].splitlines() if line.endswith("]")]
+            found += [
+                tuple(json.loads(line))
+                for line in process.communicate()[0].splitlines()
+                if line.endswith("]")
+            ]
         return sorted(found)
 
 
@@ -138,23 +163,45 @@ def late_setpoints(messages: list, arm: str) -> list[tuple[float, float]]:
 
 
 def first_action() -> float:
-    """Seconds from the first import to the first action, in a fresh process with warm caches: the median of five."""
+    """Seconds from the first import to the first action, in a fresh process with warm caches: the median of
+    five."""
     program = [sys.executable, "-c", START.format(policy=POLICY)]
-    times = sorted(float(subprocess.run(program, capture_output=True, encoding="utf-8", check=True).stdout) for _ in range(6))
+    times = sorted(
+        float(subprocess.run(program, capture_output=True, encoding="utf-8", check=True).stdout)
+        for _ in range(6)
+    )
     print(f"import to first action: {times[2]:.2f} s")
     return times[2]
 
 
 def at_arms(arms: list[str], folder: Path, name: str, options: list[str]) -> dict[str, dict]:
-    """A simulated arm and a controller for each name, all at once: what each controller reports, with the audit's findings."""
+    """A simulated arm and a controller for each name, all at once: what each controller reports, with the
+    audit's findings."""
     with ThreadPoolExecutor() as pool:
-        return dict(zip(arms, pool.map(lambda arm: at_arm(arm, folder / f"{name}-{arm}.mcap", options), arms), strict=True))
+        return dict(
+            zip(
+                arms,
+                pool.map(lambda arm: at_arm(arm, folder / f"{name}-{arm}.mcap", options), arms),
+                strict=True,
+            )
+        )
 
 
 def at_arm(arm: str, recording: Path, options: list[str]) -> dict:
     where = ["--arm", arm, "--domain", DOMAIN]
     with arm_beside(*where) as process:
-        command = [sys.executable, "-m", "l0_surgical", "control", POLICY, *where, "--record", str(recording), "--json", *options]
+        command = [
+            sys.executable,
+            "-m",
+            "l0_surgical",
+            "control",
+            POLICY,
+            *where,
+            "--record",
+            str(recording),
+            "--json",
+            *options,
+        ]
         ended = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=False)
         result = json.loads(ended.stdout)
         result["arm_cpu_percent"] = cpu_percent(process.pid)
@@ -167,8 +214,10 @@ def at_arm(arm: str, recording: Path, options: list[str]) -> dict:
     result["median_seconds_to_goal"] = sorted(outcome["seconds"] for outcome in outcomes)[len(outcomes) // 2]
     timing = ", ".join(f"{key} {result['jitter'][f'{key}_ms']:.3f}" for key in ("p50", "p99", "p999", "max"))
     print(
-        f"{arm}: {result['reached']} of {result['goals']} goals, faults {result['faults']}, violations {len(found.violations)}; "
-        f"jitter (ms): {timing}; missed {result['missed_periods']}, longest late {result['longest_late_periods']:.2f} periods; "
+        f"{arm}: {result['reached']} of {result['goals']} goals, faults {result['faults']}, violations "
+        f"{len(found.violations)}; "
+        f"jitter (ms): {timing}; missed {result['missed_periods']}, longest late "
+        f"{result['longest_late_periods']:.2f} periods; "
         f"{result['resident_mib']:.0f} MiB; the arm's process {result['arm_cpu_percent']:.0f} % of a core"
     )
     return result
@@ -183,7 +232,12 @@ def cpu_percent(pid: int) -> float:
 
 
 def machine() -> dict[str, object]:
-    return {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count(), "load": os.getloadavg()}
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg(),
+    }
 
 
 if __name__ == "__main__":

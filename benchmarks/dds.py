@@ -1,9 +1,11 @@
-"""What messaging costs: a pose's round trip between two processes over DDS, publishing, polling, serialising and recording.
+"""What messaging costs: a pose's round trip between two processes over DDS, publishing, polling, serialising
+and recording.
 
     python benchmarks/dds.py [--rounds 2000] [--domain 99]
 
-One line of JSON, in microseconds. Both processes sleep 50 us between polls, as a loop with other work would leave the processor to DDS's
-own threads; the round trip is two DDS hops, two encodings, two decodings and what the sleeps add.
+One line of JSON, in microseconds. Both processes sleep 50 us between polls, as a loop with other work would
+leave the processor to DDS's own threads; the round trip is two DDS hops, two encodings, two decodings and
+what the sleeps add.
 """
 
 import argparse
@@ -76,7 +78,9 @@ def round_trips(transport: DdsTransport, rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=2000)
     parser.add_argument("--domain", type=int, default=99)
     parser.add_argument("--echo", action="store_true", help="be the other process")
@@ -94,14 +98,20 @@ def main() -> None:
         result["take_empty"] = timed(subscription.take, SAMPLES)
         result["publish_pose"] = timed(lambda: publisher.publish(POSE), SAMPLES)
         subscription.take()
-        result["publish_and_take_pose"] = timed(lambda: (publisher.publish(POSE), subscription.take()), SAMPLES)
+        result["publish_and_take_pose"] = timed(
+            lambda: (publisher.publish(POSE), subscription.take()), SAMPLES
+        )
         result["serialize_pose"] = timed(lambda: transport.serialize(POSE), SAMPLES)
         generic = message_class(POSE.TYPE).deserialize(transport.serialize(POSE))
-        result["serialize_pose_by_cyclonedds"] = timed(lambda: generic.serialize(use_version_2=False), SAMPLES)
+        result["serialize_pose_by_cyclonedds"] = timed(
+            lambda: generic.serialize(use_version_2=False), SAMPLES
+        )
         result["serialize_joints"] = timed(lambda: transport.serialize(JOINTS), SAMPLES)
         with Recording(Path(folder) / "benchmark.mcap", transport) as recording:
             # as a 200 Hz loop would, four times as fast
-            result["record_pose"] = timed(lambda: recording.write("/PSM1/servo_cp", POSE, time.time_ns()), SAMPLES, pause_s=0.00125)
+            result["record_pose"] = timed(
+                lambda: recording.write("/PSM1/servo_cp", POSE, time.time_ns()), SAMPLES, pause_s=0.00125
+            )
     print(json.dumps(result))
 
 

@@ -1,11 +1,13 @@
-"""The default coefficient of every classic task and algorithm: candidates from results/classic, tried on seeds that no result uses.
+"""The default coefficient of every classic task and algorithm: candidates from results/classic, tried on
+seeds that no result uses.
 
     python benchmarks/default_coefficients.py --out runs/default-coefficients [--results results/classic]
 
-A candidate has a mean sparsity of at least 80 % over the seeds of results/classic, and its reward is not shown there to be below the
-dense one's. From the sparsest down each is trained with the trial seeds, until every one of them keeps 95 % of what the dense policies of
-results/classic gain over random actions; judged on validation episodes that no training uses, never on test episodes. What is trained
-already is taken from --out. Writes default_coefficients.csv.
+A candidate has a mean sparsity of at least 80 % over the seeds of results/classic, and its reward is not
+shown there to be below the dense one's. From the sparsest down each is trained with the trial seeds, until
+every one of them keeps 95 % of what the dense policies of results/classic gain over random actions; judged on
+validation episodes that no training uses, never on test episodes. What is trained already is taken from
+--out. Writes default_coefficients.csv.
 """
 
 import argparse
@@ -51,7 +53,9 @@ FILE = "default_coefficients.csv"
 
 def main() -> None:
     """Trains what is missing and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the trainings")
     parser.add_argument("--results", type=Path, default=Path("results/classic"), help="where the table goes")
     arguments = parser.parse_args()
@@ -66,19 +70,28 @@ def main() -> None:
                 rows += tried
                 write_csv(arguments.results / FILE, COLUMNS, rows)
                 kept = [not row["failed"] and row["return_mean"] >= enough for row in tried]
-                print(f"{' '.join(cell)} {coefficient:g}: {sum(kept)} of {len(kept)} seeds keep {enough:.1f}", flush=True)
+                print(
+                    f"{' '.join(cell)} {coefficient:g}: {sum(kept)} of {len(kept)} seeds keep {enough:.1f}",
+                    flush=True,
+                )
                 if all(kept):
                     break
 
 
-def _trial(environment: str, algorithm: str, coefficient: float, out: Path, bar: ProgressBar) -> list[dict[str, Any]]:
-    (cell,) = seed_cells(environment, algorithm, [coefficient], range(FIRST_SEED, FIRST_SEED + SEEDS[environment]))
+def _trial(
+    environment: str, algorithm: str, coefficient: float, out: Path, bar: ProgressBar
+) -> list[dict[str, Any]]:
+    (cell,) = seed_cells(
+        environment, algorithm, [coefficient], range(FIRST_SEED, FIRST_SEED + SEEDS[environment])
+    )
     rows = []
     for row in train_seeds([cell], out, bar):
         if row["failed"]:
             rows.append(row)
             continue
-        policy = load_policy(policy_folder(out / cell.name) / environment / algorithm / f"{row['policy']}.safetensors")
+        policy = load_policy(
+            policy_folder(out / cell.name) / environment / algorithm / f"{row['policy']}.safetensors"
+        )
         result = evaluate(policy, episodes=EPISODES, seed=EPISODE_SEED, stream="validation")
         low, high = result.return_ci95
         rows.append({**row, "return_mean": result.return_mean, "return_low": low, "return_high": high})

@@ -2,8 +2,9 @@
 
     python benchmarks/engines.py --out results/robot/engines.json
 
-The ratios are between medians of one run in which all engines took turns. The C is compiled with -O3 -march=native and called from C; the
-bound is the bytes of its numbers over the speed at which this machine reads that many bytes again and again (they stay in a cache).
+The ratios are between medians of one run in which all engines took turns. The C is compiled with -O3
+-march=native and called from C; the bound is the bytes of its numbers over the speed at which this machine
+reads that many bytes again and again (they stay in a cache).
 """
 
 import argparse
@@ -85,7 +86,9 @@ int main(void)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("results/robot/engines.json"))
     parser.add_argument("--rounds", type=int, default=100)
     arguments = parser.parse_args()
@@ -98,12 +101,25 @@ def main() -> None:
         f"{SMALL} in l0 / {DENSE} in onnxruntime": small["l0"]["p50_us"] / dense["onnxruntime"]["p50_us"],
         f"{DENSE} in l0 / {DENSE} in onnxruntime": dense["l0"]["p50_us"] / dense["onnxruntime"]["p50_us"],
     }
-    report |= {"ratios_of_p50": ratios, "c": {name: time_c(load_policy(find_policy(name))) for name in (SMALL, DENSE)}}
-    report |= {"machine": {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count(), "load": load}}
+    report |= {
+        "ratios_of_p50": ratios,
+        "c": {name: time_c(load_policy(find_policy(name))) for name in (SMALL, DENSE)},
+    }
+    report |= {
+        "machine": {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "cores": os.cpu_count(),
+            "load": load,
+        }
+    }
     for name, ratio in ratios.items():
         print(f"{name}: {ratio:.3f} = 1/{1 / ratio:.1f}")
     for name, times in report["c"].items():
-        bound = f"its {times['bytes']} bytes are read in {times['bound_us']:.3f} us ({times['bandwidth_gb_s']:.0f} GB/s)"
+        bound = (
+            f"its {times['bytes']} bytes are read in {times['bound_us']:.3f} us "
+            f"({times['bandwidth_gb_s']:.0f} GB/s)"
+        )
         print(f"{name}, exported C called from C: {times['call_us']:.3f} us; {bound}")
     with atomic_write(arguments.out) as file:
         file.write(json.dumps(report, indent=1).encode())
@@ -115,7 +131,10 @@ def time_c(policy: Policy, observations: int = 64, rounds: int = 1001) -> dict[s
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         export_c(policy, folder / "policy.c")
-        rows = ["{" + ", ".join(f"{value:.9g}" for value in row) + "}" for row in sample_observations(policy)[:observations]]
+        rows = [
+            "{" + ", ".join(f"{value:.9g}" for value in row) + "}"
+            for row in sample_observations(policy)[:observations]
+        ]
         floats = max(16, policy.nbytes // 4)
         values = {"OBSERVATIONS": ", ".join(rows), "FLOATS": floats, "ROUNDS": rounds, "COUNT": observations}
         values["AGAIN"] = max(1, 10**6 // floats)
@@ -124,10 +143,20 @@ def time_c(policy: Policy, observations: int = 64, rounds: int = 1001) -> dict[s
             text = text.replace(key, str(value))
         (folder / "timer.c").write_text(text, encoding="utf-8")
         sources = [str(folder / "timer.c"), str(folder / "policy.c")]
-        subprocess.run(["cc", "-std=c99", "-O3", "-march=native", *sources, "-o", str(folder / "timer"), "-lm"], check=True)
-        output = subprocess.run([str(folder / "timer")], capture_output=True, encoding="utf-8", check=True).stdout
+        subprocess.run(
+            ["cc", "-std=c99", "-O3", "-march=native", *sources, "-o", str(folder / "timer"), "-lm"],
+            check=True,
+        )
+        output = subprocess.run(
+            [str(folder / "timer")], capture_output=True, encoding="utf-8", check=True
+        ).stdout
     call, bound = (1e6 * float(part) for part in output.split())
-    return {"call_us": call, "bytes": policy.nbytes, "bound_us": bound, "bandwidth_gb_s": policy.nbytes / bound / 1e3}
+    return {
+        "call_us": call,
+        "bytes": policy.nbytes,
+        "bound_us": bound,
+        "bandwidth_gb_s": policy.nbytes / bound / 1e3,
+    }
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""Steps a second of NeedleReach, resets included, beside the real SurRoL's in the same run where it is installed.
+"""Steps a second of NeedleReach, resets included, beside the real SurRoL's in the same run where it is
+installed.
 
     python benchmarks/environment_speed.py [--episodes 40] [--surrol-episodes 4]
 
-Each kind of action is timed by itself, because steps near the tray cost more (see l0_surgical/tasks/needle_reach/simulation.py):
-`expert` is the scripted expert, `uniform` are random actions, `down` presses on the tray all the time (the worst case).
-Prints one JSON object; SurRoL is timed inside its own process, so without the adapter's message passing.
+Each kind of action is timed by itself, because steps near the tray cost more (see
+l0_surgical/tasks/needle_reach/simulation.py): `expert` is the scripted expert, `uniform` are random actions,
+`down` presses on the tray all the time (the worst case). Prints one JSON object; SurRoL is timed inside its
+own process, so without the adapter's message passing.
 """
 
 import argparse
@@ -54,9 +56,13 @@ def ours(kind: str, episodes: int) -> float:
 
 
 def surrol(episodes: int) -> float | None:
-    """Returns SurRoL's own steps per second with its scripted expert, resets included; None where it does not run."""
+    """Returns SurRoL's own steps per second with its scripted expert, resets included; None where it does not
+    run."""
     result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SURROL, str(episodes)], capture_output=True, encoding="utf-8", check=False
+        [sys.executable, "-W", "ignore", "-c", SURROL, str(episodes)],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     return float(result.stderr.strip().splitlines()[-1]) if result.returncode == 0 else None
 
@@ -70,7 +76,9 @@ def main() -> None:
     result: dict[str, Any] = {f"{kind}_steps_per_s": round(ours(kind, arguments.episodes)) for kind in KINDS}
     reference = surrol(arguments.surrol_episodes)
     result["surrol_steps_per_s"] = None if reference is None else round(reference, 1)
-    result["ratio_with_the_expert"] = None if reference is None else round(result["expert_steps_per_s"] / reference, 1)
+    result["ratio_with_the_expert"] = (
+        None if reference is None else round(result["expert_steps_per_s"] / reference, 1)
+    )
     print(json.dumps(result))
 
 

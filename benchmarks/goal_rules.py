@@ -1,9 +1,11 @@
-"""What a goal task's rules are worth (D18, D50): a point in the plane learns to reach a goal, with its episodes and rewards in variants.
+"""What a goal task's rules are worth (D18, D50): a point in the plane learns to reach a goal, with its
+episodes and rewards in variants.
 
     python benchmarks/goal_rules.py [--seeds 12]
 
-The task is that of docs/extending.md: 20 steps of up to 0.1 per axis, success within 0.05. Dense DDPG of two layers of 32 units, 150
-episodes, 20 demonstrations; 100 unseen episodes per seed. About half a minute per variant on one core.
+The task is that of docs/extending.md: 20 steps of up to 0.1 per axis, success within 0.05. Dense DDPG of two
+layers of 32 units, 150 episodes, 20 demonstrations; 100 unseen episodes per seed. About half a minute per
+variant on one core.
 """
 
 import argparse
@@ -38,7 +40,9 @@ class Reach(gymnasium.Env):
         self.action_space = spaces.Box(-1.0, 1.0, (2,))
         self._elsewhere, self._at_goal = elsewhere, at_goal
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         super().reset(seed=seed)
         self._position, self._goal = np.zeros(2), self.np_random.uniform(-0.5, 0.5, 2)
         return self._observe(), {}
@@ -49,14 +53,22 @@ class Reach(gymnasium.Env):
         success = reward == self._at_goal
         return self._observe(), reward, self._ends(success), False, {"is_success": success}
 
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]) -> np.ndarray:
-        return np.where(np.linalg.norm(achieved_goal - desired_goal, axis=-1) < RADIUS, self._at_goal, self._elsewhere)
+    def compute_reward(
+        self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]
+    ) -> np.ndarray:
+        return np.where(
+            np.linalg.norm(achieved_goal - desired_goal, axis=-1) < RADIUS, self._at_goal, self._elsewhere
+        )
 
     def _ends(self, success: bool) -> bool:
         return False
 
     def _observe(self) -> dict[str, np.ndarray]:
-        return {"observation": self._position.copy(), "achieved_goal": self._position.copy(), "desired_goal": self._goal.copy()}
+        return {
+            "observation": self._position.copy(),
+            "achieved_goal": self._position.copy(),
+            "desired_goal": self._goal.copy(),
+        }
 
 
 class Ending(Reach):
@@ -69,12 +81,16 @@ class Ending(Reach):
 class Ruled(Ending):
     """The same, and the task says so of any goal."""
 
-    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]) -> bool:
+    def compute_terminated(
+        self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]
+    ) -> bool:
         return bool(np.linalg.norm(achieved_goal - desired_goal) < RADIUS)
 
 
 for environment in (Reach, Ending, Ruled):
-    gymnasium.register(f"benchmark/{environment.__name__}-v0", environment, max_episode_steps=20, disable_env_checker=True)
+    gymnasium.register(
+        f"benchmark/{environment.__name__}-v0", environment, max_episode_steps=20, disable_env_checker=True
+    )
 
 VARIANTS: dict[str, tuple[type[Reach], float, float]] = {
     "goes on, rewards -1 and 0": (Reach, -1.0, 0.0),
@@ -88,18 +104,29 @@ VARIANTS: dict[str, tuple[type[Reach], float, float]] = {
 
 def expert(environment: gymnasium.Env, observation: dict[str, np.ndarray]) -> np.ndarray:
     """Straight to the goal at half speed."""
-    return np.clip(10 * (observation["desired_goal"] - observation["achieved_goal"]), -0.5, 0.5).astype(np.float32)
+    return np.clip(10 * (observation["desired_goal"] - observation["achieved_goal"]), -0.5, 0.5).astype(
+        np.float32
+    )
 
 
 def success_rates(kind: type[Reach], elsewhere: float, at_goal: float, seeds: int) -> list[float]:
     """The success of every seed's policy."""
     name = f"benchmark/{kind.__name__}-v0"
-    fields = (Field("position", 2, "m"), Field("desired_goal", 2, "m")), (Field("step", 2, "0.1 m", -1.0, 1.0),)
+    fields = (
+        (Field("position", 2, "m"), Field("desired_goal", 2, "m")),
+        (Field("step", 2, "0.1 m", -1.0, 1.0),),
+    )
     task = Task(name, partial(gymnasium.make, name, elsewhere=elsewhere, at_goal=at_goal), expert, *fields)
     ddpg = DDPGConfig(hidden=(32, 32), updates_per_episode=20, discount=0.9)
-    config = TrainingConfig(task=task.name, episodes=150, demonstration_episodes=20, regularizer=("none",), seeds=seeds, ddpg=ddpg)
+    config = TrainingConfig(
+        task=task.name, episodes=150, demonstration_episodes=20, regularizer=("none",), seeds=seeds, ddpg=ddpg
+    )
     with tempfile.TemporaryDirectory() as folder:
-        cohort = GoalCohort(config, config.members(), make_goal_problem(config, task, Path(folder) / "d.npz", lambda text: None))
+        cohort = GoalCohort(
+            config,
+            config.members(),
+            make_goal_problem(config, task, Path(folder) / "d.npz", lambda text: None),
+        )
     for episode in range(config.episodes):
         cohort.train_round(episode)
     environment, episodes = task.make(), episode_seeds("test", 0, 100)
@@ -109,14 +136,26 @@ def success_rates(kind: type[Reach], elsewhere: float, at_goal: float, seeds: in
 
 def main() -> None:
     """Prints one line per variant."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=12)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", message=".*can terminate, but it has no compute_terminated")
     set_threads(1)
     for name, variant in VARIANTS.items():
         rates = success_rates(*variant, arguments.seeds)
-        print(json.dumps({"variant": name, "mean": round(float(np.mean(rates)), 3), "worst": min(rates), "seeds": rates}), flush=True)
+        print(
+            json.dumps(
+                {
+                    "variant": name,
+                    "mean": round(float(np.mean(rates)), 3),
+                    "worst": min(rates),
+                    "seeds": rates,
+                }
+            ),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

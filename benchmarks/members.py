@@ -1,11 +1,14 @@
-"""What members save, and DQN and PPO against Stable-Baselines3's dense ones: updates per second, in turn in one run, on one thread.
+"""What members save, and DQN and PPO against Stable-Baselines3's dense ones: updates per second, in turn in
+one run, on one thread.
 
     python benchmarks/members.py [--rounds 5] [--json]
 
-Grid: one process with 55 members (5 dense, 50 with L0, the penalty on) against the same 55 one after the other (the time of one dense and
-one L0 member, 5 and 50 times). Both act, step their environments, sample and update, on CartPole with the suite's network.
-Peers: one member with L0 against Stable-Baselines3, dense: CartPole, the same network, batch, environments, steps and updates. Its
-environments are Gymnasium's, as its users run them; ours are EnvPool's where that is installed.
+Grid: one process with 55 members (5 dense, 50 with L0, the penalty on) against the same 55 one after the
+other (the time of one dense and one L0 member, 5 and 50 times). Both act, step their environments, sample and
+update, on CartPole with the suite's network.
+Peers: one member with L0 against Stable-Baselines3, dense: CartPole, the same network, batch, environments,
+steps and updates. Its environments are Gymnasium's, as its users run them; ours are EnvPool's where that is
+installed.
 """
 
 import argparse
@@ -35,7 +38,9 @@ Contestant = tuple[int, Callable[[], None]]  # member updates per call, the call
 
 def main() -> None:
     """Prints the medians and the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -52,11 +57,15 @@ def main() -> None:
     median = {name: statistics.median(values) for name, values in seconds.items()}
     result: dict[str, object] = {"updates_per_second": {name: 1 / value for name, value in median.items()}}
     for batch in (32, 64):
-        alone = (DENSE * median[f"dqn_{batch}_dense_alone"] + SPARSE * median[f"dqn_{batch}_l0_alone"]) / (DENSE + SPARSE)
+        alone = (DENSE * median[f"dqn_{batch}_dense_alone"] + SPARSE * median[f"dqn_{batch}_l0_alone"]) / (
+            DENSE + SPARSE
+        )
         result[f"grid_of_55_speedup_batch_{batch}"] = alone / median[f"dqn_{batch}_grid"]
     for name in ("dqn", "ppo"):
         result[f"{name}_l0_speed_against_sb3_dense"] = median[f"{name}_sb3_dense"] / median[f"{name}_l0"]
-        result[f"{name}_dense_speed_against_sb3_dense"] = median[f"{name}_sb3_dense"] / median[f"{name}_dense"]
+        result[f"{name}_dense_speed_against_sb3_dense"] = (
+            median[f"{name}_sb3_dense"] / median[f"{name}_dense"]
+        )
     print(json.dumps(result) if arguments.json else json.dumps(result, indent=2))
 
 
@@ -67,7 +76,10 @@ def make_contestants() -> dict[str, Contestant]:
         config = _dqn(batch)
         found[f"dqn_{batch}_dense_alone"] = _ours(config, [[MemberSpec(0, "none", 0.0)]])
         found[f"dqn_{batch}_l0_alone"] = _ours(config, [[MemberSpec(0, "l0", 1e-2)]])
-        grid = [[MemberSpec(seed, "none", 0.0) for seed in range(DENSE)], [MemberSpec(seed, "l0", 1e-2) for seed in range(SPARSE)]]
+        grid = [
+            [MemberSpec(seed, "none", 0.0) for seed in range(DENSE)],
+            [MemberSpec(seed, "l0", 1e-2) for seed in range(SPARSE)],
+        ]
         found[f"dqn_{batch}_grid"] = _ours(config, grid)
     for regularizer in ("none", "l0"):
         label = "dense" if regularizer == "none" else "l0"
@@ -80,7 +92,13 @@ def make_contestants() -> dict[str, Contestant]:
 
 def _dqn(batch: int) -> TrainingConfig:
     base = preset("best", "cartpole", "dqn")
-    changes = {"environments": 8, "steps_per_cycle": 4, "updates_per_cycle": 16, "cycles_per_round": 10, "batch_size": batch}
+    changes = {
+        "environments": 8,
+        "steps_per_cycle": 4,
+        "updates_per_cycle": 16,
+        "cycles_per_round": 10,
+        "batch_size": batch,
+    }
     dqn = dataclasses.replace(base.dqn, **changes, learning_starts=100, double=False, buffer_size=50_000)
     return dataclasses.replace(base, dqn=dqn, sparsity=dataclasses.replace(base.sparsity, penalty_start=0))
 
@@ -135,7 +153,10 @@ def _sb3_ppo(config: TrainingConfig) -> Contestant:
         n_steps=ppo.horizon,
         batch_size=ppo.minibatch_size,
         n_epochs=ppo.epochs,
-        policy_kwargs={"net_arch": {"pi": list(ppo.hidden), "vf": list(ppo.hidden)}, "activation_fn": torch.nn.ReLU},
+        policy_kwargs={
+            "net_arch": {"pi": list(ppo.hidden), "vf": list(ppo.hidden)},
+            "activation_fn": torch.nn.ReLU,
+        },
         device="cpu",
     )
     _check(model.policy.mlp_extractor.policy_net, ppo.hidden)

@@ -1,10 +1,12 @@
-"""What limits of acceleration and jerk cost a policy: success and time over many goals for each of several limits.
+"""What limits of acceleration and jerk cost a policy: success and time over many goals for each of several
+limits.
 
     python benchmarks/motion_limits.py --out results/robot/motion_limits.csv
 
-The real controller, safety filter and policy tick on a clock of their own at an arm that is at once where it is told to be, so that no
-network and no computer's lateness is in the numbers; goals are drawn as the task draws them, the same for all limits. The limits without
-an acceleration are the bounds of the limits file, which nothing here reaches.
+The real controller, safety filter and policy tick on a clock of their own at an arm that is at once where it
+is told to be, so that no network and no computer's lateness is in the numbers; goals are drawn as the task
+draws them, the same for all limits. The limits without an acceleration are the bounds of the limits file,
+which nothing here reaches.
 """
 
 import argparse
@@ -82,7 +84,10 @@ class FollowingArm:
         said["jaw/measured_js"] = JointState(now.wall_ns, "", (), (0.0,))
         said["operating_state"] = OperatingState(now.wall_ns, "", "ENABLED", is_homed=True, is_busy=False)
         received = {topic: Received(record, now.monotonic_ns) for topic, record in said.items()}
-        return ArmInputs(**{FIELDS[topic]: one for topic, one in received.items()}, news={topic: [one] for topic, one in received.items()})
+        return ArmInputs(
+            **{FIELDS[topic]: one for topic, one in received.items()},
+            news={topic: [one] for topic, one in received.items()},
+        )
 
     def servo_cp(self, pose: PoseStamped) -> None:
         self._pose = Pose.of(pose)
@@ -103,10 +108,17 @@ class Recorder:
 
 
 def measure(acceleration: float, jerk: float, goals: int) -> dict[str, float]:
-    limits = dataclasses.replace(load_limits(), max_acceleration_m_per_s2=acceleration, max_jerk_m_per_s3=jerk)
+    limits = dataclasses.replace(
+        load_limits(), max_acceleration_m_per_s2=acceleration, max_jerk_m_per_s3=jerk
+    )
     clock, recorder = Clock(), Recorder()
     controller = Controller(
-        load_policy(find_policy(POLICY)), FollowingArm(clock), limits, servo_rate=RATE_HZ, recorder=recorder, clock=clock
+        load_policy(find_policy(POLICY)),
+        FollowingArm(clock),
+        limits,
+        servo_rate=RATE_HZ,
+        recorder=recorder,
+        clock=clock,
     )
 
     def tick() -> None:
@@ -133,12 +145,23 @@ def measure(acceleration: float, jerk: float, goals: int) -> dict[str, float]:
         found = audit(recorder.messages, "PSM1", limits)
         strongest, sharpest = max(strongest, found.strongest_m_per_s2), max(sharpest, found.sharpest_m_per_s3)
         recorder.messages.clear()
-    values = (acceleration, jerk, goals, reached, np.mean(steps), np.mean(ticks) / RATE_HZ, strongest, sharpest)
+    values = (
+        acceleration,
+        jerk,
+        goals,
+        reached,
+        np.mean(steps),
+        np.mean(ticks) / RATE_HZ,
+        strongest,
+        sharpest,
+    )
     return dict(zip(COLUMNS, (round(float(value), 4) for value in values), strict=True))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("results/robot/motion_limits.csv"))
     parser.add_argument("--goals", type=int, default=500)
     parser.add_argument("--jobs", type=int, default=2)

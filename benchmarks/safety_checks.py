@@ -1,9 +1,10 @@
-"""What the safety filter costs in a tick: all checks of what an arm says, and those of a command with its limits of motion.
+"""What the safety filter costs in a tick: all checks of what an arm says, and those of a command with its
+limits of motion.
 
     python benchmarks/safety_checks.py
 
-At an arm in this process that says everything anew at every tick, twice as often as a dVRK does; without a network, whose part is in the
-latency of benchmarks/closed_loop.py. Close other programs first.
+At an arm in this process that says everything anew at every tick, twice as often as a dVRK does; without a
+network, whose part is in the latency of benchmarks/closed_loop.py. Close other programs first.
 """
 
 import argparse
@@ -21,7 +22,9 @@ WARM_UP = 200
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--ticks", type=int, default=20_000)
     arguments = parser.parse_args()
     clock, limits = Clock(), load_limits()
@@ -40,7 +43,10 @@ def main() -> None:
         check.append(1e-3 * (checked - begin))
         send.append(1e-3 * (sent - checked))
     percentiles = {
-        name: {f"p{percent:g}_us": round(float(np.percentile(values[WARM_UP:], percent)), 1) for percent in (50, 99, 99.9)}
+        name: {
+            f"p{percent:g}_us": round(float(np.percentile(values[WARM_UP:], percent)), 1)
+            for percent in (50, 99, 99.9)
+        }
         for name, values in (("checks", check), ("command", send), ("both", np.add(check, send)))
     }
     print(json.dumps(percentiles))

@@ -2,8 +2,9 @@
 
     python benchmarks/simulated_arm.py [--seconds 10] [--domain 88]
 
-One line of JSON. The arm is a process of its own, started by the command line as a user would, with nobody, a controller's topics or all
-topics heard by this process, which homes it and moves it about by servo_cp at 200 Hz. `period_ms` are differences of measured_cp's stamps.
+One line of JSON. The arm is a process of its own, started by the command line as a user would, with nobody, a
+controller's topics or all topics heard by this process, which homes it and moves it about by servo_cp at 200
+Hz. `period_ms` are differences of measured_cp's stamps.
 """
 
 import argparse
@@ -36,9 +37,16 @@ def cpu_seconds(pid: int) -> float:
 
 
 def in_real_time(mode: str, heard: tuple[str, ...], seconds: float, domain: int) -> dict[str, object]:
-    """Percent of a core that the arm's process takes while it follows a slow circle, and the periods of measured_cp if that is heard."""
-    with arm_beside("--arm", ARM, "--domain", str(domain), "--mode", mode) as process, DdsTransport(domain) as transport:
-        ears = {name: transport.subscription(f"/{ARM}/{name}", crtk.PUBLISHED[name].record, Qos(1000)) for name in heard}
+    """Percent of a core that the arm's process takes while it follows a slow circle, and the periods of
+    measured_cp if that is heard."""
+    with (
+        arm_beside("--arm", ARM, "--domain", str(domain), "--mode", mode) as process,
+        DdsTransport(domain) as transport,
+    ):
+        ears = {
+            name: transport.subscription(f"/{ARM}/{name}", crtk.PUBLISHED[name].record, Qos(1000))
+            for name in heard
+        }
         commands = transport.publisher(f"/{ARM}/state_command", StringStamped, Qos(10))
         servo = transport.publisher(f"/{ARM}/servo_cp", PoseStamped, COMMAND)
         while not (commands.peers() and servo.peers()):
@@ -55,11 +63,15 @@ def in_real_time(mode: str, heard: tuple[str, ...], seconds: float, domain: int)
             stamps += take_stamps(ears)
             time.sleep(SERVO_S)
         elapsed = time.monotonic() - begin
-        result: dict[str, object] = {"core_percent": round(100 * (cpu_seconds(process.pid) - used) / elapsed, 1)}
+        result: dict[str, object] = {
+            "core_percent": round(100 * (cpu_seconds(process.pid) - used) / elapsed, 1)
+        }
     if stamps:
         periods_ms = 1e-6 * np.diff(stamps)
         named = {"p1": 1, "p50": 50, "p99": 99, "max": 100}
-        result["period_ms"] = {name: round(float(np.percentile(periods_ms, percent)), 3) for name, percent in named.items()}
+        result["period_ms"] = {
+            name: round(float(np.percentile(periods_ms, percent)), 3) for name, percent in named.items()
+        }
         result["rate_hz"] = round(len(periods_ms) / (1e-9 * (stamps[-1] - stamps[0])), 2)
     return result
 
@@ -85,11 +97,17 @@ def real_time_factor(mode: str, domain: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--domain", type=int, default=88)
     arguments = parser.parse_args()
-    heard: dict[str, tuple[str, ...]] = {"nobody": (), "a_controller": OF_A_CONTROLLER, "everybody": tuple(crtk.PUBLISHED)}
+    heard: dict[str, tuple[str, ...]] = {
+        "nobody": (),
+        "a_controller": OF_A_CONTROLLER,
+        "everybody": tuple(crtk.PUBLISHED),
+    }
     result: dict[str, object] = {}
     for mode in ("kinematic", "physical"):
         figures: dict[str, object] = {"real_time_factor": real_time_factor(mode, arguments.domain)}

@@ -1,11 +1,12 @@
-"""The NeedleReach results: everything in results/surgical but the speeds, from training to tables and figures.
+"""The NeedleReach results: everything in results/surgical but the speeds, from training to tables and
+figures.
 
     python benchmarks/surgical.py --out runs/surgical --results results/surgical [--jobs 2] [--threads 2]
 
-1. preset `best`, dense and L0, 10 seeds in one process     4. return by rank of dense and sparse policies (Figs. 16 to 18)
-2. preset `paper`, dense and 8 coefficients, 5 seeds         5. tables (CSV), summary.json, figures
-3. `compress` of the policies of (1)
-Each stage keeps what it has finished in --out: run it again after an interruption and it goes on.
+1. preset `best`, dense and L0, 10 seeds in one process     4. return by rank of dense and sparse policies
+(Figs. 16 to 18) 2. preset `paper`, dense and 8 coefficients, 5 seeds         5. tables (CSV), summary.json,
+figures 3. `compress` of the policies of (1) Each stage keeps what it has finished in --out: run it again
+after an interruption and it goes on.
 """
 
 import argparse
@@ -47,7 +48,9 @@ SUMMARISED = (
 
 def main() -> None:
     """Runs the stages in order."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="working folder (large)")
     parser.add_argument("--results", type=Path, required=True, help="folder of the small tables and figures")
     parser.add_argument("--jobs", type=int, default=2)
@@ -61,13 +64,17 @@ def main() -> None:
 
 def train_best(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     """Stage 1."""
-    config = dataclasses.replace(preset("best"), regularizer=("none", "l0"), seeds=10, threads=arguments.threads)
+    config = dataclasses.replace(
+        preset("best"), regularizer=("none", "l0"), seeds=10, threads=arguments.threads
+    )
     _train(config, arguments.out / "best", bar)
 
 
 def train_paper(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     """Stage 2."""
-    _train(dataclasses.replace(preset("paper"), seeds=5, threads=arguments.threads), arguments.out / "paper", bar)
+    _train(
+        dataclasses.replace(preset("paper"), seeds=5, threads=arguments.threads), arguments.out / "paper", bar
+    )
 
 
 def compress_best(arguments: argparse.Namespace, bar: ProgressBar) -> None:
@@ -76,23 +83,42 @@ def compress_best(arguments: argparse.Namespace, bar: ProgressBar) -> None:
         name = Path(row["policy"]).stem
         report = arguments.out / "compressed" / f"{name}.json"
         if not report.exists():
-            request = Request(rank=None, ranks=None, keep=None, confidence=0.95, episodes=100, seed=row["seed"], jobs=arguments.jobs)
+            request = Request(
+                rank=None,
+                ranks=None,
+                keep=None,
+                confidence=0.95,
+                episodes=100,
+                seed=row["seed"],
+                jobs=arguments.jobs,
+            )
             evidence = compress_to(row["policy"], report.with_suffix(".safetensors"), request, bar)
             report.write_text(json.dumps(evidence), encoding="utf-8")
 
 
 def sweep_ranks(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     """Stage 4."""
-    cells = [("best", "none", None), ("best", "l0", None), ("paper", "none", None), ("paper", "l0", PAPER_BEST_COEFFICIENT)]
+    cells = [
+        ("best", "none", None),
+        ("best", "l0", None),
+        ("paper", "none", None),
+        ("paper", "l0", PAPER_BEST_COEFFICIENT),
+    ]
     with RememberingEvaluator(preset("best").task, arguments.jobs) as evaluator:
         for run, regularizer, coefficient in cells:
-            rows = [r for r in _members(arguments.out / run, regularizer) if coefficient in (None, r["coefficient"])]
+            rows = [
+                r
+                for r in _members(arguments.out / run, regularizer)
+                if coefficient in (None, r["coefficient"])
+            ]
             for row in rows[:RANKED_SEEDS]:
                 path = arguments.out / "ranks" / f"{run}-{Path(row['policy']).stem}.json"
                 if not path.exists():
                     path.parent.mkdir(exist_ok=True)
                     tell = lambda n, t=f"ranks, {path.stem}": bar(t, n, len(RANKS))  # noqa: E731
-                    sweep = rank_sweep(load_policy(row["policy"]), RANKS, stream="test", progress=tell, evaluator=evaluator)
+                    sweep = rank_sweep(
+                        load_policy(row["policy"]), RANKS, stream="test", progress=tell, evaluator=evaluator
+                    )
                     path.write_text(json.dumps(sweep), encoding="utf-8")
 
 
@@ -100,27 +126,58 @@ def write_report(arguments: argparse.Namespace, bar: ProgressBar) -> None:
     """Stage 5."""
     out, results = arguments.out, arguments.results
     results.mkdir(parents=True, exist_ok=True)
-    keys = ["seed", "regularizer", "coefficient", "return_mean", "success_rate", "sparsity", "sparsity_at_init", "critic_sparsity"]
+    keys = [
+        "seed",
+        "regularizer",
+        "coefficient",
+        "return_mean",
+        "success_rate",
+        "sparsity",
+        "sparsity_at_init",
+        "critic_sparsity",
+    ]
     keys += ["critic_sparsity_at_init", "parameters", "env_steps", "updates"]
     for run in ("best", "paper"):
         _write_csv(results / f"{run}.csv", [{key: row[key] for key in keys} for row in _members(out / run)])
-        figures.learning_curves(figures.read_metrics(out / run / "metrics.csv"), results / f"learning_curves_{run}.png", f"Preset {run}")
-    reports = sorted((out / "compressed").glob("*.json"), key=lambda p: (p.stem.startswith("dense"), int(p.stem.split("seed")[1])))
+        figures.learning_curves(
+            figures.read_metrics(out / run / "metrics.csv"),
+            results / f"learning_curves_{run}.png",
+            f"Preset {run}",
+        )
+    reports = sorted(
+        (out / "compressed").glob("*.json"),
+        key=lambda p: (p.stem.startswith("dense"), int(p.stem.split("seed")[1])),
+    )
     compressed = [_compressed_row(path) for path in reports]
     _write_csv(results / "compressed.csv", compressed)
     sweeps = _mean_sweeps(out / "ranks")
     (results / "rank_sweeps.json").write_text(json.dumps(sweeps, indent=1) + "\n", encoding="utf-8")
     for run in ("best", "paper"):
         curves = [(name.split(" ", 1)[1], rows) for name, rows in sweeps.items() if name.startswith(run)]
-        title = f"Low-rank decomposition, preset {run}: mean over {RANKED_SEEDS} seeds, 100 unseen episodes each"
-        figures.return_by_rank(curves, results / f"return_by_rank_{run}.png", title, ("return_range", "band: worst to best seed"))
-    figures.by_coefficient(_members(out / "paper"), results / "by_coefficient_paper.png", "Preset paper: 5 seeds, 100 unseen episodes each")
+        title = (
+            f"Low-rank decomposition, preset {run}: mean over {RANKED_SEEDS} seeds, 100 unseen episodes each"
+        )
+        figures.return_by_rank(
+            curves, results / f"return_by_rank_{run}.png", title, ("return_range", "band: worst to best seed")
+        )
+    figures.by_coefficient(
+        _members(out / "paper"),
+        results / "by_coefficient_paper.png",
+        "Preset paper: 5 seeds, 100 unseen episodes each",
+    )
     summary = {
         "best": {kind: _medians(_members(out / "best", kind)) for kind in ("none", "l0")},
-        "compressed": {kind: _medians([row for row in compressed if row["policy"].startswith(kind)]) for kind in ("l0", "dense")},
-        "paper": {number_name(c): _medians([r for r in _members(out / "paper") if r["coefficient"] == c]) for c in _coefficients(out)},
+        "compressed": {
+            kind: _medians([row for row in compressed if row["policy"].startswith(kind)])
+            for kind in ("l0", "dense")
+        },
+        "paper": {
+            number_name(c): _medians([r for r in _members(out / "paper") if r["coefficient"] == c])
+            for c in _coefficients(out)
+        },
         "wall_seconds": {
-            run: json.loads((out / run / "summary.json").read_text(encoding="utf-8"))["wall_seconds"] for run in ("best", "paper")
+            run: json.loads((out / run / "summary.json").read_text(encoding="utf-8"))["wall_seconds"]
+            for run in ("best", "paper")
         },
     }
     (results / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
@@ -159,7 +216,11 @@ def _compressed_row(path: Path) -> dict[str, Any]:
     description = describe(load_policy(path.with_suffix(".safetensors")))
     kinds = "+".join(layer["representation"] for layer in description["layers"])
     units = "-".join(str(units) for units in description["network"])
-    figures_ = {"parameters": chosen["parameters"], "bytes": chosen["bytes"], "size_decrease_percent": chosen["size_decrease_percent"]}
+    figures_ = {
+        "parameters": chosen["parameters"],
+        "bytes": chosen["bytes"],
+        "size_decrease_percent": chosen["size_decrease_percent"],
+    }
     test = chosen["test"]
     return {
         "policy": path.stem,
@@ -175,16 +236,32 @@ def _mean_sweeps(folder: Path) -> dict[str, list[dict[str, Any]]]:
     cells: dict[str, list[list[dict[str, Any]]]] = {}
     for path in sorted(folder.glob("*.json")):
         cell = path.stem.rsplit("-seed", 1)[0]
-        name = cell.replace("best-dense", "best dense").replace("paper-dense", "paper dense").replace("-l0-", " L0 ")
+        name = (
+            cell.replace("best-dense", "best dense")
+            .replace("paper-dense", "paper dense")
+            .replace("-l0-", " L0 ")
+        )
         cells.setdefault(name, []).append(json.loads(path.read_text(encoding="utf-8")))
     result = {}
     for name, sweeps in cells.items():
         rows = []
         for same_rank in zip(*sweeps, strict=True):
             means = np.array([row["return_mean"] for row in same_rank])
-            row = {key: same_rank[0][key] for key in ("rank", "parameters_paper", "parameters", "size_decrease_percent")}
-            row |= {"return_mean": float(means.mean()), "return_range": [float(means.min()), float(means.max())]}
-            rows.append({**row, "success_rate": float(np.mean([r["success_rate"] for r in same_rank])), "seeds": len(same_rank)})
+            row = {
+                key: same_rank[0][key]
+                for key in ("rank", "parameters_paper", "parameters", "size_decrease_percent")
+            }
+            row |= {
+                "return_mean": float(means.mean()),
+                "return_range": [float(means.min()), float(means.max())],
+            }
+            rows.append(
+                {
+                    **row,
+                    "success_rate": float(np.mean([r["success_rate"] for r in same_rank])),
+                    "seeds": len(same_rank),
+                }
+            )
         result[name] = rows
     return result
 
@@ -198,7 +275,11 @@ def _medians(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             values = np.array([row[key] for row in rows], float)
             medians = np.median(generator.choice(values, (10_000, len(values))), axis=1)
             low, high = np.percentile(medians, [2.5, 97.5])
-            bounds = {"ci95": [float(low), float(high)], "min": float(values.min()), "max": float(values.max())}
+            bounds = {
+                "ci95": [float(low), float(high)],
+                "min": float(values.min()),
+                "max": float(values.max()),
+            }
             result[key] = {"median": float(np.median(values)), **bounds}
     return result
 

@@ -1,10 +1,12 @@
-"""The cost of one update: dense against L0, and against Stable-Baselines3's dense DDPG + HER, in turn in one run.
+"""The cost of one update: dense against L0, and against Stable-Baselines3's dense DDPG + HER, in turn in one
+run.
 
     python benchmarks/update_cost.py [--rounds 12] [--updates 60] [--json]
 
-All learn NeedleReach with the paper's networks (three hidden layers of 256 units) and batches of 64. Ours is what a training does after
-an episode: sample with hindsight, normalise, estimate the expert's action (DEX) and update; `l0` has gates on actor and critic with the
-penalty on. Stable-Baselines3 samples with its HerReplayBuffer and updates, dense. One thread, one member; medians over rounds.
+All learn NeedleReach with the paper's networks (three hidden layers of 256 units) and batches of 64. Ours is
+what a training does after an episode: sample with hindsight, normalise, estimate the expert's action (DEX)
+and update; `l0` has gates on actor and critic with the penalty on. Stable-Baselines3 samples with its
+HerReplayBuffer and updates, dense. One thread, one member; medians over rounds.
 """
 
 import argparse
@@ -33,7 +35,9 @@ EPISODES = 20
 
 def main() -> None:
     """Prints updates per second of each and the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--updates", type=int, default=60, help="updates per round and contestant")
     parser.add_argument("--json", action="store_true")
@@ -61,13 +65,16 @@ def main() -> None:
 
 
 def make_contestants(updates: int) -> dict[str, Callable[[], None]]:
-    """Each does `updates` updates when called; `_dex` with demonstrations guiding, as in the first 60 episodes."""
+    """Each does `updates` updates when called; `_dex` with demonstrations guiding, as in the first 60
+    episodes."""
     base = preset("best")
     ddpg = dataclasses.replace(base.ddpg, updates_per_episode=updates)
     sparsity = dataclasses.replace(base.sparsity, penalty_start=0)
     config = dataclasses.replace(base, ddpg=ddpg, sparsity=sparsity)
     with tempfile.TemporaryDirectory() as folder:
-        problem = make_goal_problem(config, get_task(config.task), Path(folder) / "demonstrations.npz", lambda text: None)
+        problem = make_goal_problem(
+            config, get_task(config.task), Path(folder) / "demonstrations.npz", lambda text: None
+        )
     contestants: dict[str, Callable[[], None]] = {}
     for regularizer, name in (("none", "dense"), ("l0", "l0")):
         for guided in (False, True):
@@ -78,7 +85,9 @@ def make_contestants(updates: int) -> dict[str, Callable[[], None]]:
 
 def _ours(config: TrainingConfig, problem: GoalProblem, regularizer: str, guided: bool) -> Callable[[], None]:
     weight = 5.0 if guided else 0.0
-    config = dataclasses.replace(config, ddpg=dataclasses.replace(config.ddpg, dex_coefficient=weight, dex_anneal_episodes=0))
+    config = dataclasses.replace(
+        config, ddpg=dataclasses.replace(config.ddpg, dex_coefficient=weight, dex_anneal_episodes=0)
+    )
     cohort = GoalCohort(config, [MemberSpec(0, regularizer, 1e-2)], problem)
     for episode in range(EPISODES):
         cohort.play(episode)

@@ -2,8 +2,9 @@
 
     python benchmarks/zero_shot_surrol.py POLICY ... [--episodes 100] [--seed 1000] [--out FILE.json]
 
-Needs an installed SurRoL (docs/running.md). Writes, per policy, success rate and mean return in both and their differences.
-The two draw their goals from one distribution, each with its own generator, so the episodes are not paired.
+Needs an installed SurRoL (docs/running.md). Writes, per policy, success rate and mean return in both and
+their differences. The two draw their goals from one distribution, each with its own generator, so the
+episodes are not paired.
 """
 
 import argparse
@@ -27,7 +28,9 @@ def measure(policy: Policy, task: str, episodes: int, seed: int) -> dict[str, An
 
 def main() -> None:
     """Evaluates each policy on both tasks and prints one JSON object, or writes it to --out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("policies", nargs="+")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1000)

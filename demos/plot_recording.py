@@ -1,4 +1,5 @@
-"""Draws a recording of `l0-surgical control --record`: the way, the distance to each goal, the speed; and proves that no limit was broken.
+"""Draws a recording of `l0-surgical control --record`: the way, the distance to each goal, the speed; and
+proves that no limit was broken.
 
 python demos/plot_recording.py run.mcap run.png
 """
@@ -22,17 +23,26 @@ STATE_COLORS = {"approaching": "#cfe3f5", "reaching": "#d8efd3", "fault": "#f5cf
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("recording", type=Path)
-    parser.add_argument("picture", type=Path, nargs="?", help="a .png or .svg (default: beside the recording)")
+    parser.add_argument(
+        "picture", type=Path, nargs="?", help="a .png or .svg (default: beside the recording)"
+    )
     parser.add_argument("--arm", default="PSM1")
-    parser.add_argument("--limits", type=Path, help="the limits of the run, where they were not the package's")
+    parser.add_argument(
+        "--limits", type=Path, help="the limits of the run, where they were not the package's"
+    )
     arguments = parser.parse_args()
 
     messages = list(read_recording(arguments.recording))
     limits = load_limits(arguments.limits)
     found = audit(messages, arguments.arm, limits)
-    print(f"{found.commands} setpoints, at most {1e3 * found.fastest_m_per_s:.1f} mm/s and {1e3 * found.longest_step_m:.3f} mm apart")
+    print(
+        f"{found.commands} setpoints, at most {1e3 * found.fastest_m_per_s:.1f} mm/s and "
+        f"{1e3 * found.longest_step_m:.3f} mm apart"
+    )
     for line in (*(f"fault: {fault}" for fault in found.faults), *found.violations):
         print(line)
     print("no limit was broken" if not found.violations else f"{len(found.violations)} limits were broken")
@@ -43,7 +53,8 @@ def main() -> None:
 
 
 def draw(messages: list, arm: str, max_speed: float, picture: Path) -> None:
-    """Three rows over time: where the jaw's tip was told to be and was, its distance from the goal, the setpoints' speed."""
+    """Three rows over time: where the jaw's tip was told to be and was, its distance from the goal, the
+    setpoints' speed."""
     begin = messages[0][1]
     series = defaultdict(list)
     for topic, log_time, record in messages:
@@ -72,7 +83,12 @@ def draw(messages: list, arm: str, max_speed: float, picture: Path) -> None:
     commands = series["servo_cp"] or series["l0_surgical/dry_run_servo_cp"]
     stamps = np.array([record.stamp_ns for _, record in commands]) * 1e-9
     steps = np.linalg.norm(np.diff([record.position for _, record in commands], axis=0), axis=1)
-    speed.plot([seconds for seconds, _ in commands][1:], 1e3 * steps / np.diff(stamps), linewidth=0.8, label="setpoints")
+    speed.plot(
+        [seconds for seconds, _ in commands][1:],
+        1e3 * steps / np.diff(stamps),
+        linewidth=0.8,
+        label="setpoints",
+    )
     speed.axhline(1e3 * max_speed, color="C3", linestyle="--", label="limit")
     speed.set(ylabel="speed (mm/s)", xlabel="time (s)", ylim=(0, 1.2e3 * max_speed))
     speed.legend(fontsize="small")
@@ -86,9 +102,16 @@ def draw(messages: list, arm: str, max_speed: float, picture: Path) -> None:
 
 
 def tip_series(entries: list) -> tuple[np.ndarray, np.ndarray]:
-    """Times (n,) in s and jaw tips (n, 3) in m of pose messages; those that are no poses (a fault's) are left out."""
-    usable = [(seconds, record) for seconds, record in entries if np.isfinite(record.position).all() and any(record.orientation)]
-    return np.array([seconds for seconds, _ in usable]), np.array([Pose.of(record).tip() for _, record in usable]).reshape(-1, 3)
+    """Times (n,) in s and jaw tips (n, 3) in m of pose messages; those that are no poses (a fault's) are left
+    out."""
+    usable = [
+        (seconds, record)
+        for seconds, record in entries
+        if np.isfinite(record.position).all() and any(record.orientation)
+    ]
+    return np.array([seconds for seconds, _ in usable]), np.array(
+        [Pose.of(record).tip() for _, record in usable]
+    ).reshape(-1, 3)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The smallest program that lets a policy reach goals at an arm: simulated beside it, or one that is there already.
+"""The smallest program that lets a policy reach goals at an arm: simulated beside it, or one that is there
+already.
 
 python demos/reach_needle.py                                  # a simulated arm over DDS
 python demos/reach_needle.py --real --arm PSM1 --speed 0.1    # yours: read docs/robot.md first
@@ -15,8 +16,12 @@ from l0_surgical.system.errors import L0SurgicalError
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--policy", default="needle-reach-l0-compressed", help="a policy file or the name of a shipped policy")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--policy", default="needle-reach-l0-compressed", help="a policy file or the name of a shipped policy"
+    )
     parser.add_argument("--arm", default="PSM1")
     parser.add_argument("--transport", choices=("dds", "ros2"), default="dds")
     parser.add_argument("--goals", type=int, default=5)
@@ -43,7 +48,10 @@ def main() -> int:
         off = f"{how} in {outcome['seconds']:.1f} s, {outcome['final_distance_mm']:.1f} mm off"
         print(f"goal {number} at ({x:6.1f}, {y:6.1f}, {z:6.1f}) mm: {off}")
     period, jitter = result["period"], result["jitter"]
-    print(f"{result['reached']} of {result['goals']}; a setpoint every {period['p50_ms']:.2f} ms, jitter p99 {jitter['p99_ms']:.2f} ms")
+    print(
+        f"{result['reached']} of {result['goals']}; a setpoint every {period['p50_ms']:.2f} ms, jitter p99 "
+        f"{jitter['p99_ms']:.2f} ms"
+    )
     if result["failure"]:
         print(result["failure"], file=sys.stderr)
     return 0 if result["reached"] == arguments.goals else 1

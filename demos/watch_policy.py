@@ -15,7 +15,9 @@ from l0_surgical.system.errors import L0SurgicalError
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("policy", help="a policy file, or the name of a shipped policy")
     parser.add_argument("--out", type=Path, default=Path("reach.gif"), help="the GIF to write")
     parser.add_argument("--episodes", type=int, default=3, help="unseen episodes to show")

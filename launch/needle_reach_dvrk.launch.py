@@ -1,4 +1,5 @@
-"""The policy at a dVRK arm, real or simulated by the dVRK, that is already running. The arm stays disarmed until an operator arms it.
+"""The policy at a dVRK arm, real or simulated by the dVRK, that is already running. The arm stays disarmed
+until an operator arms it.
 
 ros2 launch l0_surgical needle_reach_dvrk.launch.py arm:=PSM1
 ros2 service call /PSM1/policy_node/arm std_srvs/srv/Trigger
@@ -26,9 +27,14 @@ NETWORK = (
     (
         "discovery",
         "",
-        "ROS_AUTOMATIC_DISCOVERY_RANGE: LOCALHOST or SUBNET; empty: as the environment has it, else LOCALHOST",
+        "ROS_AUTOMATIC_DISCOVERY_RANGE: LOCALHOST or SUBNET; empty: as the environment has it, else "
+        "LOCALHOST",
     ),
-    ("interface", "", "with SUBNET, the only network interface that is used (Cyclone DDS); empty: the middleware's choice"),
+    (
+        "interface",
+        "",
+        "with SUBNET, the only network interface that is used (Cyclone DDS); empty: the middleware's choice",
+    ),
 )
 
 
@@ -39,13 +45,19 @@ def generate_launch_description() -> LaunchDescription:
         name="policy_node",
         namespace=LaunchConfiguration("arm"),
         parameters=[
-            {name: ParameterValue(LaunchConfiguration(name), value_type=type(default)) for name, default, _ in ARGUMENTS},
+            {
+                name: ParameterValue(LaunchConfiguration(name), value_type=type(default))
+                for name, default, _ in ARGUMENTS
+            },
             # configured and active at once: the servo loop runs, disarmed
             {"autostart": True},
         ],
         output="screen",
     )
-    arguments = (DeclareLaunchArgument(name, default_value=str(default), description=text) for name, default, text in ARGUMENTS + NETWORK)
+    arguments = (
+        DeclareLaunchArgument(name, default_value=str(default), description=text)
+        for name, default, text in ARGUMENTS + NETWORK
+    )
     return LaunchDescription([*arguments, OpaqueFunction(function=_network), policy_node])
 
 
@@ -55,7 +67,9 @@ def _network(context: LaunchContext) -> list[Action]:
     environment = {"ROS_AUTOMATIC_DISCOVERY_RANGE": discovery}
     if interface:
         if discovery != "SUBNET" or context.environment.get("RMW_IMPLEMENTATION") != "rmw_cyclonedds_cpp":
-            raise RuntimeError(f"interface {interface!r} needs discovery:=SUBNET and RMW_IMPLEMENTATION=rmw_cyclonedds_cpp")
+            raise RuntimeError(
+                f"interface {interface!r} needs discovery:=SUBNET and RMW_IMPLEMENTATION=rmw_cyclonedds_cpp"
+            )
         general = f'<General><Interfaces><NetworkInterface name="{interface}"/></Interfaces></General>'
         environment["CYCLONEDDS_URI"] = f"<CycloneDDS><Domain>{general}</Domain></CycloneDDS>"
     return [SetEnvironmentVariable(name, value) for name, value in environment.items()]

@@ -1,11 +1,18 @@
-"""The hardware-in-the-loop suite at an arm: connect, enable, home, a slow move, goals, each fault, and the safe end.
+"""The hardware-in-the-loop suite at an arm: connect, enable, home, a slow move, goals, each fault, and the
+safe end.
 
-ros2 launch l0_surgical needle_reach_hil.launch.py                  # a simulated arm, which the suite starts itself
-ros2 launch l0_surgical needle_reach_hil.launch.py real:=true confirm:=PSM1   # a real arm: see docs/robot.md first
+ros2 launch l0_surgical needle_reach_hil.launch.py           # a simulated arm, which the suite starts itself
+ros2 launch l0_surgical needle_reach_hil.launch.py real:=true confirm:=PSM1   # a real arm: docs/robot.md
 """
 
 from launch import Action, LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, OpaqueFunction, RegisterEventHandler
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    OpaqueFunction,
+    RegisterEventHandler,
+)
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.events.process import ProcessExited
@@ -22,14 +29,28 @@ ARGUMENTS = (
 
 
 def generate_launch_description() -> LaunchDescription:
-    arguments = (DeclareLaunchArgument(name, default_value=str(default), description=text) for name, default, text in ARGUMENTS)
+    arguments = (
+        DeclareLaunchArgument(name, default_value=str(default), description=text)
+        for name, default, text in ARGUMENTS
+    )
     return LaunchDescription([*arguments, OpaqueFunction(function=_suite)])
 
 
 def _suite(context: LaunchContext) -> list[Action]:
     arm, transport, real, confirm = (LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS)
     folder = PathJoinSubstitution([FindPackageShare("l0_surgical"), "tests", "hil"])
-    command = ["python3", "-m", "pytest", "-p", "no:cacheprovider", folder, "--arm", arm, "--transport", transport]
+    command = [
+        "python3",
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        folder,
+        "--arm",
+        arm,
+        "--transport",
+        transport,
+    ]
     if real.lower() not in ("true", "false"):
         raise RuntimeError(f"real is {real!r}; give true or false")
     if real.lower() == "true":

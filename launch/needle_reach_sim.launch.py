@@ -36,7 +36,8 @@ NETWORK = (
     (
         "discovery",
         "",
-        "ROS_AUTOMATIC_DISCOVERY_RANGE: LOCALHOST or SUBNET; empty: as the environment has it, else LOCALHOST",
+        "ROS_AUTOMATIC_DISCOVERY_RANGE: LOCALHOST or SUBNET; empty: as the environment has it, else "
+        "LOCALHOST",
     ),
 )
 ARGUMENTS = (*ARM, *POLICY, *REAL_TIME, *SIMULATION, *OPERATOR, *NETWORK)
@@ -52,10 +53,14 @@ def generate_launch_description() -> LaunchDescription:
         parameters=[_parameters((*ARM, *REAL_TIME, *SIMULATION))],
         output="screen",
     )
-    policy_launch = PathJoinSubstitution([FindPackageShare("l0_surgical"), "launch", "needle_reach_dvrk.launch.py"])
+    policy_launch = PathJoinSubstitution(
+        [FindPackageShare("l0_surgical"), "launch", "needle_reach_dvrk.launch.py"]
+    )
     policy = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(policy_launch),
-        launch_arguments=[(name, LaunchConfiguration(name)) for name, _, _ in (*ARM, *POLICY, *REAL_TIME, *NETWORK)],
+        launch_arguments=[
+            (name, LaunchConfiguration(name)) for name, _, _ in (*ARM, *POLICY, *REAL_TIME, *NETWORK)
+        ],
     )
     operator = Node(
         package="l0_surgical",
@@ -66,7 +71,10 @@ def generate_launch_description() -> LaunchDescription:
         output="screen",
     )
     end = RegisterEventHandler(OnProcessExit(on_exit=_end))
-    arguments = (DeclareLaunchArgument(name, default_value=str(default), description=text) for name, default, text in ARGUMENTS)
+    arguments = (
+        DeclareLaunchArgument(name, default_value=str(default), description=text)
+        for name, default, text in ARGUMENTS
+    )
     # the policy's launch file sets the discovery of all that is started after it
     return LaunchDescription([*arguments, policy, simulated_arm, operator, end])
 
@@ -76,9 +84,18 @@ def _end(event: ProcessExited, context: LaunchContext) -> list[Action]:
         return []
     if event.returncode:
         # an exception is the only way to a return code of `ros2 launch` other than 0
-        raise RuntimeError(f"{event.process_name} has ended with the return code {event.returncode}; see what it said")
-    return [EmitEvent(event=Shutdown(reason="the operator is done"))] if event.process_name.startswith("operator_node") else []
+        raise RuntimeError(
+            f"{event.process_name} has ended with the return code {event.returncode}; see what it said"
+        )
+    return (
+        [EmitEvent(event=Shutdown(reason="the operator is done"))]
+        if event.process_name.startswith("operator_node")
+        else []
+    )
 
 
 def _parameters(arguments: tuple[tuple[str, str | float | int, str], ...]) -> dict[str, ParameterValue]:
-    return {name: ParameterValue(LaunchConfiguration(name), value_type=type(default)) for name, default, _ in arguments}
+    return {
+        name: ParameterValue(LaunchConfiguration(name), value_type=type(default))
+        for name, default, _ in arguments
+    }

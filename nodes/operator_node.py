@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The operator of a simulated arm: enables and homes it, arms the policy, sets goals one after another, and ends with a count.
+"""The operator of a simulated arm: enables and homes it, arms the policy, sets goals one after another, and
+ends with a count.
 
     ros2 run l0_surgical operator_node --ros-args -r __ns:=/PSM1 -p goals:=10
 
@@ -36,10 +37,15 @@ REPEAT_S = 2.0
 RETRY_S = 0.5
 PARAMETERS = (
     NodeParameter("arm", "PSM1", "The arm's ROS namespace."),
-    NodeParameter("goals", 10, "How many goals to set; 0: never ends.", kind=Annotated[int, Bound(0, 1_000_000)]),
+    NodeParameter(
+        "goals", 10, "How many goals to set; 0: never ends.", kind=Annotated[int, Bound(0, 1_000_000)]
+    ),
     NodeParameter("seed", 0, "Of the goals.", kind=Seed),
     NodeParameter(
-        "goal_timeout", 20.0, "After how many seconds a goal counts as missed.", kind=Annotated[float, Bound(above=0, most=3600)]
+        "goal_timeout",
+        20.0,
+        "After how many seconds a goal counts as missed.",
+        kind=Annotated[float, Bound(above=0, most=3600)],
     ),
 )
 
@@ -59,7 +65,9 @@ class OperatorNode(Node):
         self._arm_policy = self.create_client(Trigger, "policy_node/arm")
         self._disarm_policy = self.create_client(Trigger, "policy_node/disarm")
         self._outcomes: list[bool] = []
-        self._reached = self.create_subscription(Bool, "policy_node/goal_reached", lambda message: self._outcomes.append(message.data), 10)
+        self._reached = self.create_subscription(
+            Bool, "policy_node/goal_reached", lambda message: self._outcomes.append(message.data), 10
+        )
         steps = self._procedure()
         self.create_timer(PERIOD_S, lambda: next(steps))
 
@@ -68,7 +76,9 @@ class OperatorNode(Node):
         self._transport.close()
 
     def _procedure(self) -> Steps:
-        yield from self._until(self._is_simulated, f"{SIMULATION} to publish {topic_name(self._values['arm'], 'measured_cp')}")
+        yield from self._until(
+            self._is_simulated, f"{SIMULATION} to publish {topic_name(self._values['arm'], 'measured_cp')}"
+        )
         yield from self._command("enable", lambda state: state.state == "ENABLED")
         yield from self._command("home", lambda state: state.is_homed and not state.is_busy)
         yield from self._armed()
@@ -89,16 +99,23 @@ class OperatorNode(Node):
             return False
         strangers = [name for name in names if name != SIMULATION]
         if strangers:
-            raise L0SurgicalError(f"{self._values['arm']} is {strangers[0]}'s and not {SIMULATION}'s; arm it yourself: see docs/ros2.md")
+            raise L0SurgicalError(
+                f"{self._values['arm']} is {strangers[0]}'s and not {SIMULATION}'s; arm it yourself: see "
+                "docs/ros2.md"
+            )
         if len(publishers) > 1:
-            raise L0SurgicalError(f"there are {len(publishers)} simulated arms of the name {self._values['arm']}; end all but one")
+            raise L0SurgicalError(
+                f"there are {len(publishers)} simulated arms of the name {self._values['arm']}; end all but "
+                "one"
+            )
         return bool(publishers)
 
     def _is_heard(self) -> bool:
         return bool(self._goal.get_subscription_count() and self.count_publishers(self._reached.topic_name))
 
     def _command(self, command: str, is_done: Callable[[OperatingState], bool]) -> Steps:
-        """Sends a CRTK state command until the arm's state shows it: the first may come before the arm listens."""
+        """Sends a CRTK state command until the arm's state shows it: the first may come before the arm
+        listens."""
         repeat_at = 0.0
 
         def sent_and_done() -> bool:
@@ -114,7 +131,8 @@ class OperatorNode(Node):
         yield from self._until(sent_and_done, f"the arm to {command}")
 
     def _armed(self) -> Steps:
-        """Asks the policy node to arm until it does: it may still be loading, or its first inputs may be missing."""
+        """Asks the policy node to arm until it does: it may still be loading, or its first inputs may be
+        missing."""
         deadline, reason = time.monotonic() + START_TIMEOUT_S, "no answer"
         while time.monotonic() < deadline:
             response = yield from self._call(self._arm_policy)

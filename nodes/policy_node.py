@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""The policy at an arm as a ROS 2 lifecycle node: configure loads, activate starts the servo loop (disarmed), `~/arm` lets it move.
+"""The policy at an arm as a ROS 2 lifecycle node: configure loads, activate starts the servo loop (disarmed),
+`~/arm` lets it move.
 
     ros2 run l0_surgical policy_node --ros-args -r __ns:=/PSM1 -p arm:=PSM1 -p autostart:=true
     ros2 service call /PSM1/policy_node/arm std_srvs/srv/Trigger
-    ros2 topic pub --once /PSM1/policy_node/goal geometry_msgs/msg/PointStamped "{header: {frame_id: PSM1_base}, point: {z: -0.12}}"
+    ros2 topic pub --once /PSM1/policy_node/goal geometry_msgs/msg/PointStamped \\
+        "{header: {frame_id: PSM1_base}, point: {z: -0.12}}"
 
 All of the work is `l0_surgical.robot.service.ControlService`'s.
 """
@@ -40,12 +42,15 @@ PARAMETERS = (
     NodeParameter("dry_run", False, "Compute and record, but send nothing to the arm."),
     NodeParameter("record", "", "A new .mcap file to record to; empty: no recording."),
     NodeParameter("real_time", True, "Ask for real-time priority and locked memory."),
-    NodeParameter("autostart", False, "Configure and activate at start, without waiting for a lifecycle manager."),
+    NodeParameter(
+        "autostart", False, "Configure and activate at start, without waiting for a lifecycle manager."
+    ),
 )
 
 
 class PolicyNode(LifecycleNode):
-    """Services (`Trigger`): `~/arm`, `~/disarm`, `~/reset`; topics: `~/goal`, `~/goal_reached`, `/diagnostics`."""
+    """Services (`Trigger`): `~/arm`, `~/disarm`, `~/reset`; topics: `~/goal`, `~/goal_reached`,
+    `/diagnostics`."""
 
     def __init__(self) -> None:
         super().__init__("policy_node")
@@ -55,7 +60,9 @@ class PolicyNode(LifecycleNode):
         self._is_finalized = False
         self._logged: set[str | None] = set()
         for name in ("arm", "disarm", "reset"):
-            self.create_service(Trigger, f"~/{name}", lambda _, response, name=name: self._answer(name, response))
+            self.create_service(
+                Trigger, f"~/{name}", lambda _, response, name=name: self._answer(name, response)
+            )
         self.create_subscription(PointStamped, "~/goal", self._set_goal, 1)
         self._goal_reached = self.create_publisher(Bool, "~/goal_reached", 10)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -114,8 +121,12 @@ class PolicyNode(LifecycleNode):
     def _configure(self) -> None:
         values = parameter_values(self, PARAMETERS)
         del values["autostart"]
-        limits, record = (Path(text) if text else None for text in (values.pop("limits_file"), values.pop("record")))
-        self._service = ControlService(ConnectionSettings(**values, limits=limits, record=record), lambda: Ros2Transport(self))
+        limits, record = (
+            Path(text) if text else None for text in (values.pop("limits_file"), values.pop("record"))
+        )
+        self._service = ControlService(
+            ConnectionSettings(**values, limits=limits, record=record), lambda: Ros2Transport(self)
+        )
         for refused in self._service.real_time.refused:
             self.get_logger().warning(f"without {refused}")
 
@@ -133,7 +144,10 @@ class PolicyNode(LifecycleNode):
     def _refuse_change_while_configured(self, parameters: list[Parameter]) -> SetParametersResult:
         names = {parameter.name for parameter in parameters} & {parameter.name for parameter in PARAMETERS}
         if names and self._service is not None:
-            return SetParametersResult(successful=False, reason=f"{', '.join(sorted(names))}: read by configure; clean the node up first")
+            return SetParametersResult(
+                successful=False,
+                reason=f"{', '.join(sorted(names))}: read by configure; clean the node up first",
+            )
         return SetParametersResult(successful=True)
 
     def _answer(self, name: str, response: Trigger.Response) -> Trigger.Response:
@@ -162,7 +176,9 @@ class PolicyNode(LifecycleNode):
             self._goal_reached.publish(Bool(data=is_reached))
 
     def _publish_diagnostics(self) -> None:
-        status = DiagnosticStatus(name=self.get_fully_qualified_name(), hardware_id=self.get_parameter("arm").value)
+        status = DiagnosticStatus(
+            name=self.get_fully_qualified_name(), hardware_id=self.get_parameter("arm").value
+        )
         if self._service is None or not self._service.is_running:
             status.level, status.message = DiagnosticStatus.STALE, "not active"
         else:
@@ -172,7 +188,11 @@ class PolicyNode(LifecycleNode):
             status.level = DiagnosticStatus.WARN if report.warnings else DiagnosticStatus.OK
             status.level = DiagnosticStatus.ERROR if fault is not None else status.level
             reasons = [fault, *report.warnings] if fault is not None else report.warnings
-            status.message = ": ".join((report.controller.state, "; ".join(reasons))) if reasons else report.controller.state
+            status.message = (
+                ": ".join((report.controller.state, "; ".join(reasons)))
+                if reasons
+                else report.controller.state
+            )
             status.values = [KeyValue(key=key, value=value) for key, value in report_texts(report)]
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()

@@ -39,7 +39,9 @@ class PsmSimNode(Node):
         for refused in enter_real_time(whole_process=True).refused if request.real_time else ():
             self.get_logger().warning(f"without {refused}")
         self._transport = Ros2Transport(self)
-        self._arm = simulated_arm(self._transport, arm, mode, telemetry_rate=request.telemetry_rate, inject=request.inject)
+        self._arm = simulated_arm(
+            self._transport, arm, mode, telemetry_rate=request.telemetry_rate, inject=request.inject
+        )
         self._worker = Worker("simulated arm", lambda stop: self._arm.run(stop, request.speed))
         self._peers = ""
         self.create_timer(CHECK_PERIOD_S, self._check)

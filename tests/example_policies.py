@@ -8,14 +8,29 @@ from l0_surgical.policy import Dense, Field, Layer, Normalizer, Policy
 
 
 def random_policy(
-    seed: int = 0, widths: tuple[int, ...] = (10, 16, 12, 5), density: float = 1.0, task: str = "needle-reach", clip: float = 5.0
+    seed: int = 0,
+    widths: tuple[int, ...] = (10, 16, 12, 5),
+    density: float = 1.0,
+    task: str = "needle-reach",
+    clip: float = 5.0,
 ) -> Policy:
-    """A ReLU network with a tanh output, each weight kept with probability `density`; outputs within [-2, 3]."""
+    """A ReLU network with a tanh output, each weight kept with probability `density`; outputs within [-2,
+    3]."""
     generator = np.random.default_rng(seed)
     layers = []
     for number, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
-        weight = generator.normal(size=(outputs, inputs)) * np.sqrt(2 / inputs) * (generator.random((outputs, inputs)) < density)
-        layers.append(Layer(Dense(weight), 0.1 * generator.normal(size=outputs), "tanh" if number == len(widths) - 2 else "relu"))
+        weight = (
+            generator.normal(size=(outputs, inputs))
+            * np.sqrt(2 / inputs)
+            * (generator.random((outputs, inputs)) < density)
+        )
+        layers.append(
+            Layer(
+                Dense(weight),
+                0.1 * generator.normal(size=outputs),
+                "tanh" if number == len(widths) - 2 else "relu",
+            )
+        )
     return Policy(
         task=task,
         inputs=(Field("observation", widths[0] - 3, "m"), Field("desired_goal", 3, "m"))

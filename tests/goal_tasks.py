@@ -1,4 +1,5 @@
-"""A goal task in three variants for the tests of training: a point in the plane steps to a goal, 20 steps of up to 0.1 per axis."""
+"""A goal task in three variants for the tests of training: a point in the plane steps to a goal, 20 steps of
+up to 0.1 per axis."""
 
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,9 @@ class Reach(gymnasium.Env):
         self.action_space = spaces.Box(-1.0, 1.0, (2,))
         self._at_goal, self._reports_success = at_goal, reports_success
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         super().reset(seed=seed)
         self._position, self._goal = np.zeros(2), self.np_random.uniform(-0.5, 0.5, 2)
         return self._observe(), {}
@@ -37,14 +40,22 @@ class Reach(gymnasium.Env):
         info = {"is_success": reward == self._at_goal} if self._reports_success else {}
         return self._observe(), reward, self._ends(reward), False, info
 
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]) -> np.ndarray:
-        return (np.linalg.norm(np.asarray(achieved_goal) - desired_goal, axis=-1) < RADIUS) - 1.0 + self._at_goal
+    def compute_reward(
+        self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]
+    ) -> np.ndarray:
+        return (
+            (np.linalg.norm(np.asarray(achieved_goal) - desired_goal, axis=-1) < RADIUS) - 1.0 + self._at_goal
+        )
 
     def _ends(self, reward: float) -> bool:
         return False
 
     def _observe(self) -> dict[str, np.ndarray]:
-        return {"observation": self._position.copy(), "achieved_goal": self._position.copy(), "desired_goal": self._goal.copy()}
+        return {
+            "observation": self._position.copy(),
+            "achieved_goal": self._position.copy(),
+            "desired_goal": self._goal.copy(),
+        }
 
 
 class EndingReach(Reach):
@@ -57,7 +68,9 @@ class EndingReach(Reach):
 class RuledReach(EndingReach):
     """The same, with the rule."""
 
-    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]) -> bool:
+    def compute_terminated(
+        self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]
+    ) -> bool:
         return bool(np.linalg.norm(achieved_goal - desired_goal) < RADIUS)
 
 
@@ -67,13 +80,18 @@ for kind in (Reach, EndingReach, RuledReach):
 
 def expert(environment: gymnasium.Env, observation: dict[str, np.ndarray]) -> np.ndarray:
     """Goes straight to the goal at half speed."""
-    return np.clip(10 * (observation["desired_goal"] - observation["achieved_goal"]), -0.5, 0.5).astype(np.float32)
+    return np.clip(10 * (observation["desired_goal"] - observation["achieved_goal"]), -0.5, 0.5).astype(
+        np.float32
+    )
 
 
 def reach_task(kind: type[Reach] = Reach, **settings: Any) -> Task:
     """A variant, with its expert."""
     name = f"test/{kind.__name__}-v0"
-    fields = (Field("position", 2, "m"), Field("desired_goal", 2, "m")), (Field("step", 2, "0.1 m", -1.0, 1.0),)
+    fields = (
+        (Field("position", 2, "m"), Field("desired_goal", 2, "m")),
+        (Field("step", 2, "0.1 m", -1.0, 1.0),),
+    )
     return Task(name, partial(gymnasium.make, name, **settings), expert, *fields)
 
 

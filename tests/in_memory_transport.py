@@ -1,4 +1,5 @@
-"""A transport within one process, for tests on a stepped clock: what is published can be taken at once, after a trip through CDR."""
+"""A transport within one process, for tests on a stepped clock: what is published can be taken at once, after
+a trip through CDR."""
 
 from collections import defaultdict, deque
 
@@ -27,7 +28,9 @@ class MemoryPublisher:
         self.kept: deque[Record] = deque(maxlen=qos.depth if qos.transient_local else 0)
 
     def publish(self, record: Record) -> None:
-        assert type(record) is self._record_type, f"{self.topic} carries {self._record_type.__name__}, not {record}"
+        assert type(record) is self._record_type, (
+            f"{self.topic} carries {self._record_type.__name__}, not {record}"
+        )
         same = decode(self._record_type, encode(record))
         self.kept.append(same)
         for subscription in self._broker.subscriptions[self.topic]:
@@ -52,7 +55,9 @@ class MemorySubscription:
                     self.hear(record, publisher.writer)
 
     def hear(self, record: Record, writer: int) -> None:
-        assert type(record) is self._record_type, f"{self.topic} carries {self._record_type.__name__}, not {record}"
+        assert type(record) is self._record_type, (
+            f"{self.topic} carries {self._record_type.__name__}, not {record}"
+        )
         self._queue.append(Received(record, self._broker.clock.now().monotonic_ns, writer))
 
     def take(self) -> list[Received]:
@@ -71,7 +76,8 @@ class MemorySubscription:
 
 
 class MemoryTransport:
-    """See `messaging.transport.Transport`; `without` are the record types whose message package is missing."""
+    """See `messaging.transport.Transport`; `without` are the record types whose message package is
+    missing."""
 
     def __init__(self, broker: Broker, without: tuple[type[Record], ...] = ()) -> None:
         self._broker = broker

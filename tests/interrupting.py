@@ -1,4 +1,5 @@
-"""Environments that ask their own process to end at a given step, and processes to interrupt; for the tests of interruptions."""
+"""Environments that ask their own process to end at a given step, and processes to interrupt; for the tests
+of interruptions."""
 
 import os
 import signal
@@ -15,12 +16,23 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from l0_surgical.algorithms.replay import Recorder
 
 CARTPOLE = "SignallingCartPole-v0"
-SMALL = ["--ddpg.hidden", "16", "16", "--ddpg.updates-per-episode", "2", "--demonstration-episodes", "2", "--threads", "1"]
+SMALL = [
+    "--ddpg.hidden",
+    "16",
+    "16",
+    "--ddpg.updates-per-episode",
+    "2",
+    "--demonstration-episodes",
+    "2",
+    "--threads",
+    "1",
+]
 SMALL += ["--evaluation-episodes", "1", "--final-evaluation-episodes", "2"]
 
 
 class Countdown:
-    """Sends `number` to this process at the `left`-th step of any environment from now on; never if `left` is None."""
+    """Sends `number` to this process at the `left`-th step of any environment from now on; never if `left` is
+    None."""
 
     left: ClassVar[int | None] = None
     number: ClassVar[int] = signal.SIGTERM

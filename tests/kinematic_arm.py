@@ -1,4 +1,5 @@
-"""An arm that is at once where it is told to be, and a clock that moves when it is told to: for tests of the controller alone."""
+"""An arm that is at once where it is told to be, and a clock that moves when it is told to: for tests of the
+controller alone."""
 
 import dataclasses
 from collections.abc import Callable
@@ -32,7 +33,8 @@ class SteppedClock:
 
 
 class KinematicArm:
-    """Enabled and homed, the jaw closed. `distort` may change each poll's inputs, as a fault would; `sent` are the commands."""
+    """Enabled and homed, the jaw closed. `distort` may change each poll's inputs, as a fault would; `sent`
+    are the commands."""
 
     name = "PSM1"
 
@@ -87,7 +89,10 @@ def heard(inputs: ArmInputs | None = None, **news: Received) -> ArmInputs:
 def with_changed(inputs: ArmInputs, topic: str, **changes: object) -> ArmInputs:
     """The inputs with the newest of a topic changed, e.g. ("measured_cp", frame_id="ECM")."""
     received = inputs.newest(topic)
-    return heard(inputs, **{topic: dataclasses.replace(received, record=dataclasses.replace(received.record, **changes))})
+    return heard(
+        inputs,
+        **{topic: dataclasses.replace(received, record=dataclasses.replace(received.record, **changes))},
+    )
 
 
 def with_measured(inputs: ArmInputs, **changes: object) -> ArmInputs:

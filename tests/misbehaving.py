@@ -1,8 +1,10 @@
-"""Environments that do one thing wrong, at one step of the episodes with one seed; importing this module registers both.
+"""Environments that do one thing wrong, at one step of the episodes with one seed; importing this module
+registers both.
 
-`misbehaving/Line-v0`: three numbers, two actions, 20 steps. `misbehaving/Goal-v0`: a point that steps to a goal, 10 steps, with an expert.
-Keyword arguments of both: `fault`, one of `STEP_FAULTS` and `RESET_FAULTS` or "making"; `seed` of the episodes that have it (None: all);
-`step` that has it; `while_there`: it is left out once that file is gone; `once`: it takes that file away.
+`misbehaving/Line-v0`: three numbers, two actions, 20 steps. `misbehaving/Goal-v0`: a point that steps to a
+goal, 10 steps, with an expert. Keyword arguments of both: `fault`, one of `STEP_FAULTS` and `RESET_FAULTS` or
+"making"; `seed` of the episodes that have it (None: all); `step` that has it; `while_there`: it is left out
+once that file is gone; `once`: it takes that file away.
 """
 
 import os
@@ -36,7 +38,11 @@ def _with(place: int, value: Any) -> Callable[[tuple], tuple]:
 
 def _each(observation: Any, change: Callable[[np.ndarray], Any]) -> Any:
     """The observation with its first vector changed."""
-    return {**observation, "observation": change(observation["observation"])} if isinstance(observation, dict) else change(observation)
+    return (
+        {**observation, "observation": change(observation["observation"])}
+        if isinstance(observation, dict)
+        else change(observation)
+    )
 
 
 # what step returns instead of its five values
@@ -44,8 +50,12 @@ STEP_FAULTS: dict[str, Callable[[tuple], Any]] = {
     "raises": lambda returned: _raise(RuntimeError("lost the\nphysics server")),
     "panics": lambda returned: _raise(BaseException("a foreign library's own")),
     "interrupts": lambda returned: _raise(KeyboardInterrupt()),
-    "nan": lambda returned: _observed(returned, _each(returned[0], lambda v: np.where(np.arange(v.size) == 1, np.nan, v))),
-    "huge": lambda returned: _observed(returned, _each(returned[0], lambda v: np.where(np.arange(v.size) == 1, 1e39, v))),
+    "nan": lambda returned: _observed(
+        returned, _each(returned[0], lambda v: np.where(np.arange(v.size) == 1, np.nan, v))
+    ),
+    "huge": lambda returned: _observed(
+        returned, _each(returned[0], lambda v: np.where(np.arange(v.size) == 1, 1e39, v))
+    ),
     "longer": lambda returned: _observed(returned, _each(returned[0], lambda v: np.append(v, 0.0))),
     "shorter": lambda returned: _observed(returned, _each(returned[0], lambda v: v[:1])),
     "text": lambda returned: _observed(returned, "nothing to see"),
@@ -81,7 +91,12 @@ class _Misbehaving(gymnasium.Env):
     """How many of this class were opened and closed in this process, and how many steps they took."""
 
     def __init__(
-        self, fault: str | None = None, seed: int | None = None, step: int = 3, while_there: Path | None = None, once: bool = False
+        self,
+        fault: str | None = None,
+        seed: int | None = None,
+        step: int = 3,
+        while_there: Path | None = None,
+        once: bool = False,
     ) -> None:
         type(self).opened += 1
         self._fault, self._at, self._while_there, self._once = fault, (seed, step), while_there, once
@@ -107,7 +122,11 @@ class _Misbehaving(gymnasium.Env):
         self._steps += 1
         returned = self._move(action)
         here = self._at[0] in (None, self._seed) and self._steps == self._at[1] and self._is_there()
-        return STEP_FAULTS[self._fault](returned) if self._fault == "sleeps" or (here and self._fault in STEP_FAULTS) else returned
+        return (
+            STEP_FAULTS[self._fault](returned)
+            if self._fault == "sleeps" or (here and self._fault in STEP_FAULTS)
+            else returned
+        )
 
     def close(self) -> None:
         type(self).closed += 1
@@ -118,7 +137,10 @@ class Line(_Misbehaving):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.observation_space, self.action_space = spaces.Box(-np.inf, np.inf, (3,), np.float64), spaces.Discrete(2)
+        self.observation_space, self.action_space = (
+            spaces.Box(-np.inf, np.inf, (3,), np.float64),
+            spaces.Discrete(2),
+        )
 
     def _begin(self) -> None:
         self._place = self.np_random.normal(size=3)
@@ -144,7 +166,11 @@ class Goal(_Misbehaving):
         self._place, self._goal = np.zeros(2), self.np_random.uniform(-0.5, 0.5, 2)
 
     def _observe(self) -> dict[str, np.ndarray]:
-        return {"observation": self._place.copy(), "achieved_goal": self._place.copy(), "desired_goal": self._goal.copy()}
+        return {
+            "observation": self._place.copy(),
+            "achieved_goal": self._place.copy(),
+            "desired_goal": self._goal.copy(),
+        }
 
     def _move(self, action: np.ndarray) -> tuple:
         self._place = self._place + 0.1 * np.clip(action, -1, 1)
@@ -156,14 +182,19 @@ class Goal(_Misbehaving):
 
 
 def expert(environment: gymnasium.Env, observation: dict[str, np.ndarray]) -> np.ndarray:
-    return np.clip(10 * (observation["desired_goal"] - observation["achieved_goal"]), -0.5, 0.5).astype(np.float32)
+    return np.clip(10 * (observation["desired_goal"] - observation["achieved_goal"]), -0.5, 0.5).astype(
+        np.float32
+    )
 
 
 def register(base: str, name: str, *, steps: int | None = 0, **options: Any) -> str:
-    """Registers an environment with a fault; returns its id. `steps`: another time limit, or None for none."""
+    """Registers an environment with a fault; returns its id. `steps`: another time limit, or None for
+    none."""
     kind, usual = (Line, 20) if base == LINE else (Goal, 10)
     gymnasium.registry.pop(f"misbehaving/{name}-v0", None)  # of another test
-    gymnasium.register(f"misbehaving/{name}-v0", kind, max_episode_steps=usual if steps == 0 else steps, kwargs=options)
+    gymnasium.register(
+        f"misbehaving/{name}-v0", kind, max_episode_steps=usual if steps == 0 else steps, kwargs=options
+    )
     return f"misbehaving/{name}-v0"
 
 
@@ -176,7 +207,14 @@ def goal_task(gymnasium_id: str = GOAL) -> Task:
 def line_policy(task: str = LINE) -> Policy:
     """Takes action 1 where the first number is above 0."""
     layer = Layer(Dense(np.array([[0.0, 0, 0], [1.0, 0, 0]])), [0, 0], "linear")
-    return Policy(task, (Field("observation", 3, "1"),), (Field("value", 2, "1"),), Normalizer.identity(3), (layer,), trained_parameters=8)
+    return Policy(
+        task,
+        (Field("observation", 3, "1"),),
+        (Field("value", 2, "1"),),
+        Normalizer.identity(3),
+        (layer,),
+        trained_parameters=8,
+    )
 
 
 register(LINE, "Line")

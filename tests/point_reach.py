@@ -1,6 +1,8 @@
-"""A small goal environment for the tests: a point in the plane steps to a goal; `PointReach-v0` once this module is imported.
+"""A small goal environment for the tests: a point in the plane steps to a goal; `PointReach-v0` once this
+module is imported.
 
-Episode: 20 steps. Observation: position (2,) and a constant; action (2,): a step of up to 0.1 per axis. Success: within 0.05 of the goal.
+Episode: 20 steps. Observation: position (2,) and a constant; action (2,): a step of up to 0.1 per axis.
+Success: within 0.05 of the goal.
 """
 
 from typing import Any
@@ -16,7 +18,9 @@ TASK = "PointReach-v0"
 
 
 class PointReach(gymnasium.Env):
-    def __init__(self, render_mode: None = None, nan_at: int | None = None, reports_success: bool = True) -> None:
+    def __init__(
+        self, render_mode: None = None, nan_at: int | None = None, reports_success: bool = True
+    ) -> None:
         self.observation_space = spaces.Dict(
             {
                 "observation": spaces.Box(-10, 10, (3,)),
@@ -27,7 +31,9 @@ class PointReach(gymnasium.Env):
         self.action_space = spaces.Box(-1, 1, (2,))
         self._nan_at, self._reports_success = nan_at, reports_success
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         super().reset(seed=seed)
         self._position, self._steps = np.zeros(2), 0
         self._goal = self.np_random.uniform(-0.5, 0.5, 2)
@@ -50,7 +56,8 @@ class PointReach(gymnasium.Env):
 
 
 def reaching_policy(hidden: int = 32, noise: float = 0.0, seed: int = 0, gain: float = 5.0) -> Policy:
-    """tanh(gain (goal - position)) as a ReLU network of two hidden layers: four units carry it, the others add `noise` and fill space."""
+    """tanh(gain (goal - position)) as a ReLU network of two hidden layers: four units carry it, the others
+    add `noise` and fill space."""
     difference = np.array([[-1, 0, 0, 1, 0], [0, -1, 0, 0, 1]], dtype=float)
     fields = (Field("observation", 3, "1"), Field("desired_goal", 2, "1")), (Field("step", 2, "1", -1, 1),)
     return _difference_policy(TASK, fields, difference, Normalizer.identity(5), hidden, noise, seed, gain)
@@ -61,13 +68,23 @@ def needle_reach_policy(hidden: int = 32, noise: float = 0.0, seed: int = 0, gai
     task = get_task("needle-reach")
     difference = np.zeros((3, 10))
     difference[:, :3], difference[:, 7:] = -np.eye(3), np.eye(3)
-    # the wrist stays above the tip by 0.051, so that much of the difference is no error; one step moves by 0.05
+    # the wrist stays above the tip by 0.051, so that much of the difference is no error; one step moves by
+    # 0.05
     normalizer = Normalizer(np.array([2.75, 0, 3.5 + 0.051, 0, 0, 0, 0, 2.75, 0, 3.5]), np.full(10, 0.1))
-    return _difference_policy("needle-reach", (task.inputs, task.outputs), difference, normalizer, hidden, noise, seed, gain)
+    return _difference_policy(
+        "needle-reach", (task.inputs, task.outputs), difference, normalizer, hidden, noise, seed, gain
+    )
 
 
 def _difference_policy(
-    task: str, fields: tuple, difference: np.ndarray, normalizer: Normalizer, hidden: int, noise: float, seed: int, gain: float
+    task: str,
+    fields: tuple,
+    difference: np.ndarray,
+    normalizer: Normalizer,
+    hidden: int,
+    noise: float,
+    seed: int,
+    gain: float,
 ) -> Policy:
     inputs, outputs = fields
     generator = np.random.default_rng(seed)

@@ -1,8 +1,10 @@
-"""How far float32 may be from what a policy means: every engine and every export is judged beside the same policy in float64.
+"""How far float32 may be from what a policy means: every engine and every export is judged beside the same
+policy in float64.
 
-A sum of n products w x is off by about sqrt(n) u sum |w||x| in float32, u = 2^-24, whatever the order of its terms (Higham & Mary 2019,
-SIAM J. Sci. Comput. 41(5), A2815: rounding errors as independent numbers of mean zero). What is off behind one layer reaches the actions
-through the layers after it, each activation passing on at most as much as it gets; the parts add up as variances do.
+A sum of n products w x is off by about sqrt(n) u sum |w||x| in float32, u = 2^-24, whatever the order of its
+terms (Higham & Mary 2019, SIAM J. Sci. Comput. 41(5), A2815: rounding errors as independent numbers of mean
+zero). What is off behind one layer reaches the actions through the layers after it, each activation passing
+on at most as much as it gets; the parts add up as variances do.
 """
 
 import numpy as np
@@ -19,7 +21,8 @@ _ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0.0), "tanh": np.tanh, "linear":
 
 
 def in_float64(policy: Policy, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The actions (n, actions) for observations (n, obs_dim), and by how much each may well be off in float32 (one deviation)."""
+    """The actions (n, actions) for observations (n, obs_dim), and by how much each may well be off in float32
+    (one deviation)."""
     normalizer = policy.normalizer
     # an engine gets its observation as float32
     x = (observations.astype(np.float32).astype(float) - normalizer.mean) / normalizer.scale.astype(float)
@@ -68,7 +71,10 @@ def _steps(layer: Layer) -> list[tuple[np.ndarray, np.ndarray, str]]:
     """The products that make up a layer: weight (out, in), bias (out,), activation."""
     weight, bias = layer.weight, layer.bias.astype(float)
     if isinstance(weight, LowRank):
-        return [(weight.v.astype(float), np.zeros(weight.rank), "linear"), (weight.u.astype(float), bias, layer.activation)]
+        return [
+            (weight.v.astype(float), np.zeros(weight.rank), "linear"),
+            (weight.u.astype(float), bias, layer.activation),
+        ]
     return [(weight.to_dense().astype(float), bias, layer.activation)]
 
 

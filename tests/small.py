@@ -15,10 +15,18 @@ def small_config(**changes: object) -> TrainingConfig:
     ddpg = dataclasses.replace(config.ddpg, hidden=(32, 32), updates_per_episode=10, dex_anneal_episodes=3)
     sparsity = dataclasses.replace(config.sparsity, penalty_start=1)
     small = {"episodes": 4, "evaluate_every": 2, "evaluation_episodes": 1, "final_evaluation_episodes": 3}
-    small |= {"demonstration_episodes": 4, "checkpoint_every": 2, "threads": 1, "ddpg": ddpg, "sparsity": sparsity}
+    small |= {
+        "demonstration_episodes": 4,
+        "checkpoint_every": 2,
+        "threads": 1,
+        "ddpg": ddpg,
+        "sparsity": sparsity,
+    }
     return dataclasses.replace(config, **{**small, **changes})
 
 
 def small_problem(config: TrainingConfig, folder: Path) -> GoalProblem:
     """NeedleReach with demonstrations collected into `folder`."""
-    return make_goal_problem(config, get_task("needle-reach"), folder / "demonstrations.npz", lambda text: None)
+    return make_goal_problem(
+        config, get_task("needle-reach"), folder / "demonstrations.npz", lambda text: None
+    )

@@ -16,12 +16,37 @@ CORE = frozenset({"numpy", "numba", "safetensors"})
 # room: (the rooms that it may import, which lie further down; the packages that it may import)
 ROOMS: dict[str, tuple[set[str], frozenset[str]]] = {
     "commands": (
-        {"experiments", "training", "compression", "settings", "evaluation", "robot", "tasks", "runtime", "policy", "system"},
+        {
+            "experiments",
+            "training",
+            "compression",
+            "settings",
+            "evaluation",
+            "robot",
+            "tasks",
+            "runtime",
+            "policy",
+            "system",
+        },
         frozenset({"rich", "tyro"}),
     ),
     "experiments": (
         {"training", "compression", "settings", "evaluation", "robot", "tasks", "policy", "system"},
-        frozenset({"numpy", "torch", "gymnasium", "matplotlib", "imageio", "PIL", "ray", "rliable", "scipy", "pandas", "jinja2"}),
+        frozenset(
+            {
+                "numpy",
+                "torch",
+                "gymnasium",
+                "matplotlib",
+                "imageio",
+                "PIL",
+                "ray",
+                "rliable",
+                "scipy",
+                "pandas",
+                "jinja2",
+            }
+        ),
     ),
     "training": (
         {"algorithms", "settings", "evaluation", "tasks", "policy", "system"},
@@ -33,7 +58,10 @@ ROOMS: dict[str, tuple[set[str], frozenset[str]]] = {
     ),
     "compression": ({"evaluation", "policy", "system"}, frozenset({"numpy", "scipy"})),
     "settings": ({"tasks", "system"}, frozenset({"tyro"})),
-    "evaluation": ({"tasks", "runtime", "policy", "system"}, frozenset({"cloudpickle", "gymnasium", "numpy", "scipy"})),
+    "evaluation": (
+        {"tasks", "runtime", "policy", "system"},
+        frozenset({"cloudpickle", "gymnasium", "numpy", "scipy"}),
+    ),
     "robot": (
         {"surgical", "runtime", "policy", "system"},
         CORE | {"cyclonedds", "mcap", "rclpy", "rcl_interfaces", "threadpoolctl", "yaml"},
@@ -99,7 +127,9 @@ def test_the_package_has_these_rooms_and_nothing_beside_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [module for module in modules() if module.parent != PACKAGE], ids=lambda module: module.relative_to(PACKAGE).as_posix()
+    "module",
+    [module for module in modules() if module.parent != PACKAGE],
+    ids=lambda module: module.relative_to(PACKAGE).as_posix(),
 )
 def test_imports_keep_their_directions(module: Path) -> None:
     room = module.relative_to(PACKAGE).parts[0]
@@ -110,7 +140,8 @@ def test_imports_keep_their_directions(module: Path) -> None:
 
 
 def test_only_the_robots_side_runs_the_compiled_engine() -> None:
-    """What a policy is judged by, or made smaller by, is the reference: no choice of a form can change a result."""
+    """What a policy is judged by, or made smaller by, is the reference: no choice of a form can change a
+    result."""
     runs_it = set()
     for module in modules():
         names = {name for name in imports_of_ours(module) if name.startswith("runtime.")}
@@ -122,13 +153,24 @@ def test_only_the_robots_side_runs_the_compiled_engine() -> None:
 def test_algorithms_never_import_each_other() -> None:
     names = {"ddpg", "dqn", "ppo"}
     for name in names:
-        imported = {one.split(".")[1] for one in imports_of_ours(PACKAGE / "algorithms" / f"{name}.py") if one.startswith("algorithms.")}
+        imported = {
+            one.split(".")[1]
+            for one in imports_of_ours(PACKAGE / "algorithms" / f"{name}.py")
+            if one.startswith("algorithms.")
+        }
         assert not imported & (names - {name}), name
 
 
 def test_imports_go_no_deeper_than_eleven_floors_and_in_no_circle() -> None:
     """A room's face (`__init__`) is read with the modules that it shows."""
-    rooms = {room: {name.split(".")[0] for module in (PACKAGE / room).rglob("*.py") for name in imports_of_ours(module)} for room in ROOMS}
+    rooms = {
+        room: {
+            name.split(".")[0]
+            for module in (PACKAGE / room).rglob("*.py")
+            for name in imports_of_ours(module)
+        }
+        for room in ROOMS
+    }
 
     def floor(room: str) -> int:
         below = [floor(other) for other in rooms[room] & set(ROOMS) - {room}]
@@ -143,7 +185,11 @@ def test_imports_go_no_deeper_than_eleven_floors_and_in_no_circle() -> None:
         ("runtime", "from l0_surgical.tasks import get_task", ["l0_surgical.tasks.get_task"]),
         ("robot", "def f():\n    import torch", ["torch"]),
         ("sparsity", "from l0_surgical import algorithms", ["l0_surgical.algorithms"]),
-        ("policy", "from l0_surgical.evaluation.episodes import rollouts", ["l0_surgical.evaluation.episodes.rollouts"]),
+        (
+            "policy",
+            "from l0_surgical.evaluation.episodes import rollouts",
+            ["l0_surgical.evaluation.episodes.rollouts"],
+        ),
         ("runtime", "import numpy.linalg, json\nfrom l0_surgical.policy import Policy", []),
         ("settings", "from l0_surgical import __version__", []),
     ],
@@ -152,7 +198,17 @@ def test_the_check_sees_what_it_should(room: str, source: str, refused: list[str
     assert refused_imports(room, source) == refused
 
 
-TRAINING_SIDE = {"torch", "gymnasium", "gymnasium_robotics", "pybullet", "tyro", "scipy", "rich", "matplotlib", "tensorboard"}
+TRAINING_SIDE = {
+    "torch",
+    "gymnasium",
+    "gymnasium_robotics",
+    "pybullet",
+    "tyro",
+    "scipy",
+    "rich",
+    "matplotlib",
+    "tensorboard",
+}
 
 
 @pytest.mark.parametrize(
@@ -173,8 +229,12 @@ def test_a_fresh_interpreter_loads_only_what_is_needed(packages: tuple[str, ...]
     if packages[0] == "runtime":
         folders = [PACKAGE.joinpath(*package.split(".")) for package in packages]
         names += [f"l0_surgical.{name_of(module)}" for folder in folders for module in folder.rglob("*.py")]
-    script = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\nprint(*sys.modules)"
-    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    script = (
+        f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\nprint(*sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     loaded = {name.split(".")[0] for name in result.stdout.split()}
     assert "l0_surgical" in loaded
     assert not loaded & absent
@@ -186,7 +246,10 @@ def calls_of_the_locales_encoding(source: str) -> list[int]:
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call) or any(keyword.arg == "encoding" for keyword in node.keywords):
             continue
-        is_method, name = isinstance(node.func, ast.Attribute), getattr(node.func, "attr", getattr(node.func, "id", ""))
+        is_method, name = (
+            isinstance(node.func, ast.Attribute),
+            getattr(node.func, "attr", getattr(node.func, "id", "")),
+        )
         if name in ("read_text", "write_text"):
             found.append(node.lineno)
         elif name in ("run", "Popen", "check_output"):
@@ -197,7 +260,9 @@ def calls_of_the_locales_encoding(source: str) -> list[int]:
             if of_path and not mode and not node.keywords:  # also the call of a task or an arm
                 continue
             modes = [value.value for value in mode if isinstance(value, ast.Constant)] if mode else ["r"]
-            found += [node.lineno for value in modes if isinstance(value, str) and set(value) <= set("rwax+t")]
+            found += [
+                node.lineno for value in modes if isinstance(value, str) and set(value) <= set("rwax+t")
+            ]
     return found
 
 
@@ -217,7 +282,8 @@ def test_text_has_the_same_encoding_in_every_locale(folder: str) -> None:
         ("path.open(newline='')\npath.open('w')\nopen(path)\nopen(path, 'a')\nos.fdopen(3)", [1, 2, 3, 4, 5]),
         ("path.read_text()\npath.write_text('a')\nsubprocess.run(['a'], text=True)", [1, 2, 3]),
         (
-            "path.open('rb')\nopen(path, 'wb')\nos.open(path, flags)\nRunFolder.open(path)\npath.open('w', encoding='u8')\ntask.open()",
+            "path.open('rb')\nopen(path, 'wb')\nos.open(path, flags)\nRunFolder.open(path)\npath.open('w', "
+            "encoding='u8')\ntask.open()",
             [],
         ),
     ],

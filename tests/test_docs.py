@@ -41,8 +41,12 @@ def test_the_c_example_of_engines_compiles_and_prints_an_action(tmp_path: Path) 
     policy = load_policy(find_policy("needle-reach-l0-compressed"))
     export_c(policy, tmp_path / "policy.c")
     text = (ROOT / "docs" / "engines.md").read_text(encoding="utf-8")
-    (tmp_path / "main.c").write_text(re.search(r"^```c\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL).group(1))
-    subprocess.run(["cc", "-std=c99", "-O3", "-Wall", "-Werror", "main.c", "policy.c", "-lm"], cwd=tmp_path, check=True)
+    (tmp_path / "main.c").write_text(
+        re.search(r"^```c\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL).group(1)
+    )
+    subprocess.run(
+        ["cc", "-std=c99", "-O3", "-Wall", "-Werror", "main.c", "policy.c", "-lm"], cwd=tmp_path, check=True
+    )
     printed = subprocess.run([tmp_path / "a.out"], capture_output=True, text=True, check=True).stdout
     observation = (2.5, 0.25, 3.776, -1.5708, 0, 1.5708, 0, 2.75, 0, 3.4356)
     expected = ReferenceEngine(policy).act(np.array(observation))[:3]
@@ -61,12 +65,21 @@ assert cloned.task == "PointReach-v0"
 """
     script = tmp_path / "extending.py"
     script.write_text(python_blocks("extending.md") + checks, encoding="utf-8")
-    result = subprocess.run([sys.executable, script], cwd=tmp_path, env=_environment(), capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, script],
+        cwd=tmp_path,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
-    "policy", [random_policy(), fold(random_policy(), 3), simplify(random_policy(density=0.03))], ids=["dense", "low rank", "packed"]
+    "policy",
+    [random_policy(), fold(random_policy(), 3), simplify(random_policy(density=0.03))],
+    ids=["dense", "low rank", "packed"],
 )
 def test_the_reader_of_the_policy_file_page_acts_as_ours(policy: Policy, tmp_path: Path) -> None:
     reader: dict = {}
@@ -74,7 +87,11 @@ def test_the_reader_of_the_policy_file_page_acts_as_ours(policy: Policy, tmp_pat
     save_policy(policy, tmp_path / "policy.safetensors")
     description, tensors = reader["read"](tmp_path / "policy.safetensors")
     observations = np.random.default_rng(0).normal(size=(20, policy.observation_size))
-    assert_rounded(np.array([reader["act"](description, tensors, observation) for observation in observations]), policy, observations)
+    assert_rounded(
+        np.array([reader["act"](description, tensors, observation) for observation in observations]),
+        policy,
+        observations,
+    )
 
 
 def test_the_reader_of_the_policy_file_page_refuses_a_flipped_bit(tmp_path: Path) -> None:

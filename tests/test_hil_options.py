@@ -1,4 +1,5 @@
-"""The hardware-in-the-loop suite's own manners: it does not touch a real arm unasked, and what it does at one works at a simulated one."""
+"""The hardware-in-the-loop suite's own manners: it does not touch a real arm unasked, and what it does at one
+works at a simulated one."""
 
 import os
 import random
@@ -20,10 +21,27 @@ ROOT = Path(__file__).parents[1]
 
 
 def run_suite(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "tests/hil", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "tests/hil",
+        *arguments,
+    ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
-        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240, check=False
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
 
 
@@ -37,11 +55,20 @@ def test_a_real_arm_is_not_touched_without_a_confirmation() -> None:
 
 
 def test_what_is_done_at_a_real_arm_works(tmp_path: Path) -> None:
-    """Faults are then made on this side of the network: a simulated arm that cannot be told to have any takes the real one's place."""
+    """Faults are then made on this side of the network: a simulated arm that cannot be told to have any takes
+    the real one's place."""
     domain = str(random.Random(os.getpid()).randrange(1, 20))
     with arm_beside("--arm", "PSM2", "--domain", domain):
         ended = run_suite(
-            "--real", "--arm", "PSM2", "--domain", domain, "--confirm", "PSM2", "-k", "slow_move or nan or pause or freeze or kill"
+            "--real",
+            "--arm",
+            "PSM2",
+            "--domain",
+            domain,
+            "--confirm",
+            "PSM2",
+            "-k",
+            "slow_move or nan or pause or freeze or kill",
         )
     assert ended.returncode == 0, ended.stdout[-3000:]
     assert "3 passed, 1 skipped" in ended.stdout
@@ -50,9 +77,21 @@ def test_what_is_done_at_a_real_arm_works(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_suite_that_is_ended_leaves_no_simulated_arm_behind(number: signal.Signals) -> None:
     domain = random.Random(os.getpid()).randrange(1, 20)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "tests/hil/test_goals_at_the_arm.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "tests/hil/test_goals_at_the_arm.py",
+    ]
     command += ["--domain", str(domain)]
-    with DdsTransport(domain) as transport, subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as suite:
+    with (
+        DdsTransport(domain) as transport,
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as suite,
+    ):
         arm, ear = CrtkArm(transport), transport.subscription("/PSM1/servo_cp", PoseStamped, COMMAND)
         try:
             deadline = time.monotonic() + 60

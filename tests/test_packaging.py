@@ -17,7 +17,16 @@ import pytest
 import l0_surgical
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("l0_surgical", "resource", "setup.py", "setup.cfg", "pyproject.toml", "package.xml", "README.md", "LICENSE")
+SOURCES = (
+    "l0_surgical",
+    "resource",
+    "setup.py",
+    "setup.cfg",
+    "pyproject.toml",
+    "package.xml",
+    "README.md",
+    "LICENSE",
+)
 INFO = f"l0_surgical-{l0_surgical.__version__}.dist-info"
 DEVELOPMENT = ("tests", "demos", "nodes", "launch", "benchmarks")
 
@@ -46,7 +55,11 @@ def test_only_the_library_is_importable(wheel: zipfile.ZipFile) -> None:
 
 
 def test_every_file_of_the_library_is_in_the_wheel(wheel: zipfile.ZipFile) -> None:
-    files = [path for path in (ROOT / "l0_surgical").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    files = [
+        path
+        for path in (ROOT / "l0_surgical").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
     expected = {path.relative_to(ROOT).as_posix() for path in files if path.name != ".gitkeep"}
     assert expected == {name for name in wheel.namelist() if name.startswith("l0_surgical/")}
     assert {f"l0_surgical/tasks/needle_reach/{name}.urdf" for name in ("psm", "needle", "tray")} <= expected
@@ -54,13 +67,26 @@ def test_every_file_of_the_library_is_in_the_wheel(wheel: zipfile.ZipFile) -> No
 
 def test_ros_finds_the_package(wheel: zipfile.ZipFile) -> None:
     data = INFO.replace("dist-info", "data") + "/data/share"
-    assert {f"{data}/l0_surgical/package.xml", f"{data}/ament_index/resource_index/packages/l0_surgical"} <= set(wheel.namelist())
+    assert {
+        f"{data}/l0_surgical/package.xml",
+        f"{data}/ament_index/resource_index/packages/l0_surgical",
+    } <= set(wheel.namelist())
 
 
 def test_the_core_install_needs_three_packages(wheel: zipfile.ZipFile) -> None:
     core = [line for line in _requirements(wheel) if "extra ==" not in line]
     assert {_name(line) for line in core} == {"numpy", "numba", "safetensors"}
-    assert set(_metadata(wheel).get_all("Provides-Extra")) == {"train", "mario", "dds", "export", "report", "fast", "sweep", "test", "dev"}
+    assert set(_metadata(wheel).get_all("Provides-Extra")) == {
+        "train",
+        "mario",
+        "dds",
+        "export",
+        "report",
+        "fast",
+        "sweep",
+        "test",
+        "dev",
+    }
     assert "l0-surgical = l0_surgical.commands.main:main" in wheel.read(f"{INFO}/entry_points.txt").decode()
     assert f"{INFO}/licenses/LICENSE" in wheel.namelist()
 
@@ -76,7 +102,9 @@ def test_the_versions_agree() -> None:
 def test_every_requirement_has_an_exact_pin(wheel: zipfile.ZipFile) -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
-    assert [line for line in pins if not re.fullmatch(r'[\w.-]+==[\w.]+(; python_version (<|>=) "3\.\d+")?', line)] == []
+    assert [
+        line for line in pins if not re.fullmatch(r'[\w.-]+==[\w.]+(; python_version (<|>=) "3\.\d+")?', line)
+    ] == []
     pinned = {_normal(line.split("==")[0]) for line in pins}
     assert len(pinned) == len(pins) - 1  # NumPy has one pin for Python 3.10 and one for the later ones
     required = {_normal(_name(line)) for line in _requirements(wheel)}
@@ -88,9 +116,14 @@ def test_make_says_what_is_missing(tmp_path: Path) -> None:
     for name in ("Makefile", "setup.py", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     without_venv = tmp_path / "python-without-venv"
-    without_venv.write_text(f'#!/bin/sh\ncase "$*" in *ensurepip*) exit 1;; *version_info*) exit 0;; esac\nexec {sys.executable} "$@"\n')
+    without_venv.write_text(
+        f'#!/bin/sh\ncase "$*" in *ensurepip*) exit 1;; *version_info*) exit 0;; esac\nexec {sys.executable} "$@"\n'
+    )
     without_venv.chmod(0o755)
-    for python, remedy in (("no-such-python", "uv python install 3.11"), (without_venv, "apt install python3.11-venv")):
+    for python, remedy in (
+        ("no-such-python", "uv python install 3.11"),
+        (without_venv, "apt install python3.11-venv"),
+    ):
         result = _make(tmp_path, f"PYTHON={python}", "test")
         assert result.returncode == 2
         assert result.stdout == ""
@@ -102,8 +135,14 @@ def test_make_says_what_is_missing(tmp_path: Path) -> None:
 
 def _make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     # without the variables by which an outer make (`make test`) would steer this one
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
-    return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
+    }
+    return subprocess.run(
+        ["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def _metadata(wheel: zipfile.ZipFile) -> Message:

@@ -1,7 +1,9 @@
-"""DDPG with hindsight replay (HER), demonstration-guided exploration (DEX) and sparse networks: Goddla 2024, Algorithm 3.
+"""DDPG with hindsight replay (HER), demonstration-guided exploration (DEX) and sparse networks: Goddla 2024,
+Algorithm 3.
 
-Every tensor has a leading member axis. Per-member losses are means over the batch, summed over members, so gradients never mix
-and a member learns the same whatever runs beside it. Deviations from the paper are numbered in docs/deviations.md.
+Every tensor has a leading member axis. Per-member losses are means over the batch, summed over members, so
+gradients never mix and a member learns the same whatever runs beside it. Deviations from the paper are
+numbered in docs/deviations.md.
 """
 
 from collections.abc import Sequence
@@ -20,7 +22,8 @@ from l0_surgical.sparsity import Sparsifier
 
 @dataclass(frozen=True)
 class UpdateBatch:
-    """What one update needs; every tensor is `(members, batch, ...)`, states are normalised observation and goal.
+    """What one update needs; every tensor is `(members, batch, ...)`, states are normalised observation and
+    goal.
 
     `expert_actions` and `next_expert_actions` are pi_e(s), pi_e(s') of (3.12), or None while DEX is off.
     """
@@ -45,7 +48,8 @@ class DDPG(Learner):
         device: where everything lives.
 
     Attributes:
-        highest_rewards: the highest reward that each member has learned from so far, at least 0, `(members,)`.
+        highest_rewards: the highest reward that each member has learned from so far, at least 0,
+            `(members,)`.
     """
 
     networks = ("actor", "critic", "actor_target", "critic_target")
@@ -64,17 +68,22 @@ class DDPG(Learner):
         self.config = config
         self.actor_sparsifier, self.critic_sparsifier = sparsifiers
         self.actor = MemberMLP((state, *config.hidden, action), network_seeds(seeds, 0), "tanh").to(device)
-        self.critic = MemberMLP((state + action, *config.hidden, 1), network_seeds(seeds, 1), "linear").to(device)
+        self.critic = MemberMLP((state + action, *config.hidden, 1), network_seeds(seeds, 1), "linear").to(
+            device
+        )
         self.actor_sparsifier.attach(self.actor)
         self.critic_sparsifier.attach(self.critic)
         self.actor_target = self.actor.plain_copy(self.actor_sparsifier.finalize())
         self.critic_target = self.critic.plain_copy(self.critic_sparsifier.finalize())
         self.actor_optimizer = make_optimizer(self.actor, self.actor_sparsifier, config.actor_learning_rate)
-        self.critic_optimizer = make_optimizer(self.critic, self.critic_sparsifier, config.critic_learning_rate)
+        self.critic_optimizer = make_optimizer(
+            self.critic, self.critic_sparsifier, config.critic_learning_rate
+        )
         self.highest_rewards = torch.zeros(len(seeds), device=device)
 
     def update(self, batch: UpdateBatch, dex_coefficient: float) -> dict[str, Tensor]:
-        """One gradient step of actor and critic, both from the networks as they were before it (Algorithm 3, steps 5 to 12).
+        """One gradient step of actor and critic, both from the networks as they were before it (Algorithm 3,
+        steps 5 to 12).
 
         Returns:
             Per-member diagnostics `(members,)`: actor_loss, critic_loss, q, actor_penalty, critic_penalty.
@@ -96,7 +105,9 @@ class DDPG(Learner):
         actions = self.actor(batch.states)
         objective = self.critic.value(torch.cat([batch.states, actions], dim=2))
         if dex_coefficient > 0:
-            objective = objective - dex_coefficient * torch.linalg.vector_norm(actions - batch.expert_actions, dim=2)  # (3.14)
+            objective = objective - dex_coefficient * torch.linalg.vector_norm(
+                actions - batch.expert_actions, dim=2
+            )  # (3.14)
         actor_loss = -objective.mean(1)
         if self.config.action_penalty:
             actor_loss = actor_loss + self.config.action_penalty * actions.square().mean((1, 2))
@@ -107,7 +118,9 @@ class DDPG(Learner):
         self.stop_diverged({"critic loss": critic_total, "actor loss": actor_total})
         self.minimize((critic_total, self.critic_optimizer), (actor_total, self.actor_optimizer))
         self.actor_target.average_towards(self.actor, self.actor.effective_weights(), self.config.target_rate)
-        self.critic_target.average_towards(self.critic, self.critic.effective_weights(), self.config.target_rate)
+        self.critic_target.average_towards(
+            self.critic, self.critic.effective_weights(), self.config.target_rate
+        )
         return {
             "actor_loss": actor_loss.detach(),
             "critic_loss": critic_loss.detach(),
@@ -118,7 +131,8 @@ class DDPG(Learner):
 
     @torch.no_grad()
     def _target(self, batch: UpdateBatch, dex_coefficient: float) -> Tensor:
-        """r + gamma Q'(s', a') - alpha d(a', a_e') of (3.15), at most what the rewards so far can add up to, `(members, batch)`."""
+        """r + gamma Q'(s', a') - alpha d(a', a_e') of (3.15), at most what the rewards so far can add up to,
+        `(members, batch)`."""
         actions = self.actor_target(batch.next_states)
         q = self.critic_target.value(torch.cat([batch.next_states, actions], dim=2))
         if dex_coefficient > 0:

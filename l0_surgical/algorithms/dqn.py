@@ -1,7 +1,9 @@
-"""Deep Q-learning with sparse networks: Goddla 2024, Algorithm 1; optionally double (van Hasselt et al. 2016) and with prioritised replay.
+"""Deep Q-learning with sparse networks: Goddla 2024, Algorithm 1; optionally double (van Hasselt et al. 2016)
+and with prioritised replay.
 
-Every tensor has a leading member axis. Per-member losses are means over the batch, summed over members, so gradients never mix
-and a member learns the same whatever runs beside it. Deviations from the paper are numbered in docs/deviations.md.
+Every tensor has a leading member axis. Per-member losses are means over the batch, summed over members, so
+gradients never mix and a member learns the same whatever runs beside it. Deviations from the paper are
+numbered in docs/deviations.md.
 """
 
 from collections.abc import Sequence
@@ -21,8 +23,9 @@ from l0_surgical.sparsity import Sparsifier
 
 @dataclass(frozen=True)
 class Batch:
-    """What one update needs: states and next_states (members, batch, obs), normalised; actions (members, batch) int64; rewards
-    (members, batch); terminated (members, batch) bool; weights (members, batch), or None where all count alike."""
+    """What one update needs: states and next_states (members, batch, obs), normalised; actions (members,
+    batch) int64; rewards (members, batch); terminated (members, batch) bool; weights (members, batch), or
+    None where all count alike."""
 
     states: Tensor
     actions: Tensor
@@ -47,12 +50,19 @@ class DQN(Learner):
     optimizers = ("optimizer",)
 
     def __init__(
-        self, config: DQNConfig, dimensions: tuple[int, int], seeds: Sequence[int], sparsifier: Sparsifier, device: str = "cpu"
+        self,
+        config: DQNConfig,
+        dimensions: tuple[int, int],
+        seeds: Sequence[int],
+        sparsifier: Sparsifier,
+        device: str = "cpu",
     ) -> None:
         super().__init__()
         observation, actions = dimensions
         self.config, self.sparsifier = config, sparsifier
-        self.network = MemberMLP((observation, *config.hidden, actions), network_seeds(seeds, 0), "linear").to(device)
+        self.network = MemberMLP(
+            (observation, *config.hidden, actions), network_seeds(seeds, 0), "linear"
+        ).to(device)
         with torch.no_grad():
             self.network.layers[-1].bias.add_(config.initial_value)
         self.sparsifier.attach(self.network)

@@ -34,7 +34,8 @@ class Learner:
         self.diverged.setdefault(member, cause)
 
     def stop_diverged(self, losses: Mapping[str, Tensor]) -> None:
-        """A member with a loss `(members,)` that is not finite stops here with its last finite weights; the others go on."""
+        """A member with a loss `(members,)` that is not finite stops here with its last finite weights; the
+        others go on."""
         for member, total in enumerate(sum(loss.detach() for loss in losses.values()).tolist()):
             if not math.isfinite(total):
                 values = ", ".join(f"{name} {loss[member].item()}" for name, loss in losses.items())
@@ -43,8 +44,9 @@ class Learner:
     def minimize(self, *objectives: tuple[Tensor, MemberAdam]) -> None:
         """One step of each optimiser down the gradient of every member's own loss `(members,)`.
 
-        All gradients come before any step: a network that steps while another loss still has to pass back through it (DDPG's actor
-        learns through its critic) would hand on gradients of weights that no loss was computed with.
+        All gradients come before any step: a network that steps while another loss still has to pass back
+        through it (DDPG's actor learns through its critic) would hand on gradients of weights that no loss
+        was computed with.
         """
         for losses, optimizer in objectives:
             optimizer.zero_grad()
@@ -64,7 +66,11 @@ class Learner:
     def state_dict(self) -> dict:
         """Everything needed to go on exactly where this left off."""
         parts = {name: getattr(self, name).state_dict() for name in (*self.networks, *self.optimizers)}
-        return {**parts, **{name: getattr(self, name) for name in self.counters}, "diverged": dict(self.diverged)}
+        return {
+            **parts,
+            **{name: getattr(self, name) for name in self.counters},
+            "diverged": dict(self.diverged),
+        }
 
     def load_state_dict(self, state: dict) -> None:
         """Restores what `state_dict` gave."""
@@ -77,4 +83,7 @@ class Learner:
 
 def mean_figures(updates: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Per-member diagnostics `(members,)` of some updates, averaged; empty if there were none."""
-    return {name: torch.stack([figures[name] for figures in updates]).mean(0) for name in (updates[0] if updates else ())}
+    return {
+        name: torch.stack([figures[name] for figures in updates]).mean(0)
+        for name in (updates[0] if updates else ())
+    }

@@ -1,7 +1,7 @@
 """Member-stacked networks: plain dense modules that know nothing of sparsity.
 
-Every tensor carries a leading *member* axis, so one forward pass runs a whole grid of (seed, regulariser, coefficient).
-One member is the ordinary case.
+Every tensor carries a leading *member* axis, so one forward pass runs a whole grid of (seed, regulariser,
+coefficient). One member is the ordinary case.
 """
 
 import itertools
@@ -14,14 +14,18 @@ from torch import Tensor, nn
 from l0_surgical.policy import Dense, Layer
 from l0_surgical.system.memory import check_memory
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh, "linear": lambda x: x}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "linear": lambda x: x,
+}
 
 
 class MemberLinear(nn.Module):
     """`members` independent affine maps on columns: `(members, in, batch) -> (members, out, batch)`.
 
-    Features come before the batch so that the weight's gradient is laid out like the weight: the optimiser and the gates then
-    read both in one sweep.
+    Features come before the batch so that the weight's gradient is laid out like the weight: the optimiser
+    and the gates then read both in one sweep.
 
     Attributes:
         weight: `(members, out, in)`.
@@ -53,8 +57,15 @@ class MemberMLP(nn.Module):
         super().__init__()
         self.sizes, self.members = tuple(sizes), len(seeds)
         # weight, gradient and two moments of Adam
-        check_memory("networks", self.members, 4 * 4 * self.parameters_per_member, "pass smaller layers, or train fewer members at a time")
-        self.layers = nn.ModuleList(MemberLinear(self.members, n_in, n_out) for n_in, n_out in itertools.pairwise(sizes))
+        check_memory(
+            "networks",
+            self.members,
+            4 * 4 * self.parameters_per_member,
+            "pass smaller layers, or train fewer members at a time",
+        )
+        self.layers = nn.ModuleList(
+            MemberLinear(self.members, n_in, n_out) for n_in, n_out in itertools.pairwise(sizes)
+        )
         self.activations = ("relu",) * (len(self.layers) - 1) + (output,)
         for member, seed in enumerate(seeds):
             generator = torch.Generator().manual_seed(seed)
@@ -71,21 +82,26 @@ class MemberMLP(nn.Module):
     def value(self, x: Tensor) -> Tensor:
         """The only output of a network that has one: `(members, batch, in) -> (members, batch)`.
 
-        Not `forward(x)[..., 0]`: that hands back gradients whose strides depend on the number of members, and with them the order
-        of additions, so that a member would learn differently beside others.
+        Not `forward(x)[..., 0]`: that hands back gradients whose strides depend on the number of members, and
+        with them the order of additions, so that a member would learn differently beside others.
         """
         return self.columns(x)[:, 0]
 
     def columns(self, x: Tensor, weights: Sequence[Tensor] | None = None) -> Tensor:
-        """`(members, batch, in) -> (members, out, batch)`, as the layers compute it; `weights` are those of `effective_weights`."""
+        """`(members, batch, in) -> (members, out, batch)`, as the layers compute it; `weights` are those of
+        `effective_weights`."""
         x = x.transpose(1, 2)
-        for layer, weight, activation in zip(self.layers, weights or self.effective_weights(), self.activations, strict=True):
-            x = ACTIVATIONS[activation](layer.forward(x, weight))  # without nn.Module's hooks, which cost as much as a small layer
+        for layer, weight, activation in zip(
+            self.layers, weights or self.effective_weights(), self.activations, strict=True
+        ):
+            x = ACTIVATIONS[activation](
+                layer.forward(x, weight)
+            )  # without nn.Module's hooks, which cost as much as a small layer
         return x
 
     def effective_weights(self) -> list[Tensor]:
-        """The layers' weights `(members, out, in)`, gated if they are: asked once for several passes, because that costs as much as a
-        small layer."""
+        """The layers' weights `(members, out, in)`, gated if they are: asked once for several passes, because
+        that costs as much as a small layer."""
         return [layer.weight for layer in self.layers]
 
     @property
@@ -94,8 +110,13 @@ class MemberMLP(nn.Module):
         return sum(n_out * (n_in + 1) for n_in, n_out in itertools.pairwise(self.sizes))
 
     def plain_copy(self, weights: Sequence[Tensor]) -> "MemberMLP":
-        """A network without gradients that holds `weights` (one `(members, out, in)` per layer) and this network's biases."""
-        copy = MemberMLP(self.sizes, [0] * self.members, self.activations[-1]).to(weights[0].device).requires_grad_(False)
+        """A network without gradients that holds `weights` (one `(members, out, in)` per layer) and this
+        network's biases."""
+        copy = (
+            MemberMLP(self.sizes, [0] * self.members, self.activations[-1])
+            .to(weights[0].device)
+            .requires_grad_(False)
+        )
         copy.copy_from(self, weights)
         return copy
 
@@ -106,7 +127,8 @@ class MemberMLP(nn.Module):
 
     @torch.no_grad()
     def average_towards(self, source: "MemberMLP", weights: Sequence[Tensor], rate: float) -> None:
-        """Polyak averaging, `theta_target := (1 - rate) theta_target + rate theta` (Goddla 2024, eq. 3.10 and 3.11)."""
+        """Polyak averaging, `theta_target := (1 - rate) theta_target + rate theta` (Goddla 2024, eq. 3.10 and
+        3.11)."""
         for mine, theirs, weight in zip(self.layers, source.layers, weights, strict=True):
             mine.weight.lerp_(weight, rate)
             mine.bias.lerp_(theirs.bias, rate)

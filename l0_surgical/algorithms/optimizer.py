@@ -1,7 +1,9 @@
-"""Adam with a member axis: each member's numbers are computed alike whatever stands beside them, and a member can be frozen.
+"""Adam with a member axis: each member's numbers are computed alike whatever stands beside them, and a member
+can be frozen.
 
-A library optimiser sweeps over whole tensors, so where a member's numbers fall in a vector register, and with it their rounding,
-depends on how many members there are; within some hundred updates that grows into another policy.
+A library optimiser sweeps over whole tensors, so where a member's numbers fall in a vector register, and with
+it their rounding, depends on how many members there are; within some hundred updates that grows into another
+policy.
 """
 
 from collections.abc import Collection, Sequence
@@ -34,7 +36,9 @@ class ParameterGroup:
         self.configured_rate = self.learning_rate
         self.moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in self.parameters]
         tensors = [(p.detach(), *m) for p, m in zip(self.parameters, self.moments, strict=True)]
-        self.rows = [tuple(_rows(t) for t in triple) if triple[0].device.type == "cpu" else None for triple in tensors]
+        self.rows = [
+            tuple(_rows(t) for t in triple) if triple[0].device.type == "cpu" else None for triple in tensors
+        ]
 
 
 class MemberAdam:
@@ -46,7 +50,12 @@ class MemberAdam:
         epsilon: added to the root of the second moment.
     """
 
-    def __init__(self, groups: Sequence[ParameterGroup], betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8) -> None:
+    def __init__(
+        self,
+        groups: Sequence[ParameterGroup],
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+    ) -> None:
         self.groups, self.betas, self.epsilon = list(groups), betas, epsilon
 
     @property
@@ -55,7 +64,8 @@ class MemberAdam:
         return [parameter for group in self.groups for parameter in group.parameters]
 
     def scale_learning_rate(self, factor: float) -> None:
-        """Sets the first group's rate (a network's own parameters, not its gates) to `factor` times its configured one."""
+        """Sets the first group's rate (a network's own parameters, not its gates) to `factor` times its
+        configured one."""
         self.groups[0].learning_rate = self.groups[0].configured_rate * factor
 
     def zero_grad(self) -> None:
@@ -65,7 +75,8 @@ class MemberAdam:
 
     @torch.no_grad()
     def step(self, frozen: Collection[int] = ()) -> None:
-        """One update from the gradients; `frozen` members stay as they are, even if their gradient is not finite.
+        """One update from the gradients; `frozen` members stay as they are, even if their gradient is not
+        finite.
 
         A group without gradients is left alone and its steps are not counted.
         """
@@ -80,15 +91,29 @@ class MemberAdam:
             rate = group.learning_rate * root / (1 - first**group.steps)
             for parameter, moments, rows in zip(group.parameters, group.moments, group.rows, strict=True):
                 if rows is not None:
-                    _step(_rows(parameter.grad.contiguous()), *rows, active, rate, first, second, self.epsilon * root)
-                    # autograd does not see numba write: told of it, it refuses to pass back through what held the former weights
+                    _step(
+                        _rows(parameter.grad.contiguous()),
+                        *rows,
+                        active,
+                        rate,
+                        first,
+                        second,
+                        self.epsilon * root,
+                    )
+                    # autograd does not see numba write: told of it, it refuses to pass back through what held
+                    # the former weights
                     increment_version(parameter)
                 else:
-                    _step_tensors(parameter, parameter.grad, *moments, frozen, rate, first, second, self.epsilon * root)
+                    _step_tensors(
+                        parameter, parameter.grad, *moments, frozen, rate, first, second, self.epsilon * root
+                    )
 
     def state_dict(self) -> dict:
         """Moments and step counts, for a checkpoint (learning rates are the caller's)."""
-        return {"steps": [group.steps for group in self.groups], "moments": [list(pair) for group in self.groups for pair in group.moments]}
+        return {
+            "steps": [group.steps for group in self.groups],
+            "moments": [list(pair) for group in self.groups for pair in group.moments],
+        }
 
     def load_state_dict(self, state: dict) -> None:
         """Restores what `state_dict` gave."""
@@ -101,7 +126,8 @@ class MemberAdam:
 
 
 def make_optimizer(network: nn.Module, sparsifier: Sparsifier, learning_rate: float) -> MemberAdam:
-    """Adam for a network's weights and biases (the first group) and, at their own rate, for the sparsifier's parameters."""
+    """Adam for a network's weights and biases (the first group) and, at their own rate, for the sparsifier's
+    parameters."""
     gates = [ParameterGroup(group["params"], group["lr"]) for group in sparsifier.parameter_groups()]
     own = {id(parameter) for group in gates for parameter in group.parameters}
     weights = [parameter for parameter in network.parameters() if id(parameter) not in own]
@@ -110,7 +136,8 @@ def make_optimizer(network: nn.Module, sparsifier: Sparsifier, learning_rate: fl
 
 @torch.no_grad()
 def clip_gradients(parameters: Sequence[Tensor], limit: float) -> None:
-    """Scales every member's gradient over all `parameters` (members, ...) to a Euclidean norm of at most `limit`."""
+    """Scales every member's gradient over all `parameters` (members, ...) to a Euclidean norm of at most
+    `limit`."""
     gradients = [parameter.grad for parameter in parameters]
     norms = sum(g.reshape(g.shape[0], -1).square().sum(1) for g in gradients).sqrt()
     factors = (limit / (norms + 1e-6)).clamp(max=1)
@@ -163,7 +190,12 @@ def _descend(parameter, first_moment, second_moment, rate, epsilon):
 def _step(gradient, parameter, first_moment, second_moment, active, rate, first, second, epsilon):
     members, count = parameter.shape
     chunks = (count + _CHUNK - 1) // _CHUNK
-    rate, first, second, epsilon = np.float32(rate), np.float32(first), np.float32(second), np.float32(epsilon)
+    rate, first, second, epsilon = (
+        np.float32(rate),
+        np.float32(first),
+        np.float32(second),
+        np.float32(epsilon),
+    )
     for job in numba.prange(members * chunks):
         member, start = job // chunks, (job % chunks) * _CHUNK
         if active[member]:

@@ -1,8 +1,10 @@
-"""Proximal policy optimisation with sparse networks: Goddla 2024, Algorithm 2 (clipped ratio, GAE, entropy bonus; Schulman et al. 2017).
+"""Proximal policy optimisation with sparse networks: Goddla 2024, Algorithm 2 (clipped ratio, GAE, entropy
+bonus; Schulman et al. 2017).
 
-Every tensor has a leading member axis. Per-member losses are means over the minibatch, summed over members, so gradients never mix
-and a member learns the same whatever runs beside it. The gates' noise is drawn once per iteration and held from the roll-out through
-all of its updates: otherwise the ratio of new to old probabilities would measure the noise.
+Every tensor has a leading member axis. Per-member losses are means over the minibatch, summed over members,
+so gradients never mix and a member learns the same whatever runs beside it. The gates' noise is drawn once
+per iteration and held from the roll-out through all of its updates: otherwise the ratio of new to old
+probabilities would measure the noise.
 """
 
 from collections.abc import Sequence
@@ -21,8 +23,9 @@ from l0_surgical.sparsity import Sparsifier
 
 @dataclass(frozen=True)
 class Rollout:
-    """A roll-out, flattened: states (members, samples, obs), actions (members, samples) int64, log_probabilities, advantages and
-    returns (members, samples), and valid (members, samples) float: 0 for steps in which an environment only began a new episode."""
+    """A roll-out, flattened: states (members, samples, obs), actions (members, samples) int64,
+    log_probabilities, advantages and returns (members, samples), and valid (members, samples) float: 0 for
+    steps in which an environment only began a new episode."""
 
     states: Tensor
     actions: Tensor
@@ -33,12 +36,18 @@ class Rollout:
 
 
 def advantages(
-    rewards: Tensor, values: Tensor, next_values: Tensor, terminated: Tensor, ended: Tensor, discount: float, gae_lambda: float
+    rewards: Tensor,
+    values: Tensor,
+    next_values: Tensor,
+    terminated: Tensor,
+    ended: Tensor,
+    discount: float,
+    gae_lambda: float,
 ) -> Tensor:
     """Generalised advantage estimation (Schulman et al. 2016, eq. 16), cut where an episode ends.
 
-    A_t = delta_t + gamma lambda A_{t+1} within an episode, delta_t = r_t + gamma V(s_{t+1}) - V(s_t), V = 0 after a termination
-    (not after a truncation, where the episode would have gone on).
+    A_t = delta_t + gamma lambda A_{t+1} within an episode, delta_t = r_t + gamma V(s_{t+1}) - V(s_t), V = 0
+    after a termination (not after a truncation, where the episode would have gone on).
 
     Args:
         rewards, values, next_values: `(steps, ...)`; next_values are V(s_{t+1}) of the step's own episode.
@@ -81,8 +90,12 @@ class PPO(Learner):
         observation, actions = dimensions
         self.config = config
         self.actor_sparsifier, self.critic_sparsifier = sparsifiers
-        self.actor = MemberMLP((observation, *config.hidden, actions), network_seeds(seeds, 0), "linear").to(device)
-        self.critic = MemberMLP((observation, *config.hidden, 1), network_seeds(seeds, 1), "linear").to(device)
+        self.actor = MemberMLP((observation, *config.hidden, actions), network_seeds(seeds, 0), "linear").to(
+            device
+        )
+        self.critic = MemberMLP((observation, *config.hidden, 1), network_seeds(seeds, 1), "linear").to(
+            device
+        )
         with torch.no_grad():
             # nearly uniform action probabilities at the start (Andrychowicz et al. 2021, sec. 3.2)
             self.actor.layers[-1].weight.mul_(0.01)
@@ -100,7 +113,8 @@ class PPO(Learner):
 
     @torch.no_grad()
     def act(self, states: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
-        """Actions drawn with the numbers `uniforms` in [0, 1), and their log probabilities; `draw_gates` comes first.
+        """Actions drawn with the numbers `uniforms` in [0, 1), and their log probabilities; `draw_gates`
+        comes first.
 
         Args:
             states: `(members, batch, obs)`, normalised.

@@ -24,7 +24,8 @@ def command(
     overwrite: bool = False,
     json: bool = False,
 ) -> Callable[[], None]:
-    """Makes a policy smaller: one rank for all layers (--rank, --ranks) or the smallest that keeps a fraction of the return (--keep).
+    """Makes a policy smaller: one rank for all layers (--rank, --ranks) or the smallest that keeps a fraction
+    of the return (--keep).
 
     Args:
         policy: A policy file, or the name of a shipped policy.
@@ -55,9 +56,19 @@ def command(
 
 def compression_table(report: dict[str, Any]) -> Table:
     """The result of `compress`."""
-    table = Table("candidate", "numbers", "bytes", "smaller", "return", "success", title="chosen: " + report["chosen"]["label"])
+    table = Table(
+        "candidate",
+        "numbers",
+        "bytes",
+        "smaller",
+        "return",
+        "success",
+        title="chosen: " + report["chosen"]["label"],
+    )
     labels = [row["method"] if row["rank"] is None else f"rank {row['rank']}" for row in report["sweep"]]
     for label, row in zip([*labels, "chosen"], [*report["sweep"], report["chosen"]], strict=True):
         numbers = (str(row["parameters"]), str(row["bytes"]), f"{row['size_decrease_percent']:.2f} %")
-        table.add_row(label, *numbers, interval(row["return_mean"], row["return_ci95"]), percent(row["success_rate"]))
+        table.add_row(
+            label, *numbers, interval(row["return_mean"], row["return_ci95"]), percent(row["success_rate"])
+        )
     return table

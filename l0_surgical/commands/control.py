@@ -14,9 +14,11 @@ INTERRUPTED = 130
 
 
 def command(
-    request: Annotated[ControlRequest, tyro.conf.arg(name=""), tyro.conf.PositionalRequiredArgs], json: bool = False
+    request: Annotated[ControlRequest, tyro.conf.arg(name=""), tyro.conf.PositionalRequiredArgs],
+    json: bool = False,
 ) -> Callable[[], int]:
-    """Drives an arm to goals in real time: enables and homes it, moves it slowly to the start pose, lets the policy reach each goal.
+    """Drives an arm to goals in real time: enables and homes it, moves it slowly to the start pose, lets the
+    policy reach each goal.
 
     It moves the arm. Read docs/robot.md before you run it at a real one.
 
@@ -45,6 +47,10 @@ def control_table(result: dict[str, Any]) -> Table:
     title = f"{result['arm']}: {done}{' computed, none sent (dry run)' if result['dry_run'] else ''}"
     table = Table("", "p50 (ms)", "p99 (ms)", "p99.9 (ms)", "max (ms)", title=title)
     for name in ("period", "jitter", "latency", "age", "policy_step"):
-        table.add_row(name, *(f"{result[name][key]:.3f}" for key in ("p50_ms", "p99_ms", "p999_ms", "max_ms")))
-    table.caption = f"missed periods: {result['missed_periods']}; faults: {'; '.join(result['faults']) or 'none'}"
+        table.add_row(
+            name, *(f"{result[name][key]:.3f}" for key in ("p50_ms", "p99_ms", "p999_ms", "max_ms"))
+        )
+    table.caption = (
+        f"missed periods: {result['missed_periods']}; faults: {'; '.join(result['faults']) or 'none'}"
+    )
     return table

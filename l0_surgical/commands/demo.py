@@ -31,15 +31,32 @@ def command(*, out: Path = Path("runs/demo"), quick: bool = False, json: bool = 
 def demo_table(report: dict[str, Any]) -> Table:
     """The result of `demo`."""
     title = f"NeedleReach, {report['episodes']} unseen episodes; files in {report['out']}"
-    table = Table("policy", "success", "return (95 %)", "sparsity at start", "sparsity", "numbers", "bytes", "seconds", title=title)
+    table = Table(
+        "policy",
+        "success",
+        "return (95 %)",
+        "sparsity at start",
+        "sparsity",
+        "numbers",
+        "bytes",
+        "seconds",
+        title=title,
+    )
     for row in report["policies"]:
         sparsity = (percent(row["sparsity_at_init"]), percent(row["sparsity"]))
         size = (str(row["parameters"]), str(row["bytes"]), f"{row['seconds']:.0f}")
-        table.add_row(row["name"], percent(row["success_rate"]), interval(row["return_mean"], row["return_ci95"]), *sparsity, *size)
+        table.add_row(
+            row["name"],
+            percent(row["success_rate"]),
+            interval(row["return_mean"], row["return_ci95"]),
+            *sparsity,
+            *size,
+        )
     control = report["control"]
     end = f", ended by: {control['failure']}" if control["failure"] else ""
     table.caption = (
-        f"L0 compressed at a simulated arm, over DDS in real time: {control['reached']} of {control['goals']} goals reached, "
+        f"L0 compressed at a simulated arm, over DDS in real time: {control['reached']} of "
+        f"{control['goals']} goals reached, "
         f"jitter p99 {control['jitter']['p99_ms']:.2f} ms{end}"
     )
     return table

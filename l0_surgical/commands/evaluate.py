@@ -7,7 +7,14 @@ from l0_surgical.commands.terminal import ProgressBar, Table, bounds, interval, 
 
 
 def command(
-    policy: str, /, *, task: str | None = None, episodes: int = 100, seed: int = 0, jobs: int = 1, json: bool = False
+    policy: str,
+    /,
+    *,
+    task: str | None = None,
+    episodes: int = 100,
+    seed: int = 0,
+    jobs: int = 1,
+    json: bool = False,
 ) -> Callable[[], None]:
     """Evaluates a policy over unseen episodes.
 
@@ -27,7 +34,12 @@ def command(
         loaded = load_policy(find_policy(policy))
         with ProgressBar() as bar:
             result = evaluation.evaluate(
-                loaded, task=task, episodes=episodes, seed=seed, jobs=jobs, progress=lambda n: bar("evaluating", n, episodes)
+                loaded,
+                task=task,
+                episodes=episodes,
+                seed=seed,
+                jobs=jobs,
+                progress=lambda n: bar("evaluating", n, episodes),
             )
         print_result(result.as_dict(), json, evaluation_table)
 
@@ -37,7 +49,17 @@ def command(
 def evaluation_table(result: dict[str, Any]) -> Table:
     """The result of `evaluate`."""
     table = Table("task", "episodes", "return", "success", "steps to success")
-    success = "-" if result["success_rate"] is None else f"{percent(result['success_rate'])} {bounds(result['success_ci95'], 100)}"
+    success = (
+        "-"
+        if result["success_rate"] is None
+        else f"{percent(result['success_rate'])} {bounds(result['success_ci95'], 100)}"
+    )
     steps = "-" if result["steps_to_success_mean"] is None else f"{result['steps_to_success_mean']:.1f}"
-    table.add_row(result["task"], str(result["episodes"]), interval(result["return_mean"], result["return_ci95"]), success, steps)
+    table.add_row(
+        result["task"],
+        str(result["episodes"]),
+        interval(result["return_mean"], result["return_ci95"]),
+        success,
+        steps,
+    )
     return table

@@ -8,7 +8,9 @@ from l0_surgical.commands.terminal import print_result
 from l0_surgical.system.files import check_new
 
 
-def command(policy: str, /, *, format: Literal["onnx", "c"], out: Path, overwrite: bool = False, json: bool = False) -> Callable[[], None]:
+def command(
+    policy: str, /, *, format: Literal["onnx", "c"], out: Path, overwrite: bool = False, json: bool = False
+) -> Callable[[], None]:
     """Writes a policy for other programs: an ONNX model, or C99 without dependencies.
 
     Args:
@@ -36,5 +38,7 @@ def export_table(report: dict[str, Any]) -> str:
     """The result of `export`."""
     error = report["max_abs_error"]
     return f"{report['file']}: " + (
-        "not verified: there is nothing to run it with" if error is None else f"within {error:.1e} of the policy"
+        "not verified: there is nothing to run it with"
+        if error is None
+        else f"within {error:.1e} of the policy"
     )

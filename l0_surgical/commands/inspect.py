@@ -27,7 +27,17 @@ def inspection_table(description: dict[str, Any]) -> Table:
     """The result of `inspect`."""
     size = f"{description['parameters']} numbers, {description['bytes']} bytes"
     title = f"{description['task']}: {size}, sparsity {percent(description['sparsity'])}"
-    table = Table("layer", "shape", "representation", "numbers", "non-zero", "sparsity", "dead units", "bytes", title=title)
+    table = Table(
+        "layer",
+        "shape",
+        "representation",
+        "numbers",
+        "non-zero",
+        "sparsity",
+        "dead units",
+        "bytes",
+        title=title,
+    )
     for layer in description["layers"]:
         shape = " x ".join(map(str, layer["shape"]))
         counts = (

@@ -1,6 +1,8 @@
-"""The command `l0-surgical`: parses, calls, prints. Progress and logs go to stderr, results to stdout (one JSON object with --json).
+"""The command `l0-surgical`: parses, calls, prints. Progress and logs go to stderr, results to stdout (one
+JSON object with --json).
 
-Exit codes: 0 done, 1 failed, 2 bad input (one line that says what is wrong and how to mend it), 130 interrupted after saving.
+Exit codes: 0 done, 1 failed, 2 bad input (one line that says what is wrong and how to mend it), 130
+interrupted after saving.
 """
 
 import argparse
@@ -27,7 +29,8 @@ SUITE = ("training side and the statistics", "train,sweep", (*TRAINING[2], "rlia
 SIMULATION = ("simulated arm", "train,dds", ("tyro", "rich", "pybullet"))
 CORE = ("package", "dds", ())
 
-# what it needs (its name, pip's extra, the packages), what it does; `simulate-arm` is the module `simulate_arm` beside this one
+# what it needs (its name, pip's extra, the packages), what it does; `simulate-arm` is the module
+# `simulate_arm` beside this one
 COMMANDS: dict[str, tuple[tuple[str, str, tuple[str, ...]], str]] = {
     "train": (TRAINING, "train a grid of policies: regularizers x coefficients x seeds"),
     "evaluate": (TRAINING, "success and return of a policy over unseen episodes"),
@@ -76,7 +79,9 @@ def _run_command(command: str, arguments: list[str]) -> int:
     (side, extra, packages), _ = COMMANDS[command]
     missing = [name for name in packages if not _is_installed(name)]
     if missing:
-        raise BadInputError(f"{command} needs {', '.join(missing)}; install the {side}: pip install '.[{extra}]' in a clone")
+        raise BadInputError(
+            f"{command} needs {', '.join(missing)}; install the {side}: pip install '.[{extra}]' in a clone"
+        )
     output = io.StringIO()
     try:
         with contextlib.redirect_stderr(output):
@@ -105,7 +110,9 @@ def _parse(command: str, arguments: list[str]) -> Callable[[], int | None]:
         import tyro
     except ImportError:
         # only `inspect` comes here: a robot's computer may have the core install alone
-        parser = argparse.ArgumentParser(f"l0-surgical {command}", usage=f"l0-surgical {command} POLICY [--json]")
+        parser = argparse.ArgumentParser(
+            f"l0-surgical {command}", usage=f"l0-surgical {command} POLICY [--json]"
+        )
         parser.description = function.__doc__.partition("\n")[0]
         parser.add_argument("policy", metavar="POLICY", help="a policy file, or the name of a shipped policy")
         parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
@@ -117,7 +124,8 @@ def _parse(command: str, arguments: list[str]) -> Callable[[], int | None]:
 def _function(command: str, arguments: list[str]) -> Callable[..., Any]:
     """The function whose signature is the command line of `command` and whose docstring is the help.
 
-    It returns the call that does the work. A command whose defaults hang on its arguments makes its function by `command_for`.
+    It returns the call that does the work. A command whose defaults hang on its arguments makes its function
+    by `command_for`.
     """
     module = import_module(f"l0_surgical.commands.{command.replace('-', '_')}")
     return module.command_for(arguments) if hasattr(module, "command_for") else module.command
@@ -137,7 +145,9 @@ def _one_line(box: str) -> str:
 
 def _usage() -> str:
     lines = [f"  {name:14}{text}" for name, (_, text) in COMMANDS.items()]
-    return "\n".join(["usage: l0-surgical COMMAND [options]     (l0-surgical COMMAND --help)", "", *lines, ""])
+    return "\n".join(
+        ["usage: l0-surgical COMMAND [options]     (l0-surgical COMMAND --help)", "", *lines, ""]
+    )
 
 
 def _complain(text: str) -> None:

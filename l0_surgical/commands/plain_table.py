@@ -18,7 +18,10 @@ class Table:
 
     def __str__(self) -> str:
         widths = [max(map(len, column)) for column in zip(*self._rows, strict=True)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in self._rows]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in self._rows
+        ]
         return "\n".join(part for part in (self._title, *lines, self.caption) if part)
 
 

@@ -1,4 +1,5 @@
-"""Lines for a person on stderr that never keep the speaker waiting: a reader that takes nothing must not stop a servo loop."""
+"""Lines for a person on stderr that never keep the speaker waiting: a reader that takes nothing must not stop
+a servo loop."""
 
 import contextlib
 import os
@@ -19,7 +20,8 @@ def say(text: str) -> None:
 
 
 def write(text: str) -> None:
-    """As `say`, without an end of the line. What has no room any more, and what a broken stderr does not take, is left out."""
+    """As `say`, without an end of the line. What has no room any more, and what a broken stderr does not
+    take, is left out."""
     stream = sys.stderr
     if stream is None:
         return

@@ -1,4 +1,5 @@
-"""Standard output and error as they may be: closed, on a full disk, left by their reader, or of an encoding that lacks our characters."""
+"""Standard output and error as they may be: closed, on a full disk, left by their reader, or of an encoding
+that lacks our characters."""
 
 import codecs
 import contextlib
@@ -15,7 +16,8 @@ _ERRORS = "l0_surgical.printable"
 
 
 class OutputError(L0SurgicalError):
-    """What was asked for could not be written to standard output; `error` says why, `kept` where it can be read all the same."""
+    """What was asked for could not be written to standard output; `error` says why, `kept` where it can be
+    read all the same."""
 
     def __init__(self, error: OSError, kept: Path | None = None) -> None:
         self.error = error
@@ -24,7 +26,8 @@ class OutputError(L0SurgicalError):
 
 
 def prepare_streams() -> None:
-    """Lets no file of ours take the descriptor of a closed stream, and every text be written, whatever the locale."""
+    """Lets no file of ours take the descriptor of a closed stream, and every text be written, whatever the
+    locale."""
     for descriptor in (0, 1, 2):
         if not _is_open(descriptor):
             os.open(os.devnull, os.O_RDWR)  # takes the lowest descriptor that is free
@@ -74,7 +77,8 @@ class Output(io.TextIOBase):
 
 
 class Aside(io.TextIOBase):
-    """Standard error for what helps a person along, which must not end the work: once nobody takes it, it goes nowhere."""
+    """Standard error for what helps a person along, which must not end the work: once nobody takes it, it
+    goes nowhere."""
 
     def __init__(self) -> None:
         self._stream = sys.stderr
@@ -107,7 +111,8 @@ def _is_open(descriptor: int) -> bool:
 
 
 def _abandon(stream: TextIO) -> None:
-    """Sends what `stream` still holds nowhere, so that neither a library's flush nor the interpreter's at its end fails again."""
+    """Sends what `stream` still holds nowhere, so that neither a library's flush nor the interpreter's at its
+    end fails again."""
     with contextlib.suppress(OSError, ValueError):
         descriptor = stream.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -116,7 +121,8 @@ def _abandon(stream: TextIO) -> None:
 
 
 def _printable(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Bytes that could not be decoded (of a file's name) as they were, other characters that the encoding lacks as a question mark."""
+    """Bytes that could not be decoded (of a file's name) as they were, other characters that the encoding
+    lacks as a question mark."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     character = ord(error.object[error.start])

@@ -24,29 +24,37 @@ def command_for(arguments: list[str]) -> Callable[..., Callable[[], None]]:
         address: str | None = None,
         json: bool = False,
     ) -> Callable[[], None]:
-        """Runs one of the paper's suites: all trainings, then ranks and representations, then tables that `report` reads.
+        """Runs one of the paper's suites: all trainings, then ranks and representations, then tables that
+        `report` reads.
 
         Args:
             name: classic: CartPole, Acrobot and LunarLander with DQN and PPO.
             config: The grid.
-            out: Folder (default: runs/suite-NAME). The same command goes on with what is there; finished cells are kept.
+            out: Folder (default: runs/suite-NAME). The same command goes on with what is there; finished
+                cells are kept.
             jobs: Cells at a time, each with one thread.
             engine: Local processes, or a Ray cluster.
             address: Of the Ray cluster to join; without it one is started on this machine.
             json: Print one JSON object on stdout.
         """
-        return lambda: _suite(config, out or Path("runs") / f"suite-{name}", (engine, jobs, address), json, arguments)
+        return lambda: _suite(
+            config, out or Path("runs") / f"suite-{name}", (engine, jobs, address), json, arguments
+        )
 
     return command
 
 
-def _suite(config: Any, out: Path, where: tuple[Any, int, str | None], as_json: bool, arguments: list[str]) -> int:
+def _suite(
+    config: Any, out: Path, where: tuple[Any, int, str | None], as_json: bool, arguments: list[str]
+) -> int:
     from l0_surgical.experiments.suite import run_classic
 
     engine, jobs, address = where
     command = shlex.join(["l0-surgical", "suite", *arguments])
     with ProgressBar() as bar:
-        result = run_classic(config, out, engine=engine, jobs=jobs, address=address, command=command, progress=bar)
+        result = run_classic(
+            config, out, engine=engine, jobs=jobs, address=address, command=command, progress=bar
+        )
     print_result(result, as_json, suite_table, out)
     return 1 if result["failed"] else 0
 
@@ -54,10 +62,16 @@ def _suite(config: Any, out: Path, where: tuple[Any, int, str | None], as_json: 
 def suite_table(result: dict[str, Any]) -> Table:
     """The result of `suite`."""
     hours = f"{result['wall_seconds'] / 3600:.2f} h, {result['cpu_seconds'] / 3600:.2f} CPU h"
-    table = Table("environment / algorithm", "chosen L0 coefficients", title=f"{result['policies']} policies in {result['out']}, {hours}")
+    table = Table(
+        "environment / algorithm",
+        "chosen L0 coefficients",
+        title=f"{result['policies']} policies in {result['out']}, {hours}",
+    )
     for cell, picks in result["chosen"].items():
         table.add_row(cell, ", ".join(number_name(pick) for pick in picks) or "-")
     lines = [f"failed: {name}: {cause}" for name, cause in result["failed"].items()]
     lines += [f"run again: {line}" for line in result["run_again"]]
-    table.caption = "\n".join([*lines, f"look at them with: l0-surgical report {result['out']} --out {result['out']}/report"])
+    table.caption = "\n".join(
+        [*lines, f"look at them with: l0-surgical report {result['out']} --out {result['out']}/report"]
+    )
     return table

@@ -16,7 +16,14 @@ from l0_surgical.commands.speaking import write
 
 try:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.table import Table
 except ImportError:
     # a robot's computer with the core install alone: only `inspect` runs there
@@ -32,10 +39,11 @@ _WIDTH_OF_A_FILE = 140
 
 
 class ProgressBar:
-    """`bar(text, done, total)` shows a bar with rate and remaining time; where stderr is no terminal, a line now and then.
+    """`bar(text, done, total)` shows a bar with rate and remaining time; where stderr is no terminal, a line
+    now and then.
 
-    While it is shown, what anything else prints, such as an environment, goes to stderr: stdout is for the result. Once nobody takes
-    it, nothing is shown.
+    While it is shown, what anything else prints, such as an environment, goes to stderr: stdout is for the
+    result. Once nobody takes it, nothing is shown.
     """
 
     def __enter__(self) -> "ProgressBar":
@@ -43,7 +51,12 @@ class ProgressBar:
         self._apart.enter_context(_stdout_to_stderr())
         self._console = Console(file=Aside())
         self._is_terminal = self._console.is_terminal
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+        )
         self._progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console)
         self._tasks: dict[str, Any] = {}
         self._started: dict[str, tuple[float, int]] = {}
@@ -52,7 +65,9 @@ class ProgressBar:
             self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._is_terminal:
             self._progress.stop()
         self._apart.close()
@@ -68,12 +83,17 @@ class ProgressBar:
             self._progress.update(self._tasks[text], completed=done, rate=rate)
         elif 0 < total <= done or now - self._logged > _LOG_EVERY_S:
             self._logged = now
-            left = f", {(total - done) * (now - start) / (done - first):.0f} s left" if first < done < total else ""
+            left = (
+                f", {(total - done) * (now - start) / (done - first):.0f} s left"
+                if first < done < total
+                else ""
+            )
             self._console.print(f"{text}: {done}{f'/{total}' if total else ''} {rate}{left}", highlight=False)
 
 
 class StatusLine:
-    """Shows `text()` again and again on stderr, in a thread: over itself in a terminal, else a line every 15 s and at the end.
+    """Shows `text()` again and again on stderr, in a thread: over itself in a terminal, else a line every 15
+    s and at the end.
 
     A reader that takes nothing (a terminal that is stopped by Ctrl-S) misses it.
     """
@@ -88,7 +108,9 @@ class StatusLine:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop.set()
         self._thread.join(_STATUS_EVERY_S)
         self._write("\n")
@@ -103,7 +125,9 @@ class StatusLine:
         write(f"{begin}{self._text()}{end}")
 
 
-def print_result(data: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], Any], kept: Path | None = None) -> None:
+def print_result(
+    data: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], Any], kept: Path | None = None
+) -> None:
     """Prints a command's result on stdout: one JSON object, or a table.
 
     Args:

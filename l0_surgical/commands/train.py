@@ -48,13 +48,17 @@ def command_for(arguments: list[str]) -> Callable[..., Callable[[], None]]:
         Args:
             config: The settings.
             out: Folder of the run (default: runs/TASK-PRESET-N). An existing run is never overwritten.
-            resume: Folder of an interrupted run to go on with. All its settings are kept; only --device, --threads, --budget, --json and a
-                longer training (--episodes, --steps) can be given beside it.
+            resume: Folder of an interrupted run to go on with. All its settings are kept; only --device,
+                --threads, --budget, --json and a longer training (--episodes, --steps) can be given beside
+                it.
             budget: Minutes after which to stop cleanly, to be resumed.
             json: Print one JSON object on stdout.
         """
         if resume is not None:
-            changes = {name: getattr(config, name) for name in _changes_beside_resume(arguments, config.task != _NO_TASK)}
+            changes = {
+                name: getattr(config, name)
+                for name in _changes_beside_resume(arguments, config.task != _NO_TASK)
+            }
             return lambda: _resume(resume, changes, budget, json)
         return lambda: _train(config, out, budget, json)
 
@@ -86,11 +90,16 @@ def _changes_beside_resume(arguments: list[str], has_task: bool) -> list[str]:
     Raises:
         BadInputError: one of the given options cannot be changed any more.
     """
-    given = dict.fromkeys(argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--"))
+    given = dict.fromkeys(
+        argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--")
+    )
     refused = [option for option in given if option not in ("--resume", "--no-json", *_BESIDE_RESUME)]
     if refused or has_task:
         named, taken = ", ".join(["the task"] * has_task + refused), ", ".join(_BESIDE_RESUME)
-        raise BadInputError(f"--resume goes on with the run's own settings; leave out {named}: beside it only {taken} can be given")
+        raise BadInputError(
+            f"--resume goes on with the run's own settings; leave out {named}: beside it only {taken} can "
+            "be given"
+        )
     return [option.removeprefix("--") for option in given if option in _CHANGES]
 
 
@@ -104,7 +113,15 @@ def _free_folder(name: str) -> Path:
 def members_table(summary: dict[str, Any]) -> Table:
     """The result of `train`."""
     table = Table(
-        "seed", "regularizer", "coefficient", "success", "return", "actor sparsity", "at start", "critic sparsity", title=summary["run"]
+        "seed",
+        "regularizer",
+        "coefficient",
+        "success",
+        "return",
+        "actor sparsity",
+        "at start",
+        "critic sparsity",
+        title=summary["run"],
     )
     for row in summary["members"]:
         head = (str(row["seed"]), row["regularizer"], number_name(row["coefficient"]))
@@ -113,5 +130,7 @@ def members_table(summary: dict[str, Any]) -> Table:
             continue
         # DQN and PPO have no sparse critic
         sparsity = (percent(row.get(key)) for key in ("sparsity", "sparsity_at_init", "critic_sparsity"))
-        table.add_row(*head, percent(row["success_rate"]), interval(row["return_mean"], row["return_ci95"]), *sparsity)
+        table.add_row(
+            *head, percent(row["success_rate"]), interval(row["return_mean"], row["return_ci95"]), *sparsity
+        )
     return table

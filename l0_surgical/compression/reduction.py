@@ -1,11 +1,13 @@
-"""Lossy reductions of a policy, measured by what the weights do to the actions on observations that the policy really meets.
+"""Lossy reductions of a policy, measured by what the weights do to the actions on observations that the
+policy really meets.
 
-Observations count by how far their actions are from saturation: where every action sits at its limit, small errors do not matter.
-So weighted, a weight w_ij of layer l counts as (w_ij std_j s_i)^2: std_j is the standard deviation of the activation it reads, s_i how
-strongly the actions depend on the unit it drives (to first order). A tolerance t drops the smallest parts of each layer up to the share
-t^2 of the layer's sum: single weights (`sparse`), or directions of its scaled SVD (`low_rank`). Larger tolerances drop supersets. What is
-left is fitted again, layer by layer, to the original network's pre-activations, so that it makes up for what was dropped: the weights of a
-sparse layer by least squares, and all biases.
+Observations count by how far their actions are from saturation: where every action sits at its limit, small
+errors do not matter. So weighted, a weight w_ij of layer l counts as (w_ij std_j s_i)^2: std_j is the
+standard deviation of the activation it reads, s_i how strongly the actions depend on the unit it drives (to
+first order). A tolerance t drops the smallest parts of each layer up to the share t^2 of the layer's sum:
+single weights (`sparse`), or directions of its scaled SVD (`low_rank`). Larger tolerances drop supersets.
+What is left is fitted again, layer by layer, to the original network's pre-activations, so that it makes up
+for what was dropped: the weights of a sparse layer by least squares, and all biases.
 """
 
 import dataclasses
@@ -19,7 +21,9 @@ from l0_surgical.policy import Dense, Layer, LowRank, Policy
 from l0_surgical.policy.simplify import simplify
 
 Method = Literal["sparse", "low_rank"]
-RIDGE = 1e-3  # pull towards the original weights, relative to each input's variance: directions that the data never shows stay as they were
+# pull towards the original weights, relative to each input's variance: directions that the data never shows
+# stay as they were
+RIDGE = 1e-3
 CONSTANT = 1e-8  # an input whose variance is below this share of its mean square is constant in float32
 SATURATED = 0.2  # how much an observation counts whose actions are all saturated, against 1 where none is
 FLOOR = 1e-3  # least sensitivity of a unit: a saturated action must not make its weights worthless
@@ -29,8 +33,8 @@ FLOOR = 1e-3  # least sensitivity of a unit: a saturated action must not make it
 class LayerTrace:
     """What a layer does on N observations, in float64.
 
-    weight (out, in); inputs (N, in) and outputs (N, out), the pre-activations; importance (N,) of the observations, which sums to 1;
-    deviation (in,) and sensitivity (out,), the std_j and s_i above.
+    weight (out, in); inputs (N, in) and outputs (N, out), the pre-activations; importance (N,) of the
+    observations, which sums to 1; deviation (in,) and sensitivity (out,), the std_j and s_i above.
     """
 
     weight: np.ndarray
@@ -67,9 +71,14 @@ def trace(policy: Policy, observations: np.ndarray) -> list[LayerTrace]:
     return traces[::-1]
 
 
-def reduce_layers(policy: Policy, traces: Sequence[LayerTrace], tolerances: Sequence[float], method: Method) -> Policy:
-    """The policy with layer l reduced at `tolerances[l]` (relative error in [0, 1)), then simplified exactly."""
-    layers = _sparse(policy, traces, tolerances) if method == "sparse" else _low_rank(policy, traces, tolerances)
+def reduce_layers(
+    policy: Policy, traces: Sequence[LayerTrace], tolerances: Sequence[float], method: Method
+) -> Policy:
+    """The policy with layer l reduced at `tolerances[l]` (relative error in [0, 1)), then simplified
+    exactly."""
+    layers = (
+        _sparse(policy, traces, tolerances) if method == "sparse" else _low_rank(policy, traces, tolerances)
+    )
     return simplify(dataclasses.replace(policy, layers=tuple(layers)))
 
 
@@ -103,7 +112,8 @@ def _low_rank(policy: Policy, traces: Sequence[LayerTrace], tolerances: Sequence
 
 
 def _kept_weights(run: LayerTrace, tolerance: float) -> np.ndarray:
-    """The mask (out, in) of the weights that stay: all but the smallest that together count tolerance^2 of the layer."""
+    """The mask (out, in) of the weights that stay: all but the smallest that together count tolerance^2 of
+    the layer."""
     effect = (run.weight * run.deviation * run.sensitivity[:, None]) ** 2
     order = np.argsort(effect, axis=None, kind="stable")
     dropped = np.cumsum(effect.ravel()[order]) <= tolerance**2 * effect.sum()
@@ -113,9 +123,11 @@ def _kept_weights(run: LayerTrace, tolerance: float) -> np.ndarray:
 
 
 def _refit(run: LayerTrace, hidden: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights on the mask (out, in) and biases (out,) that best give the original pre-activations from the reduced network's inputs.
+    """Weights on the mask (out, in) and biases (out,) that best give the original pre-activations from the
+    reduced network's inputs.
 
-    Ridge regression of each row towards its original weights; inputs that are constant in the reduced network go into the bias.
+    Ridge regression of each row towards its original weights; inputs that are constant in the reduced network
+    go into the bias.
     """
     mean, target_mean = run.importance @ hidden, run.importance @ run.outputs
     centred = hidden - mean

@@ -1,7 +1,6 @@
 """The `compress` command: from one policy file to a smaller one, with the evidence."""
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +12,8 @@ from l0_surgical.policy.low_rank import fold, size_decrease_percent
 from l0_surgical.system.bounds import Bound, Episodes, Jobs, Seed, check_fields
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.system.files import file_to_write
+from l0_surgical.system.progress import Progress
 
-Progress = Callable[[str, int, int], None]
 DEFAULT_KEEP = 0.99
 MOST_RANK = 4096
 """No layer that training makes is wider."""
@@ -47,7 +46,8 @@ def compress_to(source: str, out: Path, request: Request, progress: Progress) ->
         The JSON of the command: `sweep` (one row per candidate) and `chosen`.
 
     Raises:
-        BadInputError: flags that exclude each other or make no sense, or a file that cannot be read or written.
+        BadInputError: flags that exclude each other or make no sense, or a file that cannot be read or
+        written.
     """
     if request.rank is not None and (request.ranks is not None or request.keep is not None):
         raise BadInputError("--rank excludes --ranks and --keep; give one of them")
@@ -63,7 +63,9 @@ def compress_to(source: str, out: Path, request: Request, progress: Progress) ->
             compressed, report = _one_rank(policy, ranks, request, evaluator, progress)
         tell = lambda n: progress("evaluating on unseen episodes", n, request.episodes)  # noqa: E731
         result = evaluator.evaluate(compressed, "test", request.seed, request.episodes, tell).as_dict()
-    save_policy(dataclasses.replace(compressed, evaluation={**result, "stream": "test", "seed": request.seed}), target)
+    save_policy(
+        dataclasses.replace(compressed, evaluation={**result, "stream": "test", "seed": request.seed}), target
+    )
     test = {key: result[key] for key in ("return_mean", "return_ci95", "success_rate")}
     return {"sweep": report["sweep"], "chosen": {**report["chosen"], "file": str(out), "test": test}}
 
@@ -81,7 +83,9 @@ def parse_ranks(text: str) -> list[int]:
     except (ValueError, TypeError, OverflowError):
         valid = False
     if not valid:
-        raise BadInputError(f"--ranks {text}: give A:B or A:B:STEP with 1 <= A <= B <= {MOST_RANK} and STEP >= 1, e.g. 5:60:5")
+        raise BadInputError(
+            f"--ranks {text}: give A:B or A:B:STEP with 1 <= A <= B <= {MOST_RANK} and STEP >= 1, e.g. 5:60:5"
+        )
     return list(ranks)
 
 
@@ -93,9 +97,14 @@ def _one_rank(
     chosen = rows[-1]
     if request.ranks is not None:
         keep = request.keep if request.keep is not None else DEFAULT_KEEP
-        lowest = lowest_rank(policy, ranks, keep, request.confidence, request.episodes, request.seed, evaluator)
+        lowest = lowest_rank(
+            policy, ranks, keep, request.confidence, request.episodes, request.seed, evaluator
+        )
         if lowest is None:
-            raise BadInputError(f"no rank in {request.ranks} keeps {keep:g} of the return; give higher ranks or a lower --keep")
+            raise BadInputError(
+                f"no rank in {request.ranks} keeps {keep:g} of the return; give higher ranks or a lower "
+                "--keep"
+            )
         chosen = rows[ranks.index(lowest)]
     folded = fold(policy, chosen["rank"])
     provenance = {**policy.provenance, "compression": {"rank": chosen["rank"]}}
@@ -103,7 +112,9 @@ def _one_rank(
     return dataclasses.replace(folded, provenance=provenance, evaluation={}), report
 
 
-def _by_evidence(policy: Policy, request: Request, evaluator: RememberingEvaluator, progress: Progress) -> tuple[Policy, dict[str, Any]]:
+def _by_evidence(
+    policy: Policy, request: Request, evaluator: RememberingEvaluator, progress: Progress
+) -> tuple[Policy, dict[str, Any]]:
     tried = 0
 
     def tell(line: str) -> None:
@@ -112,7 +123,12 @@ def _by_evidence(policy: Policy, request: Request, evaluator: RememberingEvaluat
         progress("candidates", tried, 0)
 
     keep = request.keep if request.keep is not None else DEFAULT_KEEP
-    settings = {"keep": keep, "confidence": request.confidence, "episodes": request.episodes, "seed": request.seed}
+    settings = {
+        "keep": keep,
+        "confidence": request.confidence,
+        "episodes": request.episodes,
+        "seed": request.seed,
+    }
     compressed, report = compress(policy, **settings, progress=tell, evaluator=evaluator)
 
     def row(figures: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,15 @@
-"""Choosing rank and representation by evidence: the smallest policy that keeps what was asked for, over paired episodes.
+"""Choosing rank and representation by evidence: the smallest policy that keeps what was asked for, over
+paired episodes.
 
-Kept fraction of a candidate, for every task alike: (R - R_random) / (R_original - R_random), where R are mean returns over the same
-episodes and R_random is the return of uniformly random actions on them. A candidate is accepted if the one-sided lower confidence bound
-of its kept fraction reaches `keep`, and its successes reach `keep` times the original's where the task reports success. The bound is
-Fieller's: it reaches `keep` exactly if Student's t test accepts that mean(R - R_random - keep (R_original - R_random)) >= 0.
+Kept fraction of a candidate, for every task alike: (R - R_random) / (R_original - R_random), where R are mean
+returns over the same episodes and R_random is the return of uniformly random actions on them. A candidate is
+accepted if the one-sided lower confidence bound of its kept fraction reaches `keep`, and its successes reach
+`keep` times the original's where the task reports success. The bound is Fieller's: it reaches `keep` exactly
+if Student's t test accepts that mean(R - R_random - keep (R_original - R_random)) >= 0.
 
-Searching over many candidates favours lucky ones, so the search uses one half of the validation episodes and the choice must pass
-again on the other half. Report figures from the `test` stream only: it is never touched here.
+Searching over many candidates favours lucky ones, so the search uses one half of the validation episodes and
+the choice must pass again on the other half. Report figures from the `test` stream only: it is never touched
+here.
 """
 
 import dataclasses
@@ -26,12 +29,15 @@ from l0_surgical.policy.low_rank import fold, layer_shapes, paper_parameters, si
 from l0_surgical.policy.simplify import simplify
 from l0_surgical.system.errors import BadInputError
 
-# tolerances; level 0 drops only what has no effect on the traced observations, the last ones nearly everything
+# tolerances; level 0 drops only what has no effect on the traced observations, the last ones nearly
+# everything
 LEVELS = (0.0, *np.geomspace(0.003, 0.9, 30), *(1.0 - np.geomspace(0.08, 0.005, 9)))
 METHODS: tuple[Method, ...] = ("sparse", "low_rank")
 REFINEMENTS = (4, 2, 1)  # levels by which one layer alone is reduced further
 TRACED_OBSERVATIONS = 5000
-DISTURBED = 0.1  # share of random actions in half of the traced episodes: a reduced policy strays a little from the original's paths
+# share of random actions in half of the traced episodes: a reduced policy strays a little from the original's
+# paths
+DISTURBED = 0.1
 
 
 def rank_sweep(
@@ -48,8 +54,9 @@ def rank_sweep(
 ) -> list[dict[str, Any]]:
     """One rank for all layers, as in the paper (Figs. 16 to 18, 32, 33), all ranks over the same episodes.
 
-    `parameters_paper` and `size_decrease_percent` use the paper's accounting, against the dense network; `parameters` and `bytes` are what
-    is really stored. `progress` is told the number of ranks done so far. An `evaluator` that is given takes the place of `task` and `jobs`.
+    `parameters_paper` and `size_decrease_percent` use the paper's accounting, against the dense network;
+    `parameters` and `bytes` are what is really stored. `progress` is told the number of ranks done so far. An
+    `evaluator` that is given takes the place of `task` and `jobs`.
 
     Raises:
         BadInputError: no ranks, a rank below 1, or a policy that does not fit the task.
@@ -81,9 +88,16 @@ def rank_sweep(
 
 
 def lowest_rank(
-    policy: Policy, ranks: Sequence[int], keep: float, confidence: float, episodes: int, seed: int, evaluator: RememberingEvaluator
+    policy: Policy,
+    ranks: Sequence[int],
+    keep: float,
+    confidence: float,
+    episodes: int,
+    seed: int,
+    evaluator: RememberingEvaluator,
 ) -> int | None:
-    """The lowest of `ranks` at which the policy folded to it provably keeps the fraction `keep` of its return; None if there is none.
+    """The lowest of `ranks` at which the policy folded to it provably keeps the fraction `keep` of its
+    return; None if there is none.
 
     The validation episodes are those of `rank_sweep`, so that with the same `evaluator` no rank is run again.
 
@@ -95,14 +109,18 @@ def lowest_rank(
     return next((rank for rank in sorted(ranks) if judge.judge(fold(policy, rank))["accepted"]), None)
 
 
-def kept_fraction(candidate: np.ndarray, original: np.ndarray, random: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+def kept_fraction(
+    candidate: np.ndarray, original: np.ndarray, random: np.ndarray, confidence: float = 0.95
+) -> tuple[float, float]:
     """The kept fraction and its one-sided lower confidence bound, from the returns (E,) of paired episodes.
 
-    The bound solves (a - k b)^2 = t^2 Var(a - k b) for the mean gains a, b of candidate and original over random actions (E. C. Fieller,
-    JRSS B 16, 1954); so nothing is known where b is not significantly above zero.
+    The bound solves (a - k b)^2 = t^2 Var(a - k b) for the mean gains a, b of candidate and original over
+    random actions (E. C. Fieller, JRSS B 16, 1954); so nothing is known where b is not significantly above
+    zero.
 
     Raises:
-        BadInputError: fewer than two episodes, or an original that is not significantly better than random actions.
+        BadInputError: fewer than two episodes, or an original that is not significantly better than random
+        actions.
     """
     gains = np.stack([candidate - random, original - random])
     episodes = gains.shape[1]
@@ -114,7 +132,8 @@ def kept_fraction(candidate: np.ndarray, original: np.ndarray, random: np.ndarra
     squared, linear, constant = b * b - t2 * var_b, a * b - t2 * cov, a * a - t2 * var_a
     if b <= 0 or squared <= 0:
         raise BadInputError(
-            f"the policy's mean return {original.mean():.4g} is not significantly above the {random.mean():.4g} of random actions over "
+            f"the policy's mean return {original.mean():.4g} is not significantly above the "
+            f"{random.mean():.4g} of random actions over "
             f"{episodes} episodes, so there is nothing to keep; train it further or give more episodes"
         )
     return float(a / b), float((linear - math.sqrt(max(0.0, linear * linear - squared * constant))) / squared)
@@ -136,7 +155,9 @@ class _Judge:
         episodes = self.evaluator.run(policy, self.seeds)
         returns = [_returns(group) for group in (episodes, self.original, self.random)]
         fraction, bound = kept_fraction(*returns, self.confidence)
-        succeeded, expected = (sum(bool(episode.success) for episode in group) for group in (episodes, self.original))
+        succeeded, expected = (
+            sum(bool(episode.success) for episode in group) for group in (episodes, self.original)
+        )
         reported = any(episode.success is not None for episode in episodes)
         return {
             "parameters": policy.numbers,
@@ -153,7 +174,8 @@ class _Judge:
 
 @dataclass
 class _Search:
-    """The candidates of one method by the level of each layer, made once each, with the verdicts of those that were tried."""
+    """The candidates of one method by the level of each layer, made once each, with the verdicts of those
+    that were tried."""
 
     method: Method
     policy: Policy
@@ -166,7 +188,9 @@ class _Search:
     def candidate(self, levels: tuple[int, ...]) -> Policy:
         """The policy reduced at these levels."""
         if levels not in self.candidates:
-            self.candidates[levels] = reduce_layers(self.policy, self.traces, [LEVELS[level] for level in levels], self.method)
+            self.candidates[levels] = reduce_layers(
+                self.policy, self.traces, [LEVELS[level] for level in levels], self.method
+            )
         return self.candidates[levels]
 
     def accepts(self, levels: tuple[int, ...]) -> bool:
@@ -179,9 +203,11 @@ class _Search:
         return bool(self.rows[levels]["accepted"])
 
     def run(self, limit: int) -> int:
-        """Bisects for the largest level of all layers together that passes, as if passing were monotonous, and refines from there.
+        """Bisects for the largest level of all layers together that passes, as if passing were monotonous,
+        and refines from there.
 
-        Only policies of fewer than `limit` bytes are tried: larger ones count as passed. Returns the bytes of the smallest that passed.
+        Only policies of fewer than `limit` bytes are tried: larger ones count as passed. Returns the bytes of
+        the smallest that passed.
         """
         layers = len(self.policy.layers)
         low, high = -1, len(LEVELS)
@@ -195,7 +221,8 @@ class _Search:
         return min([limit, *(row["bytes"] for row in self.rows.values() if row["accepted"])])
 
     def _refine(self, levels: tuple[int, ...]) -> None:
-        """Reduces one layer after the other further, by smaller and smaller steps, as long as the policy gets smaller and passes."""
+        """Reduces one layer after the other further, by smaller and smaller steps, as long as the policy gets
+        smaller and passes."""
         for step in REFINEMENTS:
             for layer in range(len(levels)):
                 further = (*levels[:layer], min(levels[layer] + step, len(LEVELS) - 1), *levels[layer + 1 :])
@@ -216,29 +243,39 @@ def compress(
     methods: Sequence[Method] = METHODS,
     evaluator: RememberingEvaluator | None = None,
 ) -> tuple[Policy, dict[str, Any]]:
-    """The smallest policy found that keeps the fraction `keep` of the return at the given confidence, with a report ready for JSON.
+    """The smallest policy found that keeps the fraction `keep` of the return at the given confidence, with a
+    report ready for JSON.
 
-    Lossy candidates of the `methods`, sparse and low rank (see `_reduction`), are searched by bisection over one tolerance for all
-    layers, then refined layer by layer. The search uses `episodes` validation episodes; the smallest that passed must pass again on as
-    many others. If none does, the result is the policy simplified exactly, which acts the same. The result depends on `policy`, `seed`
-    and the settings, not on `jobs`. `progress` is told one line per candidate. An `evaluator` that is given takes the place of `task` and
-    `jobs`; what it has run before, for example in another search, is not run again.
+    Lossy candidates of the `methods`, sparse and low rank (see `_reduction`), are searched by bisection over
+    one tolerance for all layers, then refined layer by layer. The search uses `episodes` validation episodes;
+    the smallest that passed must pass again on as many others. If none does, the result is the policy
+    simplified exactly, which acts the same. The result depends on `policy`, `seed` and the settings, not on
+    `jobs`. `progress` is told one line per candidate. An `evaluator` that is given takes the place of `task`
+    and `jobs`; what it has run before, for example in another search, is not run again.
 
     Raises:
-        BadInputError: keep outside (0, 1], confidence outside [0.5, 1), a policy that does not fit the task or is no better than random.
+        BadInputError: keep outside (0, 1], confidence outside [0.5, 1), a policy that does not fit the task
+        or is no better than random.
     """
     _check_keep(keep, confidence)
     seeds = episode_seeds("validation", seed, 2 * episodes)
     exact = simplify(policy)
     with evaluating(evaluator, task or policy.task, jobs) as running:
-        searching, confirming = (_judge(running, policy, half, keep, confidence) for half in (seeds[:episodes], seeds[episodes:]))
+        searching, confirming = (
+            _judge(running, policy, half, keep, confidence) for half in (seeds[:episodes], seeds[episodes:])
+        )
         disturbed = running.run(policy, searching.seeds, keep_observations=True, random_share=DISTURBED)
         traces = trace(exact, _observations([*searching.original, *disturbed]))
         searches = [_Search(method, exact, traces, searching, progress) for method in methods]
         limit = exact.nbytes
         for search in searches:
             limit = search.run(limit)
-        passed = [(row, search.candidate(key)) for search in searches for key, row in search.rows.items() if row["accepted"]]
+        passed = [
+            (row, search.candidate(key))
+            for search in searches
+            for key, row in search.rows.items()
+            if row["accepted"]
+        ]
         fallback = {"method": "exact", "tolerances": [], **searching.judge(exact)}
         for row, candidate in [*sorted(passed, key=lambda pair: pair[1].nbytes), (fallback, exact)]:
             confirmation = confirming.judge(candidate)
@@ -264,14 +301,22 @@ def compress(
 
 def _check_keep(keep: float, confidence: float) -> None:
     if not 0 < keep <= 1:
-        raise BadInputError(f"cannot keep the fraction {keep} of the return; give one above 0 and at most 1, for example 0.99")
+        raise BadInputError(
+            f"cannot keep the fraction {keep} of the return; give one above 0 and at most 1, for example 0.99"
+        )
     if not 0.5 <= confidence < 1:
-        raise BadInputError(f"the confidence {confidence} is out of range; give one from 0.5 to below 1, for example 0.95")
+        raise BadInputError(
+            f"the confidence {confidence} is out of range; give one from 0.5 to below 1, for example 0.95"
+        )
 
 
-def _judge(evaluator: RememberingEvaluator, policy: Policy, seeds: list[int], keep: float, confidence: float) -> _Judge:
+def _judge(
+    evaluator: RememberingEvaluator, policy: Policy, seeds: list[int], keep: float, confidence: float
+) -> _Judge:
     original = evaluator.run(policy, seeds, keep_observations=True)
-    return _Judge(evaluator, seeds, original, evaluator.run(policy, seeds, random_share=1.0), keep, confidence)
+    return _Judge(
+        evaluator, seeds, original, evaluator.run(policy, seeds, random_share=1.0), keep, confidence
+    )
 
 
 def _returns(episodes: Sequence[Episode]) -> np.ndarray:
@@ -280,7 +325,9 @@ def _returns(episodes: Sequence[Episode]) -> np.ndarray:
 
 def _observations(episodes: Sequence[Episode]) -> np.ndarray:
     """At most TRACED_OBSERVATIONS of the observations (N, obs_dim), evenly spread over the episodes."""
-    stacked = np.concatenate([episode.observations for episode in episodes if episode.observations is not None])
+    stacked = np.concatenate(
+        [episode.observations for episode in episodes if episode.observations is not None]
+    )
     return stacked[np.linspace(0, len(stacked) - 1, min(len(stacked), TRACED_OBSERVATIONS)).astype(int)]
 
 
@@ -290,11 +337,16 @@ def _reference(policy: Policy | None, episodes: Sequence[Episode]) -> dict[str, 
         "parameters": None if policy is None else policy.numbers,
         "bytes": None if policy is None else policy.nbytes,
         "return_mean": float(_returns(episodes).mean()),
-        "success_rate": sum(bool(episode.success) for episode in episodes) / len(episodes) if reported else None,
+        "success_rate": sum(bool(episode.success) for episode in episodes) / len(episodes)
+        if reported
+        else None,
     }
 
 
 def _tell(progress: Callable[[str], None] | None, what: str, verdict: dict[str, Any]) -> None:
     if progress is not None:
         answer = "accepted" if verdict["accepted"] else "refused"
-        progress(f"{what}: {verdict['parameters']} numbers, kept at least {verdict['kept_lower_bound']:.4f}, {answer}")
+        progress(
+            f"{what}: {verdict['parameters']} numbers, kept at least {verdict['kept_lower_bound']:.4f}, "
+            f"{answer}"
+        )

@@ -1,4 +1,5 @@
-"""One policy, one environment, one episode after another: the inner loop of `evaluation`, which is where to import it from."""
+"""One policy, one environment, one episode after another: the inner loop of `evaluation`, which is where to
+import it from."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -20,8 +21,9 @@ Act = Callable[[np.ndarray], Any]
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode: the sum of its rewards; whether its last step was a success (None: the task reports none); steps until the first
-    success (1 for the first step, NaN: never); its observations (steps, obs_dim) if they were asked for."""
+    """One episode: the sum of its rewards; whether its last step was a success (None: the task reports none);
+    steps until the first success (1 for the first step, NaN: never); its observations (steps, obs_dim) if
+    they were asked for."""
 
     total_reward: float
     success: bool | None
@@ -43,7 +45,9 @@ def policy_act(policy: Policy, environment: gymnasium.Env, task: str) -> Act:
     elif isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1:
         actions, start = space.shape[0], None
     else:
-        raise BadInputError(f"the actions of {task} ({space}) are neither numbers nor a choice; policies cannot give them")
+        raise BadInputError(
+            f"the actions of {task} ({space}) are neither numbers nor a choice; policies cannot give them"
+        )
     check_fit(policy, task, observed, actions)
     engine = ReferenceEngine(policy)
     if start is None:
@@ -53,10 +57,12 @@ def policy_act(policy: Policy, environment: gymnasium.Env, task: str) -> Act:
 
 
 def check_fit(policy: Policy, task: str, observed: int, actions: int) -> None:
-    """Raises `BadInputError` if the policy does not fit a task that observes `observed` numbers and takes (one of) `actions`."""
+    """Raises `BadInputError` if the policy does not fit a task that observes `observed` numbers and takes
+    (one of) `actions`."""
     if (policy.observation_size, policy.action_size) != (observed, actions):
         raise BadInputError(
-            f"the policy for {policy.task} reads {policy.observation_size} numbers and gives {policy.action_size}, but {task} "
+            f"the policy for {policy.task} reads {policy.observation_size} numbers and gives "
+            f"{policy.action_size}, but {task} "
             f"observes {observed} and takes {actions}; choose a policy that was trained on {task}"
         )
 
@@ -68,8 +74,10 @@ def _check_limits(policy: Policy, task: str, space: gymnasium.spaces.Box) -> Non
     if outside.size:
         axis = outside[0]
         raise BadInputError(
-            f"the policy for {policy.task} gives actions in [{low[axis]:g}, {high[axis]:g}] on axis {axis}, but {task} takes "
-            f"[{space.low[axis]:g}, {space.high[axis]:g}] there; choose a policy that was trained on {task}, or train one anew"
+            f"the policy for {policy.task} gives actions in [{low[axis]:g}, {high[axis]:g}] on axis {axis}, "
+            f"but {task} takes "
+            f"[{space.low[axis]:g}, {space.high[axis]:g}] there; choose a policy that was trained on "
+            f"{task}, or train one anew"
         )
 
 
@@ -88,24 +96,29 @@ def rollouts(
     first: int = 0,
     stop: Stop = never,
 ) -> list[Episode]:
-    """One episode for each seed; `act` maps a flat observation (obs_dim,) to an action; `progress` is told the episodes done so far.
+    """One episode for each seed; `act` maps a flat observation (obs_dim,) to an action; `progress` is told
+    the episodes done so far.
 
     The episodes are counted from `first` in messages.
 
     Raises:
-        L0SurgicalError: the environment raised something, or what it gave is not of its space or not finite; the message names the episode
-            and the step.
+        L0SurgicalError: the environment raised something, or what it gave is not of its space or not finite;
+            the message names the episode and the step.
         Stopped: `stop` said so, before some step.
     """
     checked, episodes = CheckedEnvironment(environment), []
     for number, seed in enumerate(seeds, start=first):
-        episodes.append(_episode(act, checked, seed, f"episode {number} (seed {seed})", keep_observations, stop))
+        episodes.append(
+            _episode(act, checked, seed, f"episode {number} (seed {seed})", keep_observations, stop)
+        )
         if progress is not None:
             progress(len(episodes))
     return episodes
 
 
-def _episode(act: Act, environment: CheckedEnvironment, seed: int, name: str, keep_observations: bool, stop: Stop) -> Episode:
+def _episode(
+    act: Act, environment: CheckedEnvironment, seed: int, name: str, keep_observations: bool, stop: Stop
+) -> Episode:
     observation, observations = environment.reset(seed, name), []
     total, success, reached, over = 0.0, None, math.nan, False
     while not over:
@@ -121,7 +134,9 @@ def _episode(act: Act, environment: CheckedEnvironment, seed: int, name: str, ke
             success = reported
             if success and math.isnan(reached):
                 reached = float(environment.steps)
-    return Episode(total, success, reached, environment.steps, np.array(observations) if keep_observations else None)
+    return Episode(
+        total, success, reached, environment.steps, np.array(observations) if keep_observations else None
+    )
 
 
 def _reported_success(info: dict[str, Any]) -> bool | None:
@@ -131,7 +146,8 @@ def _reported_success(info: dict[str, Any]) -> bool | None:
 
 
 def with_random_actions(act: Act, environment: gymnasium.Env, share: float, seed: int) -> Act:
-    """`act`, but each action is with the probability `share` a uniformly random one (1: always) within the box or among the choices."""
+    """`act`, but each action is with the probability `share` a uniformly random one (1: always) within the
+    box or among the choices."""
     generator = chance_generator(seed)
     space = environment.action_space
 

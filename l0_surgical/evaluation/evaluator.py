@@ -1,8 +1,9 @@
 """The one evaluation loop, for training, the command line, compression and the experiments.
 
-An episode is a function of its seed alone, so the same `seed` gives every policy the same episodes (paired comparisons), whatever the
-number of processes. Success is judged at the last step, as is usual for goal environments (HER, Gymnasium-Robotics, SurRoL): reaching the
-goal and leaving it again is no success. The first step at which the goal was reached is recorded beside it.
+An episode is a function of its seed alone, so the same `seed` gives every policy the same episodes (paired
+comparisons), whatever the number of processes. Success is judged at the last step, as is usual for goal
+environments (HER, Gymnasium-Robotics, SurRoL): reaching the goal and leaving it again is no success. The
+first step at which the goal was reached is recorded beside it.
 """
 
 import math
@@ -28,9 +29,11 @@ from l0_surgical.tasks.classic import CLASSIC
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How a policy did: returns (E,), successes (E,) bool at the last step, steps_to_success (E,) NaN where never.
+    """How a policy did: returns (E,), successes (E,) bool at the last step, steps_to_success (E,) NaN where
+    never.
 
-    Where a task reports no success, `reports_success` is False and the figures of success are NaN (None in JSON).
+    Where a task reports no success, `reports_success` is False and the figures of success are NaN (None in
+    JSON).
     """
 
     task: str
@@ -68,7 +71,11 @@ class Evaluation:
     @property
     def success_ci95(self) -> tuple[float, float]:
         """Wilson's interval."""
-        return wilson_interval(int(self.successes.sum()), len(self.successes)) if self.reports_success else (math.nan, math.nan)
+        return (
+            wilson_interval(int(self.successes.sum()), len(self.successes))
+            if self.reports_success
+            else (math.nan, math.nan)
+        )
 
     @property
     def steps_to_success_mean(self) -> float:
@@ -99,7 +106,8 @@ def evaluate(
     jobs: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Evaluates a policy on `task` (its own by default) over seeded episodes; `progress` is told the number of episodes done so far.
+    """Evaluates a policy on `task` (its own by default) over seeded episodes; `progress` is told the number
+    of episodes done so far.
 
     Raises:
         BadInputError: an unknown task, a policy that does not fit it, or a count that makes no sense.
@@ -115,7 +123,8 @@ def evaluate(
 class Evaluator:
     """Keeps the environments (and processes) of one task open for many runs. A context manager.
 
-    The classic tasks run all episodes side by side in one vector environment of this process, whatever the number of jobs.
+    The classic tasks run all episodes side by side in one vector environment of this process, whatever the
+    number of jobs.
 
     Raises:
         BadInputError: an unknown task, or a number of jobs that makes no sense.
@@ -133,7 +142,9 @@ class Evaluator:
         self._entered = True
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._entered = False
         self._close()
 
@@ -148,11 +159,13 @@ class Evaluator:
     ) -> list[Episode]:
         """One episode for each seed, in order.
 
-        With a `random_share` each action is with that probability a uniformly random one (1: the random policy), drawn from the
-        episode's seed. After a failure the next run begins with new environments and processes.
+        With a `random_share` each action is with that probability a uniformly random one (1: the random
+        policy), drawn from the episode's seed. After a failure the next run begins with new environments and
+        processes.
 
         Raises:
-            BadInputError: the policy does not fit the task, or the task cannot be made or be sent to a process.
+            BadInputError: the policy does not fit the task, or the task cannot be made or be sent to a
+            process.
             L0SurgicalError: the environment failed or a process died.
             Stopped: `stop` said so.
         """
@@ -160,15 +173,25 @@ class Evaluator:
             raise L0SurgicalError("an Evaluator runs only inside its `with` block")
         progress = progress or (lambda done: None)
         if self.task in CLASSIC:
-            options = {"keep_observations": keep_observations, "random_share": random_share, "stop": self._stop}
+            options = {
+                "keep_observations": keep_observations,
+                "random_share": random_share,
+                "stop": self._stop,
+            }
             episodes = vector_episodes(policy, self._task, seeds, **options)
             progress(len(episodes))
             return episodes
         if self._player is None:
             one = self._jobs == 1
-            self._player = Player(self.task, self._task.make) if one else Processes(self.task, self._task.make, self._jobs)
+            self._player = (
+                Player(self.task, self._task.make)
+                if one
+                else Processes(self.task, self._task.make, self._jobs)
+            )
         try:
-            return self._player.play(policy, Request(seeds, 0, keep_observations, random_share), progress, self._stop)
+            return self._player.play(
+                policy, Request(seeds, 0, keep_observations, random_share), progress, self._stop
+            )
         except BaseException:
             self._close()
             raise

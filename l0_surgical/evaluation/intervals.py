@@ -15,7 +15,8 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, 
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (E. B. Wilson, JASA 22, 1927), which stays inside [0, 1] and is honest at 0 and 1."""
+    """Wilson's score interval of a proportion (E. B. Wilson, JASA 22, 1927), which stays inside [0, 1] and is
+    honest at 0 and 1."""
     z = float(ndtri((1 + confidence) / 2))
     share = successes / trials
     centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)

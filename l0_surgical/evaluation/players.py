@@ -1,4 +1,5 @@
-"""Who plays an `Evaluator`'s episodes: one environment in this process, or several processes with one each."""
+"""Who plays an `Evaluator`'s episodes: one environment in this process, or several processes with one
+each."""
 
 import contextlib
 import multiprocessing
@@ -30,7 +31,8 @@ _GRACE_S = 1.0  # for a process to end by itself, and again after SIGTERM
 
 @dataclass(frozen=True)
 class Request:
-    """Episodes to play: their seeds, the number of the first, whether to keep observations, and the share of random actions."""
+    """Episodes to play: their seeds, the number of the first, whether to keep observations, and the share of
+    random actions."""
 
     seeds: Sequence[int]
     first: int = 0
@@ -45,7 +47,9 @@ class Player:
         self._task, self._make = task, make
         self._environment: gymnasium.Env | None = None
 
-    def play(self, policy: Policy, request: Request, progress: Callable[[int], None], stop: Stop = never) -> list[Episode]:
+    def play(
+        self, policy: Policy, request: Request, progress: Callable[[int], None], stop: Stop = never
+    ) -> list[Episode]:
         """One episode for each seed, in order; `progress` is told the number of episodes done.
 
         Raises:
@@ -59,7 +63,15 @@ class Player:
         try:
             for number, seed in enumerate(request.seeds, start=request.first):
                 played = self._act(act, request.random_share, seed)
-                episodes += rollouts(played, self._environment, [seed], None, request.keep_observations, first=number, stop=stop)
+                episodes += rollouts(
+                    played,
+                    self._environment,
+                    [seed],
+                    None,
+                    request.keep_observations,
+                    first=number,
+                    stop=stop,
+                )
                 progress(len(episodes))
         except L0SurgicalError:
             self.close()
@@ -79,8 +91,8 @@ class Player:
 class Processes:
     """Processes that play the same episodes as a `Player`, side by side.
 
-    They end with this process, however it ends. What is sent to them is the task's `make` itself, so they need not know how a script has
-    registered its environment.
+    They end with this process, however it ends. What is sent to them is the task's `make` itself, so they
+    need not know how a script has registered its environment.
     """
 
     def __init__(self, task: str, make: Callable[[], gymnasium.Env], jobs: int) -> None:
@@ -95,7 +107,8 @@ class Processes:
             player = cloudpickle.dumps(Player(task, make))
         except Exception as error:
             raise BadInputError(
-                f"the task {task!r} cannot be sent to evaluation processes: {in_words(error)}; evaluate with 1 job, or register it in a "
+                f"the task {task!r} cannot be sent to evaluation processes: {in_words(error)}; evaluate "
+                "with 1 job, or register it in a "
                 "module and name it module:id"
             ) from error
         try:
@@ -106,7 +119,9 @@ class Processes:
             self.close()
             raise
 
-    def play(self, policy: Policy, request: Request, progress: Callable[[int], None], stop: Stop = never) -> list[Episode]:
+    def play(
+        self, policy: Policy, request: Request, progress: Callable[[int], None], stop: Stop = never
+    ) -> list[Episode]:
         """See `Player.play`; after anything is raised, `close` is all that may follow.
 
         Raises:
@@ -115,7 +130,9 @@ class Processes:
         data, parts, played = policy_bytes(policy), self._parts(request), {}
         waiting = deque(enumerate(parts))
         # the number of the part that a process plays, None while it is still being started
-        busy: dict[Connection, int | None] = dict.fromkeys(connection for connection in self._workers if connection not in self._ready)
+        busy: dict[Connection, int | None] = dict.fromkeys(
+            connection for connection in self._workers if connection not in self._ready
+        )
         for connection in self._ready:
             self._give(connection, data, waiting, busy)
         while len(played) < len(parts):
@@ -132,7 +149,8 @@ class Processes:
         return [episode for number in range(len(parts)) for episode in played[number]]
 
     def close(self) -> None:
-        """Ends them: those that wait close their environments, those that still play are ended after a second."""
+        """Ends them: those that wait close their environments, those that still play are ended after a
+        second."""
         for connection in self._workers:
             connection.close()
         for end in (lambda process: None, BaseProcess.terminate, BaseProcess.kill):
@@ -151,7 +169,9 @@ class Processes:
             process = context.Process(target=_serve, args=(theirs, player))
             process.start()
         except OSError as error:
-            raise BadInputError(f"cannot start {self._jobs} evaluation processes ({error.strerror}); give fewer jobs") from error
+            raise BadInputError(
+                f"cannot start {self._jobs} evaluation processes ({error.strerror}); give fewer jobs"
+            ) from error
         theirs.close()
         self._workers[ours] = process
 
@@ -163,7 +183,13 @@ class Processes:
             for start in range(0, len(request.seeds), size)
         ]
 
-    def _give(self, connection: Connection, data: bytes, waiting: deque[tuple[int, Request]], busy: dict[Connection, int | None]) -> None:
+    def _give(
+        self,
+        connection: Connection,
+        data: bytes,
+        waiting: deque[tuple[int, Request]],
+        busy: dict[Connection, int | None],
+    ) -> None:
         if waiting:
             busy[connection], part = waiting.popleft()
             with contextlib.suppress(OSError):  # it is dead, which `_answer` finds
@@ -206,7 +232,8 @@ def _loaded(player_bytes: bytes) -> Player:
         return pickle.loads(player_bytes)
     except Exception as error:
         raise BadInputError(
-            f"an evaluation process cannot load the task: {in_words(error)}; evaluate with 1 job, or register it in a module and name it "
+            f"an evaluation process cannot load the task: {in_words(error)}; evaluate with 1 job, or "
+            "register it in a module and name it "
             "module:id"
         ) from error
 
@@ -222,17 +249,23 @@ def _death(process: BaseProcess) -> str:
     code = process.exitcode
     if code is not None and code < 0:
         memory = code == -signal.SIGKILL
-        why = "out of memory? run again with fewer jobs" if memory else "the environment's native code is at fault, or someone ended it"
+        why = (
+            "out of memory? run again with fewer jobs"
+            if memory
+            else "the environment's native code is at fault, or someone ended it"
+        )
         return f"an evaluation process was ended by {signal.Signals(-code).name} ({why})"
     return (
-        f"an evaluation process ended with exit code {code}; what it said stands above. A script that evaluates with several jobs does so "
+        f"an evaluation process ended with exit code {code}; what it said stands above. A script that "
+        "evaluates with several jobs does so "
         "under `if __name__ == '__main__':`"
     )
 
 
 @contextlib.contextmanager
 def _as_children() -> Iterator[None]:
-    """Processes started inside have one thread each and leave Ctrl-C, which reaches the whole group, to this one.
+    """Processes started inside have one thread each and leave Ctrl-C, which reaches the whole group, to this
+    one.
 
     They inherit both, for they could not set it in time: the variables are read when NumPy is loaded.
     """

@@ -13,14 +13,16 @@ from l0_surgical.tasks.boundary import Stop, never
 from l0_surgical.tasks.classic import Engine, VectorEnvironment, open_vector
 
 VectorAct = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Maps the latest observations of all N environments (N, obs) and the numbers (n,) of those that still run to their actions (n,)."""
+"""Maps the latest observations of all N environments (N, obs) and the numbers (n,) of those that still run to
+their actions (n,)."""
 
 
 def vector_rollouts(act: VectorAct, environment: VectorEnvironment) -> tuple[np.ndarray, np.ndarray]:
     """One episode in each environment; those that have ended are not stepped further.
 
     Returns:
-        Returns (N,) float64 and numbers of steps (N,) int64; the return is NaN where the environment failed (`environment.failures`).
+        Returns (N,) float64 and numbers of steps (N,) int64; the return is NaN where the environment failed
+        (`environment.failures`).
 
     Raises:
         Stopped: the environment's `stop` said so.
@@ -78,7 +80,10 @@ def vector_episodes(
     if environment.failures:
         raise L0SurgicalError(next(iter(environment.failures.values())))
     kept = [np.array(one) for one in seen] if keep_observations else [None] * len(seeds)
-    return [Episode(float(total), None, float("nan"), int(count), one) for total, count, one in zip(returns, steps, kept, strict=True)]
+    return [
+        Episode(float(total), None, float("nan"), int(count), one)
+        for total, count, one in zip(returns, steps, kept, strict=True)
+    ]
 
 
 class _Chance:
@@ -89,6 +94,9 @@ class _Chance:
         self._actions, self._share = actions, share
 
     def disturb(self, actions: np.ndarray, live: np.ndarray) -> np.ndarray:
-        drawn = [(self._generators[n].random() < self._share, self._generators[n].integers(self._actions)) for n in live]
+        drawn = [
+            (self._generators[n].random() < self._share, self._generators[n].integers(self._actions))
+            for n in live
+        ]
         by_chance, whims = (np.array(column) for column in zip(*drawn, strict=True))
         return np.where(by_chance, whims, actions)

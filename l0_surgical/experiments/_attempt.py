@@ -48,7 +48,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Ended:
-    """How an attempt ended. `refused`: by bad input, so that another attempt would be no better. Only `finished` has a result."""
+    """How an attempt ended. `refused`: by bad input, so that another attempt would be no better. Only
+    `finished` has a result."""
 
     name: str
     end: End
@@ -77,25 +78,34 @@ class Engine(Protocol):
 class Attempt:
     """A running attempt.
 
-    The worker is asked to end by SIGINT, by which a training saves its checkpoint. It does so too when this process is gone.
+    The worker is asked to end by SIGINT, by which a training saves its checkpoint. It does so too when this
+    process is gone.
     """
 
     def __init__(self, job: Job) -> None:
         self.name = job.name
         self._started = time.monotonic()
-        self._exchange = os.fdopen(os.memfd_create(job.name), "r+b")  # the job on the way there, the reply on the way back
+        self._exchange = os.fdopen(
+            os.memfd_create(job.name), "r+b"
+        )  # the job on the way there, the reply on the way back
         self._exchange.write(json.dumps(asdict(job)).encode())
         self._exchange.flush()
         self._log = make_folder(job.folder) / LOG
         try:
             self._process = self._start([*module_path(), *job.path])
         except OSError as error:
-            raise L0SurgicalError(f"could not start a worker in {job.folder}: {error}; free some space or memory and go on") from error
+            raise L0SurgicalError(
+                f"could not start a worker in {job.folder}: {error}; free some space or memory and go on"
+            ) from error
         self.ended_descriptor = os.pidfd_open(self._process.pid)
 
     def _start(self, path: Sequence[str]) -> subprocess.Popen[bytes]:
         descriptor = self._exchange.fileno()
-        environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
+        environment = {
+            **os.environ,
+            **dict.fromkeys(THREADS, "1"),
+            "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
+        }
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "l0_surgical.experiments._attempt_main", str(descriptor)],
@@ -104,7 +114,8 @@ class Attempt:
                 stderr=log,
                 pass_fds=[descriptor],
                 env=environment,
-                start_new_session=True,  # the terminal's Ctrl-C reaches only this process, which passes it on once
+                # the terminal's Ctrl-C reaches only this process, which passes it on once
+                start_new_session=True,
             )
 
     def interrupt(self) -> None:
@@ -122,7 +133,8 @@ class Attempt:
 
     def collect(self) -> Ended:
         """How the attempt ended. Call once, when it has."""
-        self.kill()  # what the worker may have left running; it is not reaped yet, so the number is still its own
+        # what the worker may have left running; it is not reaped yet, so the number is still its own
+        self.kill()
         _, status, usage = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         os.close(self.ended_descriptor)
@@ -132,7 +144,14 @@ class Attempt:
             reply = _parse(file.read())
         if reply is None:
             reply = Ended(self.name, "failed", _death(self._process.returncode, self._log))
-        return Ended(self.name, reply.end, reply.cause, reply.result, time.monotonic() - self._started, usage.ru_utime + usage.ru_stime)
+        return Ended(
+            self.name,
+            reply.end,
+            reply.cause,
+            reply.result,
+            time.monotonic() - self._started,
+            usage.ru_utime + usage.ru_stime,
+        )
 
 
 def module_path() -> list[str]:
@@ -150,7 +169,9 @@ def resolve_work(dotted: str) -> Work:
     try:
         found = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
-        raise BadInputError(f"cannot find the work {dotted!r} ({error}); give module:function, importable in every worker") from error
+        raise BadInputError(
+            f"cannot find the work {dotted!r} ({error}); give module:function, importable in every worker"
+        ) from error
     if not callable(found):
         raise BadInputError(f"the work {dotted!r} is no function; give module:function")
     return found
@@ -176,4 +197,7 @@ def _parse(reply: bytes) -> Ended | None:
 def _death(code: int, log: Path) -> str:
     if code >= 0:
         return f"the worker ended with exit code {code} and no result; see {log}"
-    return f"the worker was killed by {signal.Signals(-code).name}{' (out of memory?)' if code == -signal.SIGKILL else ''}; see {log}"
+    return (
+        "the worker was killed by "
+        f"{signal.Signals(-code).name}{' (out of memory?)' if code == -signal.SIGKILL else ''}; see {log}"
+    )

@@ -1,4 +1,5 @@
-"""The worker's side of an attempt: `python -m l0_surgical.experiments._attempt_main DESCRIPTOR`, started by `_attempt.Attempt`."""
+"""The worker's side of an attempt: `python -m l0_surgical.experiments._attempt_main DESCRIPTOR`, started by
+`_attempt.Attempt`."""
 
 import contextlib
 import json
@@ -14,7 +15,14 @@ from pathlib import Path
 
 from l0_surgical import __version__
 from l0_surgical.experiments._attempt import Ended, Job, ended_to_dict, resolve_work
-from l0_surgical.experiments._cell_store import RESULT, CellResult, CorruptedResult, canonical, read_result, write_result
+from l0_surgical.experiments._cell_store import (
+    RESULT,
+    CellResult,
+    CorruptedResult,
+    canonical,
+    read_result,
+    write_result,
+)
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from l0_surgical.system.locks import acquire
 from l0_surgical.system.process import age_s, follow_parent
@@ -26,7 +34,9 @@ _POLL_S = 0.05
 def main() -> None:
     """Reads the job, works, writes the reply. SIGINT is let through only while the work runs."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background jobs inherit that it is ignored
     lifeline = os.dup(0)  # not inherited by the work's own processes
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
@@ -44,7 +54,8 @@ def _attempt(job: Job) -> Ended:
     try:
         if job.version != __version__:
             raise BadInputError(
-                f"{socket.gethostname()} has l0_surgical {__version__} and the suite {job.version}; install the same on every node"
+                f"{socket.gethostname()} has l0_surgical {__version__} and the suite {job.version}; install "
+                "the same on every node"
             )
         with _folder_lock(Path(job.folder) / ".lock"):
             return Ended(job.name, "finished", result=_earlier_result(job) or _work(job))
@@ -57,7 +68,11 @@ def _attempt(job: Job) -> Ended:
             traceback.print_exc()
         if getattr(error, "exit_code", None) == 130:
             return Ended(job.name, "interrupted", str(error))
-        return Ended(job.name, "failed", str(error) if isinstance(error, L0SurgicalError) else f"{type(error).__name__}: {error}")
+        return Ended(
+            job.name,
+            "failed",
+            str(error) if isinstance(error, L0SurgicalError) else f"{type(error).__name__}: {error}",
+        )
 
 
 def _earlier_result(job: Job) -> CellResult | None:
@@ -66,7 +81,11 @@ def _earlier_result(job: Job) -> CellResult | None:
         result = read_result(Path(job.folder) / RESULT, job.name)
     except CorruptedResult:
         return None
-    return result if result is not None and canonical(result.specification) == canonical(job.specification) else None
+    return (
+        result
+        if result is not None and canonical(result.specification) == canonical(job.specification)
+        else None
+    )
 
 
 def _work(job: Job) -> CellResult:
@@ -78,7 +97,8 @@ def _work(job: Job) -> CellResult:
         data = json.loads(canonical(returned))
     except (TypeError, ValueError) as error:
         raise L0SurgicalError(
-            f"the work's result is not JSON ({error}); return text, numbers that are finite, None, lists, dicts"
+            f"the work's result is not JSON ({error}); return text, numbers that are finite, None, lists, "
+            "dicts"
         ) from error
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     result = CellResult(

@@ -1,9 +1,9 @@
 """The folder of a suite: which cells it has, their results, and the lock that keeps it to one suite.
 
-suite.json                    format, work and the names of all cells
-cells/<name>/result.json      what the cell's work returned, with a checksum; a cell that has one is never run again
-cells/<name>/attempts.json    the attempts that ended without a result, and what they cost
-cells/<name>/worker.log       what the work printed; everything else in there is the work's own
+suite.json                    format, work and the names of all cells cells/<name>/result.json      what the
+cell's work returned, with a checksum; a cell that has one is never run again cells/<name>/attempts.json
+the attempts that ended without a result, and what they cost cells/<name>/worker.log       what the work
+printed; everything else in there is the work's own
 """
 
 import contextlib
@@ -31,7 +31,8 @@ _REMEDY = "choose another --out"
 
 @dataclass(frozen=True)
 class Cell:
-    """One unit of work: a name that is unique and can be a folder's, and the JSON that its work is called with."""
+    """One unit of work: a name that is unique and can be a folder's, and the JSON that its work is called
+    with."""
 
     name: str
     specification: dict[str, Any]
@@ -39,7 +40,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class CellResult:
-    """What a cell's work returned. The seconds are those of all attempts, from process start to end; `attempt` counts from 1."""
+    """What a cell's work returned. The seconds are those of all attempts, from process start to end;
+    `attempt` counts from 1."""
 
     name: str
     specification: dict[str, Any]
@@ -54,7 +56,10 @@ class CellResult:
         """The content of result.json."""
         data = asdict(self)
         head = {"format": FORMAT, "l0_surgical": data.pop("version")}
-        return (json.dumps({**head, **data, "sha256": _checksum(self.specification, self.result)}, indent=2) + "\n").encode()
+        return (
+            json.dumps({**head, **data, "sha256": _checksum(self.specification, self.result)}, indent=2)
+            + "\n"
+        ).encode()
 
 
 class CorruptedResult(Exception):
@@ -87,7 +92,10 @@ def read_result(file: Path, name: str) -> CellResult | None:
     if not isinstance(found, int):
         raise CorruptedResult(f"{RESULT} had no format number")
     if found != FORMAT:
-        raise BadInputError(f"the result of cell {name} in {file.parent} has format {found} and this version knows {FORMAT}; {_REMEDY}")
+        raise BadInputError(
+            f"the result of cell {name} in {file.parent} has format {found} and this version knows "
+            f"{FORMAT}; {_REMEDY}"
+        )
     try:
         if data.pop("sha256") != _checksum(data["specification"], data["result"]):
             raise CorruptedResult(f"{RESULT} had a wrong checksum")
@@ -104,18 +112,22 @@ def write_result(folder: Path, result: CellResult) -> None:
 
 
 def check_cells(cells: Sequence[Cell]) -> None:
-    """Raises BadInputError for no cells, a name that cannot be a folder's, what is not JSON, and duplicates."""
+    """Raises BadInputError for no cells, a name that cannot be a folder's, what is not JSON, and
+    duplicates."""
     if not cells:
         raise BadInputError("there are no cells to run; give at least one")
     for cell in cells:
         if not _NAME.fullmatch(cell.name):
-            raise BadInputError(f"the cell name {cell.name!r} cannot be a folder's; use up to 128 of A-Z a-z 0-9 . _ + = -")
+            raise BadInputError(
+                f"the cell name {cell.name!r} cannot be a folder's; use up to 128 of A-Z a-z 0-9 . _ + = -"
+            )
         try:
             if json.loads(canonical(cell.specification)) != cell.specification:
                 raise ValueError("tuples or keys that are not text")
         except (TypeError, ValueError) as error:
             raise BadInputError(
-                f"the specification of cell {cell.name} is not JSON ({error}); use text, numbers, lists and dicts"
+                f"the specification of cell {cell.name} is not JSON ({error}); use text, numbers, lists and "
+                "dicts"
             ) from error
     twice = [name for name, count in Counter(cell.name for cell in cells).items() if count > 1]
     if twice:
@@ -124,7 +136,9 @@ def check_cells(cells: Sequence[Cell]) -> None:
     for cell in cells:
         other = first.setdefault(canonical(cell.specification), cell.name)
         if other != cell.name:
-            raise BadInputError(f"the cells {other} and {cell.name} have the same specification; leave one out")
+            raise BadInputError(
+                f"the cells {other} and {cell.name} have the same specification; leave one out"
+            )
 
 
 class Store:
@@ -143,15 +157,20 @@ class Store:
         self._opened.enter_context(WorkLock(self.out / ".lock", "suite", self.out, note=self.token))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._opened.close()
 
     def folder(self, name: str) -> Path:
         """The cell's own folder."""
         return self.out / "cells" / name
 
-    def open_suite(self, work: str, cells: Sequence[Cell]) -> tuple[dict[str, CellResult], list[tuple[str, str]]]:
-        """Checks that the folder is empty or of the same suite; returns the results that it holds, and the corrupted ones (put aside).
+    def open_suite(
+        self, work: str, cells: Sequence[Cell]
+    ) -> tuple[dict[str, CellResult], list[tuple[str, str]]]:
+        """Checks that the folder is empty or of the same suite; returns the results that it holds, and the
+        corrupted ones (put aside).
 
         Raises:
             BadInputError: it holds something else; nothing was changed.
@@ -170,13 +189,19 @@ class Store:
         others = {result.version for result in found.values()} - {__version__}
         if others and len(found) < len(cells):
             raise BadInputError(
-                f"{self.out} holds results of l0_surgical {', '.join(sorted(others))} and this is {__version__}, which never go on "
+                f"{self.out} holds results of l0_surgical {', '.join(sorted(others))} and this is "
+                f"{__version__}, which never go on "
                 f"together; finish with that version or {_REMEDY}"
             )
         for name, _ in corrupted:
             _put_aside(self.folder(name) / RESULT)
         if not (self.out / "suite.json").exists():
-            suite = {"format": FORMAT, "l0_surgical": __version__, "work": work, "cells": [cell.name for cell in cells]}
+            suite = {
+                "format": FORMAT,
+                "l0_surgical": __version__,
+                "work": work,
+                "cells": [cell.name for cell in cells],
+            }
             with atomic_write(self.out / "suite.json") as file:
                 file.write((json.dumps(suite, indent=2) + "\n").encode())
         return found, corrupted
@@ -214,11 +239,15 @@ class Store:
                 found = json.loads(file.read_bytes())
                 form, work, there = found["format"], found["work"], set(found["cells"])
             except (OSError, ValueError, KeyError, TypeError):
-                raise BadInputError(f"{file} is damaged; delete it to go on with the cells of the folder, or {_REMEDY}") from None
+                raise BadInputError(
+                    f"{file} is damaged; delete it to go on with the cells of the folder, or {_REMEDY}"
+                ) from None
             if form != FORMAT:
                 raise BadInputError(f"{file} has format {form} and this version knows {FORMAT}; {_REMEDY}")
             if work != suite["work"]:
-                raise BadInputError(f"{self.out} holds a suite of {work} and this one is of {suite['work']}; {_REMEDY}")
+                raise BadInputError(
+                    f"{self.out} holds a suite of {work} and this one is of {suite['work']}; {_REMEDY}"
+                )
         elif (self.out / "cells").is_dir():
             there = here | {path.name for path in (self.out / "cells").iterdir()}
         if there != here:
@@ -232,7 +261,8 @@ class Store:
         here, there = {"cell": cell.name, **cell.specification}, {"cell": found.name, **found.specification}
         keys = [key for key in sorted(here.keys() | there.keys()) if _shown(here, key) != _shown(there, key)]
         raise BadInputError(
-            f"{self.out} holds another suite: in cell {cell.name} {keys[0]} is {_shown(there, keys[0])} there and "
+            f"{self.out} holds another suite: in cell {cell.name} {keys[0]} is {_shown(there, keys[0])} "
+            "there and "
             f"{_shown(here, keys[0])} here; {_REMEDY}"
         )
 

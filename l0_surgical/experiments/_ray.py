@@ -1,7 +1,7 @@
 """Attempts at cells as tasks of a Ray cluster.
 
-A task does what the local engine does: it starts a process for the attempt on its node. Where the node sees the suite's folder, the attempt
-works there; elsewhere in a temporary folder, and only its result comes back.
+A task does what the local engine does: it starts a process for the attempt on its node. Where the node sees
+the suite's folder, the attempt works there; elsewhere in a temporary folder, and only its result comes back.
 """
 
 import contextlib
@@ -24,11 +24,13 @@ _OBJECT_STORE_BYTES = 80 * 2**20  # about the least that Ray takes: results are 
 
 
 class RayEngine:
-    """Runs attempts on a cluster, as many at a time as it has CPUs. A context manager; leaving it disconnects.
+    """Runs attempts on a cluster, as many at a time as it has CPUs. A context manager; leaving it
+    disconnects.
 
     Args:
         address: the cluster's; None starts one on this machine, with `jobs` CPUs.
-        token: the second line of the file `.lock` in the suite's folder, by which a node knows that it sees that folder.
+        token: the second line of the file `.lock` in the suite's folder, by which a node knows that it sees
+            that folder.
 
     Raises:
         BadInputError: Ray is not installed, or the cluster cannot be joined.
@@ -39,23 +41,39 @@ class RayEngine:
         try:
             import ray
         except ImportError as error:
-            raise BadInputError("the engine ray needs ray; install it: pip install '.[sweep]' in a clone") from error
+            raise BadInputError(
+                "the engine ray needs ray; install it: pip install '.[sweep]' in a clone"
+            ) from error
         _check_address(address)
         self._ray, self._address, self._jobs = ray, address, jobs
         self._out, self._token = str(out), token
         self._running: dict[Any, tuple[str, float]] = {}  # task: cell, when it was started
 
     def __enter__(self) -> "RayEngine":
-        started: dict[str, Any] = {"num_cpus": self._jobs, "object_store_memory": _OBJECT_STORE_BYTES} if self._address is None else {}
+        started: dict[str, Any] = (
+            {"num_cpus": self._jobs, "object_store_memory": _OBJECT_STORE_BYTES}
+            if self._address is None
+            else {}
+        )
         try:
-            self._ray.init(address=self._address or "local", include_dashboard=False, log_to_driver=False, logging_level="ERROR", **started)
+            self._ray.init(
+                address=self._address or "local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                **started,
+            )
         except (ConnectionError, ValueError, RuntimeError) as error:
             where = self._address or "this machine"
-            raise BadInputError(f"cannot use a Ray cluster at {where} ({error}); check it with `ray status`") from error
+            raise BadInputError(
+                f"cannot use a Ray cluster at {where} ({error}); check it with `ray status`"
+            ) from error
         self._task = self._ray.remote(num_cpus=1, max_retries=0)(_run)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._ray.shutdown()
 
     def room(self) -> int:
@@ -83,7 +101,9 @@ class RayEngine:
             return ended_from_dict(self._ray.get(task))
         except exceptions.TaskCancelledError:
             return Ended(name, "interrupted", "interrupted", seconds=seconds)
-        except exceptions.RayError as error:  # the node or Ray's process on it is gone, or the library is not installed there
+        except (
+            exceptions.RayError
+        ) as error:  # the node or Ray's process on it is gone, or the library is not installed there
             cause = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             return Ended(name, "failed", cause, seconds=seconds)
 
@@ -97,7 +117,8 @@ def _check_address(address: str | None) -> None:
         socket.create_connection((host, int(port)), _CONNECT_S).close()
     except (OSError, ValueError) as error:
         raise BadInputError(
-            f"no Ray cluster answers at {address} ({error}); give the HOST:PORT that `ray start --head` has printed"
+            f"no Ray cluster answers at {address} ({error}); give the HOST:PORT that `ray start --head` has "
+            "printed"
         ) from error
 
 

@@ -1,14 +1,15 @@
-"""Runs many cells (a policy, a sweep) on local processes or a Ray cluster, so that nothing is lost and nothing is run twice.
+"""Runs many cells (a policy, a sweep) on local processes or a Ray cluster, so that nothing is lost and
+nothing is run twice.
 
-A cell is finished when its folder holds a sound result.json; everything else can be interrupted, killed or unplugged at any time, and the
-same call goes on. An attempt that fails or dies costs only its cell, which is tried again in the same folder, where its work finds its own
-checkpoints.
+A cell is finished when its folder holds a sound result.json; everything else can be interrupted, killed or
+unplugged at any time, and the same call goes on. An attempt that fails or dies costs only its cell, which is
+tried again in the same folder, where its work finds its own checkpoints.
 """
 
 import contextlib
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,15 +20,13 @@ from l0_surgical.experiments._cell_store import Cell, CellResult, Store, check_c
 from l0_surgical.experiments._local import LocalEngine
 from l0_surgical.experiments._ray import RayEngine
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
+from l0_surgical.system.progress import Progress
 from l0_surgical.system.stopping import Stop
 
 __all__ = ["Cell", "CellResult", "InterruptedCells", "Outcome", "read_result", "run_cells"]
 
 ENGINES = ("local", "ray")
 _WAIT_S = 0.25
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, units done so far, and units in all."""
 
 
 class InterruptedCells(L0SurgicalError):
@@ -36,7 +35,9 @@ class InterruptedCells(L0SurgicalError):
     exit_code = 130
 
     def __init__(self, out: Path, finished: int, cells: int) -> None:
-        super().__init__(f"stopped with {finished} of {cells} cells finished; run the same command again to go on in {out}")
+        super().__init__(
+            f"stopped with {finished} of {cells} cells finished; run the same command again to go on in {out}"
+        )
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,10 @@ def run_cells(
 
     Args:
         cells: what is to be done; the same for every call with the same `out`.
-        work: "module:function", called as function(specification, folder) in a process of its own with one thread. What it keeps in the
-            folder is there in the next attempt (on Ray: where the nodes see `out`). It returns what JSON can hold. On SIGINT it should save
-            and raise; without a handler of its own a KeyboardInterrupt ends it. BadInputError fails the cell without another attempt.
+        work: "module:function", called as function(specification, folder) in a process of its own with one
+            thread. What it keeps in the folder is there in the next attempt (on Ray: where the nodes see
+            `out`). It returns what JSON can hold. On SIGINT it should save and raise; without a handler of
+            its own a KeyboardInterrupt ends it. BadInputError fails the cell without another attempt.
         out: the suite's folder.
         engine: local processes, or a Ray cluster.
         jobs: cells at a time (a Ray cluster that is joined runs as many as it has CPUs).
@@ -80,8 +82,10 @@ def run_cells(
         retries: attempts after the first for a cell that fails.
 
     Raises:
-        BadInputError: a duplicate, another suite's folder, one in use, no such work or engine (before anything is run).
-        InterruptedCells: stopped by SIGINT or SIGTERM after the running cells have saved; a second one does not wait for that.
+        BadInputError: a duplicate, another suite's folder, one in use, no such work or engine (before
+        anything is run).
+        InterruptedCells: stopped by SIGINT or SIGTERM after the running cells have saved; a second one does
+        not wait for that.
         L0SurgicalError: the disk is full.
     """
     check_cells(cells)
@@ -94,14 +98,18 @@ def run_cells(
     with Store(Path(out)) as store:
         run = _Run(cells, work, store, retries, progress or (lambda text, done, total: None))
         if run.waiting:
-            make = LocalEngine(jobs) if engine == "local" else RayEngine(address, jobs, store.out, store.token)
+            make = (
+                LocalEngine(jobs) if engine == "local" else RayEngine(address, jobs, store.out, store.token)
+            )
             with make as running:
                 run.go(running)
         return run.outcome()
 
 
 class _Run:
-    def __init__(self, cells: Sequence[Cell], work: str, store: Store, retries: int, progress: Progress) -> None:
+    def __init__(
+        self, cells: Sequence[Cell], work: str, store: Store, retries: int, progress: Progress
+    ) -> None:
         self.cells, self.work, self.store, self.retries, self.progress = cells, work, store, retries, progress
         self.finished, self.rerun = store.open_suite(work, cells)
         self.failed: dict[str, str] = {}
@@ -127,14 +135,28 @@ class _Run:
             raise InterruptedCells(self.store.out, len(self.finished), len(self.cells))
 
     def outcome(self) -> Outcome:
-        return Outcome([self.finished[cell.name] for cell in self.cells if cell.name in self.finished], self.failed, self.rerun)
+        return Outcome(
+            [self.finished[cell.name] for cell in self.cells if cell.name in self.finished],
+            self.failed,
+            self.rerun,
+        )
 
     def _start(self, engine: Engine, cell: Cell) -> None:
         before = self.store.attempts(cell.name)
         seconds, cpu_seconds = (sum(attempt[key] for attempt in before) for key in ("seconds", "cpu_seconds"))
         folder = str(self.store.folder(cell.name))
         self._running[cell.name] = cell
-        job = Job(cell.name, self.work, cell.specification, folder, len(before) + 1, seconds, cpu_seconds, module_path(), __version__)
+        job = Job(
+            cell.name,
+            self.work,
+            cell.specification,
+            folder,
+            len(before) + 1,
+            seconds,
+            cpu_seconds,
+            module_path(),
+            __version__,
+        )
         engine.start(job)
 
     def _take(self, ended: Ended, interrupted: bool) -> None:
@@ -147,7 +169,9 @@ class _Run:
             self.finished[cell.name] = result
             self._tell()
             return
-        self.store.add_attempt(cell.name, {"cause": ended.cause, "seconds": ended.seconds, "cpu_seconds": ended.cpu_seconds})
+        self.store.add_attempt(
+            cell.name, {"cause": ended.cause, "seconds": ended.seconds, "cpu_seconds": ended.cpu_seconds}
+        )
         if interrupted and ended.end != "refused":
             return
         self._failures[cell.name] += 1

@@ -1,12 +1,11 @@
-"""The whole path on one machine in minutes: train one dense and one L0 policy, compress the sparse one, evaluate all three, let the small
-one control a simulated arm in real time, draw."""
+"""The whole path on one machine in minutes: train one dense and one L0 policy, compress the sparse one,
+evaluate all three, let the small one control a simulated arm in real time, draw."""
 
 import dataclasses
 import itertools
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,12 @@ from l0_surgical.settings.presets import preset
 from l0_surgical.settings.training import TrainingConfig
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.system.files import atomic_write, make_folder
+from l0_surgical.system.progress import Progress
 
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100, 130)
 SWEEP_EPISODES = 30
 CONTROL_GOALS = 5
 GO_ON = "run the same command again to go on"
-
-Progress = Callable[[str, int, int], None]
 
 
 def demo_config(quick: bool) -> TrainingConfig:
@@ -39,12 +37,19 @@ def demo_config(quick: bool) -> TrainingConfig:
         return config
     ddpg = dataclasses.replace(config.ddpg, updates_per_episode=5, hidden=(32, 32, 32))
     sparsity = dataclasses.replace(config.sparsity, penalty_start=1)
-    small = {"episodes": 4, "evaluate_every": 2, "evaluation_episodes": 1, "final_evaluation_episodes": 4, "demonstration_episodes": 5}
+    small = {
+        "episodes": 4,
+        "evaluate_every": 2,
+        "evaluation_episodes": 1,
+        "final_evaluation_episodes": 4,
+        "demonstration_episodes": 5,
+    }
     return dataclasses.replace(config, ddpg=ddpg, sparsity=sparsity, **small)
 
 
 def run_demo(out: Path, *, quick: bool = False, progress: Progress) -> dict[str, Any]:
-    """Runs (or goes on with) the demonstration in `out`; returns the table's figures and writes them as report.json.
+    """Runs (or goes on with) the demonstration in `out`; returns the table's figures and writes them as
+    report.json.
 
     Raises:
         BadInputError: the folder cannot be written, or holds a demonstration of another kind.
@@ -65,20 +70,33 @@ def run_demo(out: Path, *, quick: bool = False, progress: Progress) -> dict[str,
         result = evaluator.evaluate(compressed, "test", 0, episodes, tell)
         save_policy(dataclasses.replace(compressed, evaluation=result.as_dict()), compressed_path)
         compressing = time.monotonic() - compressing
-        sweeps = [(name, _sweep(name, policy, quick, evaluator, progress)) for name, policy in (("dense", dense), ("L0", sparse))]
+        sweeps = [
+            (name, _sweep(name, policy, quick, evaluator, progress))
+            for name, policy in (("dense", dense), ("L0", sparse))
+        ]
 
     controlled = _control(compressed_path, out / "control.mcap", quick, progress)
 
     progress("drawing", 0, 3)
-    figures.learning_curves(figures.read_metrics(out / "run" / "metrics.csv"), out / "learning_curves.png", "NeedleReach, DDPG + HER + DEX")
+    figures.learning_curves(
+        figures.read_metrics(out / "run" / "metrics.csv"),
+        out / "learning_curves.png",
+        "NeedleReach, DDPG + HER + DEX",
+    )
     progress("drawing", 1, 3)
-    figures.return_by_rank(sweeps, out / "return_by_rank.png", "Low-rank decomposition of the NeedleReach actor")
+    figures.return_by_rank(
+        sweeps, out / "return_by_rank.png", "Low-rank decomposition of the NeedleReach actor"
+    )
     progress("drawing", 2, 3)
     shown = [("dense", dense), ("compressed", compressed)]
     figures.animate(shown, out / "reach.gif", episodes=2 if not quick else 1, steps=12 if not quick else 2)
     progress("drawing", 3, 3)
 
-    final = {"policy": str(compressed_path), "sparsity_at_init": sparse_row["sparsity_at_init"], **result.as_dict()}
+    final = {
+        "policy": str(compressed_path),
+        "sparsity_at_init": sparse_row["sparsity_at_init"],
+        **result.as_dict(),
+    }
     rows = [
         _row("dense", dense, dense_row, dense_row["wall_seconds"]),
         _row("L0", sparse, sparse_row, sparse_row["wall_seconds"]),
@@ -100,11 +118,16 @@ def run_demo(out: Path, *, quick: bool = False, progress: Progress) -> dict[str,
 
 def _train(config: TrainingConfig, run: Path, progress: Progress) -> dict[str, Any]:
     if (run / "config.json").exists() and not training.is_of(run, config):
-        raise BadInputError(f"{run} holds the training of another demonstration (with or without --quick?); choose another --out")
+        raise BadInputError(
+            f"{run} holds the training of another demonstration (with or without --quick?); choose another "
+            "--out"
+        )
     return training.complete(config, run, progress=progress, go_on=GO_ON)
 
 
-def _compress(sparse: Policy, quick: bool, evaluator: RememberingEvaluator, progress: Progress) -> tuple[Policy, dict[str, Any]]:
+def _compress(
+    sparse: Policy, quick: bool, evaluator: RememberingEvaluator, progress: Progress
+) -> tuple[Policy, dict[str, Any]]:
     tried = itertools.count(1)
     tell = lambda line: progress("compressing: candidates", next(tried), 0)  # noqa: E731
     try:
@@ -113,20 +136,25 @@ def _compress(sparse: Policy, quick: bool, evaluator: RememberingEvaluator, prog
         return simplify(sparse), {"chosen": {"method": "exact", "reason": str(error)}}
 
 
-def _sweep(name: str, policy: Policy, quick: bool, evaluator: RememberingEvaluator, progress: Progress) -> list[dict[str, Any]]:
+def _sweep(
+    name: str, policy: Policy, quick: bool, evaluator: RememberingEvaluator, progress: Progress
+) -> list[dict[str, Any]]:
     ranks, episodes = (RANKS, SWEEP_EPISODES) if not quick else ((2, 8), 2)
     tell = lambda n: progress(f"rank sweep, {name}", n, len(ranks))  # noqa: E731
     return rank_sweep(policy, ranks, episodes, progress=tell, evaluator=evaluator)
 
 
 def _control(policy: Path, recording: Path, quick: bool, progress: Progress) -> dict[str, Any]:
-    """The policy in closed loop over DDS with a simulated arm in a process of its own; what the controller reports of it."""
+    """The policy in closed loop over DDS with a simulated arm in a process of its own; what the controller
+    reports of it."""
     progress("controlling a simulated arm", 0, 1)
     recording.unlink(missing_ok=True)
     # a demonstration does not ask for real-time priority: it would keep it
     domain = 180 + os.getpid() % 50  # apart from other demonstrations and from a robot
     duration = 4.0 if quick else None
-    request = ControlRequest(str(policy), domain=domain, goals=CONTROL_GOALS, duration=duration, record=recording, real_time=False)
+    request = ControlRequest(
+        str(policy), domain=domain, goals=CONTROL_GOALS, duration=duration, record=recording, real_time=False
+    )
     with arm_beside("--domain", str(domain)):
         result = Operation(request, say=lambda text: None).run()
     progress("controlling a simulated arm", 1, 1)
@@ -141,4 +169,10 @@ def _sparsity(policy: Policy, trained: Policy) -> float:
 
 def _row(name: str, policy: Policy, figures_: dict[str, Any], seconds: float) -> dict[str, Any]:
     keys = ("policy", "success_rate", "return_mean", "return_ci95", "sparsity_at_init", "sparsity")
-    return {"name": name, **{key: figures_[key] for key in keys}, "parameters": policy.numbers, "bytes": policy.nbytes, "seconds": seconds}
+    return {
+        "name": name,
+        **{key: figures_[key] for key in keys},
+        "parameters": policy.numbers,
+        "bytes": policy.nbytes,
+        "seconds": seconds,
+    }

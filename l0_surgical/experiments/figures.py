@@ -1,4 +1,5 @@
-"""Figures drawn from results: learning curves, return by rank (Goddla 2024, Figs. 16 to 18), and an animation of the arm."""
+"""Figures drawn from results: learning curves, return by rank (Goddla 2024, Figs. 16 to 18), and an animation
+of the arm."""
 
 import csv
 from collections.abc import Sequence
@@ -25,7 +26,14 @@ from l0_surgical.tasks.boundary import CheckedEnvironment, open_environment
 
 EXPERT_RETURN = -18.8
 COLOURS = ("#0b6e99", "#d1495b", "#6a994e", "#7b2d8b", "#edae49", "#30638e", "#8d6a9f", "#3d405b", "#9c6644")
-STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "font.size": 10, "figure.dpi": 130}
+STYLE = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "font.size": 10,
+    "figure.dpi": 130,
+}
 Curve = tuple[str, list[dict[str, Any]]]
 
 
@@ -40,25 +48,47 @@ def learning_curves(metrics: Sequence[dict[str, str]], path: Path, title: str) -
 
     The line is the interquartile mean over seeds and the band runs from the lowest to the highest seed.
     """
-    cells = sorted({(row["regularizer"], float(row["coefficient"])) for row in metrics}, key=lambda cell: (cell[0] != "none", cell))
-    panels = [("validation_return", "return"), ("validation_success", "success"), ("actor_sparsity", "actor sparsity")]
+    cells = sorted(
+        {(row["regularizer"], float(row["coefficient"])) for row in metrics},
+        key=lambda cell: (cell[0] != "none", cell),
+    )
+    panels = [
+        ("validation_return", "return"),
+        ("validation_success", "success"),
+        ("actor_sparsity", "actor sparsity"),
+    ]
     panels.append(("critic_sparsity", "critic sparsity"))
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 4, figsize=(15, 3.4), constrained_layout=True)
         for colour, (regularizer, coefficient) in zip(_colours(len(cells)), cells, strict=True):
             label = "dense" if regularizer == "none" else f"{regularizer.upper()} {number_name(coefficient)}"
             rows = [
-                r for r in metrics if r["regularizer"] == regularizer and float(r["coefficient"]) == coefficient and r["validation_return"]
+                r
+                for r in metrics
+                if r["regularizer"] == regularizer
+                and float(r["coefficient"]) == coefficient
+                and r["validation_return"]
             ]
             for axis, (column, _) in zip(axes, panels, strict=True):
                 episodes = sorted({int(row["round"]) for row in rows})
-                values = [np.array([float(row[column]) for row in rows if int(row["round"]) == e]) for e in episodes]
+                values = [
+                    np.array([float(row[column]) for row in rows if int(row["round"]) == e]) for e in episodes
+                ]
                 x = np.array(episodes) + 1
                 axis.plot(x, [trim_mean(v, 0.25) for v in values], color=colour, label=label, lw=1.8)
-                axis.fill_between(x, [v.min() for v in values], [v.max() for v in values], color=colour, alpha=0.15, lw=0)
+                axis.fill_between(
+                    x, [v.min() for v in values], [v.max() for v in values], color=colour, alpha=0.15, lw=0
+                )
         axes[0].axhline(EXPERT_RETURN, color="0.4", ls=":", lw=1)
         axes[0].text(
-            0.98, EXPERT_RETURN, "expert", transform=axes[0].get_yaxis_transform(), ha="right", va="bottom", fontsize=8, color="0.4"
+            0.98,
+            EXPERT_RETURN,
+            "expert",
+            transform=axes[0].get_yaxis_transform(),
+            ha="right",
+            va="bottom",
+            fontsize=8,
+            color="0.4",
         )
         for axis, (_, name) in zip(axes, panels, strict=True):
             axis.set(xlabel="training episode", ylabel=name)
@@ -69,8 +99,11 @@ def learning_curves(metrics: Sequence[dict[str, str]], path: Path, title: str) -
         _save(figure, path)
 
 
-def return_by_rank(sweeps: Sequence[Curve], path: Path, title: str, band: tuple[str, str] = ("return_ci95", "95 % interval")) -> None:
-    """Return and success of the policies folded to one rank for all layers, and the size change (Figs. 16 to 18).
+def return_by_rank(
+    sweeps: Sequence[Curve], path: Path, title: str, band: tuple[str, str] = ("return_ci95", "95 % interval")
+) -> None:
+    """Return and success of the policies folded to one rank for all layers, and the size change (Figs. 16 to
+    18).
 
     `band` names the rows' key with the bounds of the return, and says what they are.
     """
@@ -84,7 +117,9 @@ def return_by_rank(sweeps: Sequence[Curve], path: Path, title: str, band: tuple[
             axes[0].fill_between(ranks, low, high, color=colour, alpha=0.18, lw=0)
             axes[1].plot(ranks, [row["success_rate"] for row in rows], "o-", color=colour, label=name, ms=3.5)
         rows = sweeps[0][1]
-        axes[2].plot([r["rank"] for r in rows], [r["size_decrease_percent"] for r in rows], "o-", color="0.25", ms=3.5)
+        axes[2].plot(
+            [r["rank"] for r in rows], [r["size_decrease_percent"] for r in rows], "o-", color="0.25", ms=3.5
+        )
         axes[2].axhline(0, color="0.6", lw=0.8)
         axes[0].set(xlabel="rank of every layer", ylabel=f"return ({band[1]})")
         axes[1].set(xlabel="rank of every layer", ylabel="success", ylim=(-0.03, 1.03))
@@ -98,7 +133,8 @@ def return_by_rank(sweeps: Sequence[Curve], path: Path, title: str, band: tuple[
 
 
 def by_coefficient(members: Sequence[dict[str, Any]], path: Path, title: str) -> None:
-    """Return, success and sparsity of every seed by coefficient, dense at the left, beside the initial sparsity (Figs. 10 to 12)."""
+    """Return, success and sparsity of every seed by coefficient, dense at the left, beside the initial
+    sparsity (Figs. 10 to 12)."""
     coefficients = sorted({row["coefficient"] for row in members})
     labels = ["dense" if c == 0 else number_name(c) for c in coefficients]
     panels = [
@@ -115,9 +151,15 @@ def by_coefficient(members: Sequence[dict[str, Any]], path: Path, title: str) ->
                 axis.bar(x, trim_mean(values, 0.25), color=COLOURS[0] if coefficient else "0.6", alpha=0.55)
                 axis.plot(np.full(len(values), x), values, "k.", ms=4)
                 if "sparsity" in key:
-                    initial = np.mean([row[key + "_at_init"] for row in members if row["coefficient"] == coefficient])
+                    initial = np.mean(
+                        [row[key + "_at_init"] for row in members if row["coefficient"] == coefficient]
+                    )
                     axis.plot(
-                        [x - 0.4, x + 0.4], [initial, initial], color=COLOURS[1], lw=1.8, label="at initialisation" if x == 1 else None
+                        [x - 0.4, x + 0.4],
+                        [initial, initial],
+                        color=COLOURS[1],
+                        lw=1.8,
+                        label="at initialisation" if x == 1 else None,
                     )
             axis.set_xticks(range(len(labels)), labels, rotation=45)
             axis.set(xlabel="coefficient", ylabel=name)
@@ -127,10 +169,13 @@ def by_coefficient(members: Sequence[dict[str, Any]], path: Path, title: str) ->
 
 
 def animate(policies: Sequence[tuple[str, Policy]], path: Path, episodes: int = 3, steps: int = 10) -> None:
-    """An animated GIF: each policy's first `steps` steps in the same unseen episodes, at real speed, captioned with its name."""
+    """An animated GIF: each policy's first `steps` steps in the same unseen episodes, at real speed,
+    captioned with its name."""
     frames = []
     for name, policy in policies:
-        environment = open_environment(policy.task, partial(get_task(policy.task).make, render_mode="rgb_array"))
+        environment = open_environment(
+            policy.task, partial(get_task(policy.task).make, render_mode="rgb_array")
+        )
         try:
             act, checked = policy_act(policy, environment, policy.task), CheckedEnvironment(environment)
             for number, seed in enumerate(episode_seeds("test", 0, episodes)):

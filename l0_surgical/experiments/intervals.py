@@ -1,4 +1,5 @@
-"""Interquartile means and 95 % stratified bootstrap intervals over training seeds (Agarwal et al. 2021), computed by rliable."""
+"""Interquartile means and 95 % stratified bootstrap intervals over training seeds (Agarwal et al. 2021),
+computed by rliable."""
 
 import contextlib
 import math
@@ -15,7 +16,8 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Estimate:
-    """An interquartile mean over `seeds` values with the bounds of its 95 % interval; no bounds from a single seed."""
+    """An interquartile mean over `seeds` values with the bounds of its 95 % interval; no bounds from a single
+    seed."""
 
     value: float
     low: float | None
@@ -29,7 +31,8 @@ class Estimate:
 
 
 class Estimates:
-    """Estimates for sets of seeds' values that are known in advance: computed together, in as few bootstraps as the sets have sizes.
+    """Estimates for sets of seeds' values that are known in advance: computed together, in as few bootstraps
+    as the sets have sizes.
 
     A set that was not announced is computed when it is asked for.
     """
@@ -56,7 +59,8 @@ def interquartile_mean(values: Sequence[float]) -> Estimate | None:
 
 
 def interquartile_means(sets: Sequence[Sequence[float]]) -> list[Estimate | None]:
-    """One estimate for each set of seeds' values (sets may differ in size), all in as few bootstraps as there are sizes.
+    """One estimate for each set of seeds' values (sets may differ in size), all in as few bootstraps as there
+    are sizes.
 
     Raises:
         ValueError: a value is not finite.
@@ -75,7 +79,8 @@ def interquartile_means(sets: Sequence[Sequence[float]]) -> list[Estimate | None
 
 
 def differences(sets: Sequence[Sequence[float]], base: Sequence[float]) -> list[Estimate | None]:
-    """For each set of seeds' values its interquartile mean less that of `base`, the seeds of either drawn on their own.
+    """For each set of seeds' values its interquartile mean less that of `base`, the seeds of either drawn on
+    their own.
 
     None for an empty set, or where `base` is empty.
     """
@@ -95,27 +100,34 @@ def differences(sets: Sequence[Sequence[float]], base: Sequence[float]) -> list[
 
 
 def across_tasks(scores: np.ndarray) -> Estimate:
-    """The interquartile mean of scores (seeds, tasks) over both, with an interval that draws seeds within tasks and tasks too."""
+    """The interquartile mean of scores (seeds, tasks) over both, with an interval that draws seeds within
+    tasks and tasks too."""
     low, high = _bootstrap(scores, lambda drawn: np.array([aggregate_iqm(drawn)]), task_bootstrap=True)
     return Estimate(float(aggregate_iqm(scores)), float(low[0]), float(high[0]), len(scores))
 
 
 def _column_means(scores: np.ndarray) -> np.ndarray:
-    """scipy's trim_mean(scores, 0.25, axis=0), which is rliable's choice, without its checks: it runs 2000 times."""
+    """scipy's trim_mean(scores, 0.25, axis=0), which is rliable's choice, without its checks: it runs 2000
+    times."""
     cut = len(scores) // 4
     return np.sort(scores, axis=0)[cut : len(scores) - cut].mean(axis=0)
 
 
-def _bootstrap(scores: np.ndarray | list[np.ndarray], function: Callable[..., np.ndarray], task_bootstrap: bool = False) -> np.ndarray:
+def _bootstrap(
+    scores: np.ndarray | list[np.ndarray], function: Callable[..., np.ndarray], task_bootstrap: bool = False
+) -> np.ndarray:
     """The bounds (2, values) of `function`."""
     with _seeded():
-        _, bounds = library.get_interval_estimates({"": scores}, function, task_bootstrap=task_bootstrap, reps=REPS)
+        _, bounds = library.get_interval_estimates(
+            {"": scores}, function, task_bootstrap=task_bootstrap, reps=REPS
+        )
     return bounds[""]
 
 
 @contextlib.contextmanager
 def _seeded() -> Iterator[None]:
-    """The same draws each time: rliable 1.2 draws from NumPy's global generator, whatever `random_state` it is given."""
+    """The same draws each time: rliable 1.2 draws from NumPy's global generator, whatever `random_state` it
+    is given."""
     before = np.random.get_state()  # noqa: NPY002
     np.random.seed(_SEED)  # noqa: NPY002
     try:

@@ -98,9 +98,14 @@ def read_table(path: Path, columns: Mapping[str, Reader]) -> Rows:
             reader = csv.DictReader(stream)
             absent = [name for name in columns if name not in (reader.fieldnames or ())]
             if absent:
-                raise BadInputError(f"{path} lacks the columns {', '.join(absent)}; write the results anew with this version")
+                raise BadInputError(
+                    f"{path} lacks the columns {', '.join(absent)}; write the results anew with this version"
+                )
             return [
-                {name: _read_field(f"{path}, line {line}", name, (row[name] or "").strip(), read) for name, read in columns.items()}
+                {
+                    name: _read_field(f"{path}, line {line}", name, (row[name] or "").strip(), read)
+                    for name, read in columns.items()
+                }
                 for line, row in enumerate(reader, start=2)
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -1,6 +1,8 @@
-"""Which coefficient of a grid is picked, by the paper's rule and by ours: pure functions on rows with the columns of members.csv.
+"""Which coefficient of a grid is picked, by the paper's rule and by ours: pure functions on rows with the
+columns of members.csv.
 
-A row needs `coefficient`, `return_mean` and `sparsity` (a fraction); a row whose `return_mean` is None (a failed policy) is left out.
+A row needs `coefficient`, `return_mean` and `sparsity` (a fraction); a row whose `return_mean` is None (a
+failed policy) is left out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,8 +17,8 @@ Key = TypeVar("Key")
 
 TARGET_RETURN = {name: task.target for name, task in CLASSIC.items()}
 
-# Means over 1000 episodes of uniformly random actions, Gymnasium 1.4 (CartPole-v1, Acrobot-v1, LunarLander-v3), reset(seed=0 ... 999),
-# action_space.seed(0); standard errors 0.4, 0.3 and 3.5.
+# Means over 1000 episodes of uniformly random actions, Gymnasium 1.4 (CartPole-v1, Acrobot-v1,
+# LunarLander-v3), reset(seed=0 ... 999), action_space.seed(0); standard errors 0.4, 0.3 and 3.5.
 RANDOM_RETURN = {"cartpole": 22.2, "acrobot": -499.1, "lunar-lander": -181.7}
 
 TOLERANCE = 0.01
@@ -24,7 +26,8 @@ TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Comparison:
-    """How the reward of a policy differs from the dense one's over seeds; `tolerance` is in units of reward."""
+    """How the reward of a policy differs from the dense one's over seeds; `tolerance` is in units of
+    reward."""
 
     difference: Estimate
     tolerance: float
@@ -46,7 +49,8 @@ class Comparison:
 
 
 def by_paper(rows: Sequence[Row]) -> float | None:
-    """The paper's rule (sec. 5.1.1): the coefficient with the largest mean reward + mean sparsity in percent; the smallest of equals.
+    """The paper's rule (sec. 5.1.1): the coefficient with the largest mean reward + mean sparsity in percent;
+    the smallest of equals.
 
     None if no row has a reward.
     """
@@ -56,21 +60,38 @@ def by_paper(rows: Sequence[Row]) -> float | None:
 
 
 def by_evidence(rows: Sequence[Row], comparisons: Mapping[float, Comparison]) -> float | None:
-    """Our rule: the coefficient with the largest mean sparsity among those whose reward is shown to be kept (`Comparison.is_kept`).
+    """Our rule: the coefficient with the largest mean sparsity among those whose reward is shown to be kept
+    (`Comparison.is_kept`).
 
-    `comparisons` has one for each coefficient that has a reward (`compare`). None if no coefficient is shown to keep the dense reward;
-    the smallest of equals.
+    `comparisons` has one for each coefficient that has a reward (`compare`). None if no coefficient is shown
+    to keep the dense reward; the smallest of equals.
     """
-    return _sparsest({c: group for c, group in _by_coefficient(rows).items() if c in comparisons and comparisons[c].is_kept})
+    return _sparsest(
+        {
+            c: group
+            for c, group in _by_coefficient(rows).items()
+            if c in comparisons and comparisons[c].is_kept
+        }
+    )
 
 
 def by_doubt(rows: Sequence[Row], comparisons: Mapping[float, Comparison]) -> float | None:
-    """The weaker form of our rule: the sparsest coefficient whose reward is not shown to be lower (`Comparison.is_lost`)."""
-    return _sparsest({c: group for c, group in _by_coefficient(rows).items() if c in comparisons and not comparisons[c].is_lost})
+    """The weaker form of our rule: the sparsest coefficient whose reward is not shown to be lower
+    (`Comparison.is_lost`)."""
+    return _sparsest(
+        {
+            c: group
+            for c, group in _by_coefficient(rows).items()
+            if c in comparisons and not comparisons[c].is_lost
+        }
+    )
 
 
-def compare(groups: Mapping[Key, Sequence[Row]], dense: Sequence[Row], random_return: float) -> dict[Key, Comparison]:
-    """The reward of each group of rows (the seeds of one coefficient) against that of the `dense` rows; without the groups that have none.
+def compare(
+    groups: Mapping[Key, Sequence[Row]], dense: Sequence[Row], random_return: float
+) -> dict[Key, Comparison]:
+    """The reward of each group of rows (the seeds of one coefficient) against that of the `dense` rows;
+    without the groups that have none.
 
     The tolerance is 1 % of what the dense policies gain over random actions.
     """
@@ -79,7 +100,11 @@ def compare(groups: Mapping[Key, Sequence[Row]], dense: Sequence[Row], random_re
         return {}
     allowed = tolerance(sum(base) / len(base), random_return)
     found = differences([_values(group, "return_mean") for group in groups.values()], base)
-    return {key: Comparison(estimate, allowed) for key, estimate in zip(groups, found, strict=True) if estimate is not None}
+    return {
+        key: Comparison(estimate, allowed)
+        for key, estimate in zip(groups, found, strict=True)
+        if estimate is not None
+    }
 
 
 def tolerance(reward: float, random_return: float) -> float:

@@ -1,12 +1,14 @@
-"""The classic suite: every environment x algorithm x regulariser x coefficient x seed, then ranks and representations of the best.
+"""The classic suite: every environment x algorithm x regulariser x coefficient x seed, then ranks and
+representations of the best.
 
-Two stages of cells (`cells.run_cells`), each resumable at any point. A training cell holds all coefficients of one seed, as members of
-one process; a reduction cell is one trained policy. The tables that `report` reads are written at the end, see `suite_tables`.
+Two stages of cells (`cells.run_cells`), each resumable at any point. A training cell holds all coefficients
+of one seed, as members of one process; a reduction cell is one trained policy. The tables that `report` reads
+are written at the end, see `suite_tables`.
 """
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +23,9 @@ from l0_surgical.settings.sections import Temperature
 from l0_surgical.settings.training import Coefficient, Regularizer, Seeds
 from l0_surgical.system.bounds import Jobs, check_fields, check_value
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
+from l0_surgical.system.progress import Progress
 
 Algorithm = Literal["dqn", "ppo"]
-Progress = Callable[[str, int, int], None]
 
 # longest first, so that no long cell is left alone at the end
 ENVIRONMENTS = ("lunar-lander", "acrobot", "cartpole")
@@ -48,7 +50,8 @@ class SuiteConfig:
     preset: Literal["best", "paper"] = "best"
     """Settings of the trainings."""
     temperatures: tuple[Temperature, ...] = TEMPERATURES
-    """beta of the map beta x lambda (L0 with PPO on CartPole and Acrobot), beside the preset's; empty for no map."""
+    """beta of the map beta x lambda (L0 with PPO on CartPole and Acrobot), beside the preset's; empty for no
+    map."""
     temperature_seeds: Seeds = 2
     """Policies for each cell of the map."""
     quick: bool = False
@@ -64,23 +67,36 @@ class SuiteConfig:
         for name in ("environments", "algorithms", "regularizers", "coefficients", "temperatures"):
             values = getattr(self, name)
             if len(set(values)) != len(values):
-                raise BadInputError(f"--{name} {' '.join(map(str, values))}: a cell of the grid would be run twice; name each once")
+                raise BadInputError(
+                    f"--{name} {' '.join(map(str, values))}: a cell of the grid would be run twice; name "
+                    "each once"
+                )
             if not values and name not in ("coefficients", "regularizers", "temperatures"):
                 raise BadInputError(f"--{name}: give at least one")
         if not self.regularizers and not self.temperatures:
             raise BadInputError("--regularizers: give at least one, or --temperatures for their map alone")
         # six digits are what the tables and the cells' names tell
-        names = [f"{value:g}" for value in (*self.temperatures, preset(self.preset, *TEMPERATURE_GRID[0]).sparsity.temperature)]
+        names = [
+            f"{value:g}"
+            for value in (*self.temperatures, preset(self.preset, *TEMPERATURE_GRID[0]).sparsity.temperature)
+        ]
         if len(set(names)) != len(names):
             shown = " ".join(map(str, self.temperatures))
-            raise BadInputError(f"--temperatures {shown}: name each once, apart in six digits, and not the preset's {names[-1]}")
+            raise BadInputError(
+                f"--temperatures {shown}: name each once, apart in six digits, and not the preset's "
+                f"{names[-1]}"
+            )
         if set(self.regularizers) != {"none"} and not self.coefficients:
             raise BadInputError("--coefficients: give at least one, or only the regularizer none")
 
 
 def training_cells(config: SuiteConfig) -> list[Cell]:
-    """The first stage, the most wanted results first: dense and L0, then L1 and L2, then the map of temperatures."""
-    groups = [[r for r in config.regularizers if r in ("none", "l0")], [r for r in config.regularizers if r in ("l1", "l2")]]
+    """The first stage, the most wanted results first: dense and L0, then L1 and L2, then the map of
+    temperatures."""
+    groups = [
+        [r for r in config.regularizers if r in ("none", "l0")],
+        [r for r in config.regularizers if r in ("l1", "l2")],
+    ]
     cells = [
         _training_cell(config, environment, algorithm, regularizer, seed)
         for group in groups
@@ -89,7 +105,9 @@ def training_cells(config: SuiteConfig) -> list[Cell]:
         for regularizer in group
         for seed in range(1 if regularizer == "none" else config.seeds)
     ]
-    mapped = [cell for cell in TEMPERATURE_GRID if cell[0] in config.environments and cell[1] in config.algorithms]
+    mapped = [
+        cell for cell in TEMPERATURE_GRID if cell[0] in config.environments and cell[1] in config.algorithms
+    ]
     if "l0" in config.regularizers or not config.regularizers:
         cells += [
             _training_cell(config, environment, algorithm, "l0", seed, temperature)
@@ -101,7 +119,12 @@ def training_cells(config: SuiteConfig) -> list[Cell]:
 
 
 def _training_cell(
-    config: SuiteConfig, environment: str, algorithm: str, regularizer: str, seed: int, temperature: float | None = None
+    config: SuiteConfig,
+    environment: str,
+    algorithm: str,
+    regularizer: str,
+    seed: int,
+    temperature: float | None = None,
 ) -> Cell:
     dense = regularizer == "none"
     parts = [environment, algorithm, "dense" if dense else regularizer]
@@ -122,8 +145,11 @@ def _training_cell(
     return Cell("-".join([*parts, "all-seeds" if dense else f"seed{seed}"]), specification)
 
 
-def seed_cells(environment: str, algorithm: str, coefficients: Sequence[float], seeds: range, quick: bool = False) -> list[Cell]:
-    """Further seeds of some L0 coefficients (0: dense) with preset `best`: one cell for each coefficient, the seeds its members."""
+def seed_cells(
+    environment: str, algorithm: str, coefficients: Sequence[float], seeds: range, quick: bool = False
+) -> list[Cell]:
+    """Further seeds of some L0 coefficients (0: dense) with preset `best`: one cell for each coefficient, the
+    seeds its members."""
     cells = []
     for coefficient in coefficients:
         specification = {
@@ -144,7 +170,8 @@ def seed_cells(environment: str, algorithm: str, coefficients: Sequence[float], 
 
 
 def train_seeds(cells: Sequence[Cell], out: Path, progress: Progress | None = None) -> list[dict[str, Any]]:
-    """Trains cells of `seed_cells` one after the other, each in a folder of its own in `out`, or takes what is there; the members' rows.
+    """Trains cells of `seed_cells` one after the other, each in a folder of its own in `out`, or takes what
+    is there; the members' rows.
 
     Raises:
         BadInputError: a folder of another version or other settings.
@@ -153,27 +180,48 @@ def train_seeds(cells: Sequence[Cell], out: Path, progress: Progress | None = No
     """
     rows = []
     for cell in cells:
-        outcome = run_cells([cell], "l0_surgical.experiments.suite_work:train_cell", out / cell.name / "training", progress=progress)
+        outcome = run_cells(
+            [cell],
+            "l0_surgical.experiments.suite_work:train_cell",
+            out / cell.name / "training",
+            progress=progress,
+        )
         if outcome.failed:
             raise L0SurgicalError(f"{cell.name}: {outcome.failed[cell.name]}")
         rows += save_policies(outcome.finished[0], policy_folder(out / cell.name))
     return rows
 
 
-def reduction_cells(config: SuiteConfig, members: Sequence[dict[str, Any]], chosen: dict[tuple[str, str], list[float]]) -> list[Cell]:
+def reduction_cells(
+    config: SuiteConfig, members: Sequence[dict[str, Any]], chosen: dict[tuple[str, str], list[float]]
+) -> list[Cell]:
     """The second stage: every dense policy and the L0 policies of the chosen coefficients."""
     wanted = [
         row
         for row in members
         if not row["failed"]
-        and (row["regularizer"] == "none" or (row["regularizer"] == "l0" and row["coefficient"] in chosen[_cell_of(row)]))
+        and (
+            row["regularizer"] == "none"
+            or (row["regularizer"] == "l0" and row["coefficient"] in chosen[_cell_of(row)])
+        )
     ]
     ranks = list(RANKS[::12] if config.quick else RANKS)
     return [
         Cell(
             f"{row['environment']}-{row['algorithm']}-{row['policy']}",
             {
-                **{key: row[key] for key in ("environment", "algorithm", "regularizer", "coefficient", "seed", "policy", "sha256")},
+                **{
+                    key: row[key]
+                    for key in (
+                        "environment",
+                        "algorithm",
+                        "regularizer",
+                        "coefficient",
+                        "seed",
+                        "policy",
+                        "sha256",
+                    )
+                },
                 "ranks": ranks,
                 "episodes": 4 if config.quick else 100,
             },
@@ -183,13 +231,17 @@ def reduction_cells(config: SuiteConfig, members: Sequence[dict[str, Any]], chos
 
 
 def choose(members: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[float]]:
-    """For every environment and algorithm the L0 coefficients of the paper's rule and of both forms of ours, without duplicates."""
+    """For every environment and algorithm the L0 coefficients of the paper's rule and of both forms of ours,
+    without duplicates."""
     chosen: dict[tuple[str, str], list[float]] = {}
     for cell in dict.fromkeys(_cell_of(row) for row in members):
         rows = [row for row in members if _cell_of(row) == cell and not row["failed"]]
         sparse = [row for row in rows if row["regularizer"] == "l0"]
         dense = [row for row in rows if row["regularizer"] == "none"]
-        groups = {c: [row for row in sparse if row["coefficient"] == c] for c in sorted({row["coefficient"] for row in sparse})}
+        groups = {
+            c: [row for row in sparse if row["coefficient"] == c]
+            for c in sorted({row["coefficient"] for row in sparse})
+        }
         comparisons = compare(groups, dense, RANDOM_RETURN[cell[0]])
         picks = [by_paper(sparse), by_evidence(sparse, comparisons), by_doubt(sparse, comparisons)]
         chosen[cell] = [pick for pick in dict.fromkeys(picks) if pick is not None]
@@ -217,15 +269,24 @@ def run_classic(
     """
     config.validate()
     check_value("jobs", jobs, Jobs)
-    started, engines = time.monotonic(), {"engine": engine, "jobs": jobs, "address": address, "progress": progress}
-    trained = run_cells(training_cells(config), "l0_surgical.experiments.suite_work:train_cell", out / "training", **engines)
+    started, engines = (
+        time.monotonic(),
+        {"engine": engine, "jobs": jobs, "address": address, "progress": progress},
+    )
+    trained = run_cells(
+        training_cells(config), "l0_surgical.experiments.suite_work:train_cell", out / "training", **engines
+    )
     members = [row for cell in trained.finished for row in save_policies(cell, policy_folder(out))]
     main = [row for row in members if not row["mapped"]]
     chosen = choose(main)
     # the second stage reads the policies that the first has left on this machine
     cells = reduction_cells(config, main, chosen)
     work = "l0_surgical.experiments.suite_work:reduce_cell"
-    reduced = run_cells(cells, work, out / "reduction", jobs=jobs, progress=progress) if cells else Outcome([], {}, [])
+    reduced = (
+        run_cells(cells, work, out / "reduction", jobs=jobs, progress=progress)
+        if cells
+        else Outcome([], {}, [])
+    )
     spent = sum(cell.cpu_seconds for cell in (*trained.finished, *reduced.finished))
     tables = Tables(members, trained.finished, reduced.finished)
     files = write_tables(tables, out, config=dataclasses.asdict(config), command=command, cpu_seconds=spent)

@@ -1,4 +1,5 @@
-"""What a results folder of the classic suite holds: the axes of the grid, and the columns of every table with how they are read."""
+"""What a results folder of the classic suite holds: the axes of the grid, and the columns of every table with
+how they are read."""
 
 from typing import Any
 
@@ -33,11 +34,33 @@ _PARAMETERS, _DECREASE = {"parameters": required(whole)}, {"size_decrease_percen
 TABLES: dict[str, dict[str, Any]] = {
     "members": _MEMBERS,
     "temperatures": {**_MEMBERS, "temperature": required(number)},
-    "curves": {**_POLICY, "env_steps": required(whole), "return_mean": required(number), "sparsity": fraction},
-    "ranks": {**_POLICY, "rank": required(whole), "parameters_paper": required(whole), **_PARAMETERS, **_DECREASE, **_RETURN},
-    "compressed": {**_POLICY, "method": required(str), **_PARAMETERS, "bytes": required(whole), **_DECREASE, **_RETURN, "kept": boolean},
+    "curves": {
+        **_POLICY,
+        "env_steps": required(whole),
+        "return_mean": required(number),
+        "sparsity": fraction,
+    },
+    "ranks": {
+        **_POLICY,
+        "rank": required(whole),
+        "parameters_paper": required(whole),
+        **_PARAMETERS,
+        **_DECREASE,
+        **_RETURN,
+    },
+    "compressed": {
+        **_POLICY,
+        "method": required(str),
+        **_PARAMETERS,
+        "bytes": required(whole),
+        **_DECREASE,
+        **_RETURN,
+        "kept": boolean,
+    },
 }
-"""Tables by name (the file is `<name>.csv`); columns by name in the order of the file, each with its reader."""
+"""Tables by name (the file is `<name>.csv`); columns by name in the order of the file, each with its
+reader."""
 
 MORE_SEEDS = "members_ten_seeds"
-"""The table, with the columns of members.csv, of the further seeds of what was picked (benchmarks/ten_seeds.py)."""
+"""The table, with the columns of members.csv, of the further seeds of what was picked
+(benchmarks/ten_seeds.py)."""

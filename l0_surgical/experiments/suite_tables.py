@@ -28,14 +28,20 @@ class Tables:
     reduced: Sequence[CellResult]
 
 
-def write_tables(tables: Tables, out: Path, *, config: dict[str, Any], command: str, cpu_seconds: float) -> list[str]:
+def write_tables(
+    tables: Tables, out: Path, *, config: dict[str, Any], command: str, cpu_seconds: float
+) -> list[str]:
     """Writes every table into `out`; returns the files' names."""
     members = [with_bounds(row) for row in tables.members]
     mapped = {(row["environment"], row["algorithm"]) for row in members if row["mapped"]}
     rows = {
         "members": [row for row in members if not row["mapped"]],
         # the preset's own temperature is part of the map
-        "temperatures": [row for row in members if row["regularizer"] == "l0" and (row["environment"], row["algorithm"]) in mapped],
+        "temperatures": [
+            row
+            for row in members
+            if row["regularizer"] == "l0" and (row["environment"], row["algorithm"]) in mapped
+        ],
         "curves": _curves(tables.trained),
         "ranks": [with_bounds(row) for cell in tables.reduced for row in cell.result["ranks"]],
         "compressed": [row for cell in tables.reduced for row in cell.result["compressed"]],
@@ -88,7 +94,8 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]
 
 
 def _shown(column: str, value: Any) -> Any:
-    """Six digits are more than any of these figures is known to; a coefficient is none of them, but says which policies these are."""
+    """Six digits are more than any of these figures is known to; a coefficient is none of them, but says
+    which policies these are."""
     if column == "coefficient":
         return number_name(value)
     if isinstance(value, bool):

@@ -41,7 +41,9 @@ def cell_config(specification: dict[str, Any]) -> TrainingConfig:
         threads=1,
     )
     if specification["temperature"] is not None:
-        config = dataclasses.replace(config, sparsity=dataclasses.replace(config.sparsity, temperature=specification["temperature"]))
+        config = dataclasses.replace(
+            config, sparsity=dataclasses.replace(config.sparsity, temperature=specification["temperature"])
+        )
     if not specification["quick"]:
         return config
     return dataclasses.replace(
@@ -60,7 +62,8 @@ def train_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Trains the cell's members, from the last checkpoint if there is one.
 
     Returns:
-        members: the rows of the run's summary; curves: validation return and sparsity; policies: the files' bytes in base64 by name.
+        members: the rows of the run's summary; curves: validation return and sparsity; policies: the files'
+            bytes in base64 by name.
     """
     config, run, started = cell_config(specification), folder / "run", time.process_time()
     if run.exists() and not training.is_of(run, config):
@@ -68,11 +71,18 @@ def train_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
     summary = training.complete(config, run, go_on=GO_ON)
     with (run / "metrics.csv").open(newline="", encoding="utf-8") as stream:
         curves = [_curve(row) for row in csv.DictReader(stream) if row["validation_return"]]
-    policies = {Path(row["policy"]).stem: Path(row["policy"]).read_bytes() for row in summary["members"] if row["policy"]}
+    policies = {
+        Path(row["policy"]).stem: Path(row["policy"]).read_bytes()
+        for row in summary["members"]
+        if row["policy"]
+    }
     (run / "checkpoint.pt").unlink(missing_ok=True)
     shutil.rmtree(run / "tensorboard", ignore_errors=True)
     return {
-        "members": [{**row, "policy": Path(row["policy"]).stem if row["policy"] else None} for row in summary["members"]],
+        "members": [
+            {**row, "policy": Path(row["policy"]).stem if row["policy"] else None}
+            for row in summary["members"]
+        ],
         "curves": curves,
         "policies": {name: base64.b64encode(data).decode() for name, data in policies.items()},
         "temperature": config.sparsity.temperature,
@@ -83,7 +93,11 @@ def train_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def settings_digest(config: TrainingConfig) -> str:
     """Changes with every setting that the training depends on (those of other algorithms do not count)."""
-    settings = {name: value for name, value in as_dict(config).items() if name not in {"ddpg", "dqn", "ppo"} - {config.algorithm}}
+    settings = {
+        name: value
+        for name, value in as_dict(config).items()
+        if name not in {"ddpg", "dqn", "ppo"} - {config.algorithm}
+    }
     return hashlib.sha256(canonical(settings).encode()).hexdigest()[:16]
 
 
@@ -104,17 +118,27 @@ def policy_folder(out: Path) -> Path:
 
 
 def save_policies(cell: CellResult, folder: Path) -> list[dict[str, Any]]:
-    """Writes a training cell's policies into `folder`; returns its members' rows, labelled with the cell and the files' sha256."""
+    """Writes a training cell's policies into `folder`; returns its members' rows, labelled with the cell and
+    the files' sha256."""
     specification, rows = cell.specification, []
     mapped = specification["temperature"] is not None
     count = len(cell.result["members"])
     for member in cell.result["members"]:
-        row = {**member, **{key: specification[key] for key in ("environment", "algorithm")}, "mapped": mapped}
+        row = {
+            **member,
+            **{key: specification[key] for key in ("environment", "algorithm")},
+            "mapped": mapped,
+        }
         row |= {"failed": member.get("failed", ""), "temperature": cell.result["temperature"]}
         row |= {"wall_seconds": cell.seconds / count, "cpu_seconds": cell.cpu_seconds / count}
         if member["policy"] is not None:
             data = base64.b64decode(cell.result["policies"][member["policy"]])
-            path = folder / specification["environment"] / specification["algorithm"] / f"{member['policy']}.safetensors"
+            path = (
+                folder
+                / specification["environment"]
+                / specification["algorithm"]
+                / f"{member['policy']}.safetensors"
+            )
             if mapped:
                 path = path.with_name(f"beta{specification['temperature']:g}-{path.name}")
             if not path.exists() or path.read_bytes() != data:
@@ -122,7 +146,11 @@ def save_policies(cell: CellResult, folder: Path) -> list[dict[str, Any]]:
                 with atomic_write(path) as file:
                     file.write(data)
             policy = load_policy(path)
-            row |= {"sha256": hashlib.sha256(data).hexdigest(), "nonzero": _nonzero(policy), "commit": policy.provenance.get("commit")}
+            row |= {
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "nonzero": _nonzero(policy),
+                "commit": policy.provenance.get("commit"),
+            }
         rows.append(row)
     return rows
 
@@ -135,32 +163,48 @@ def reduce_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Sweeps the ranks of one policy, and makes it as small as the evidence allows in three ways.
 
     Returns:
-        ranks: one row for each rank; compressed: one row for each of "one rank", "automatic ranks" and "best". Returns are those of the
-        test episodes; what was accepted was decided on validation episodes.
+        ranks: one row for each rank; compressed: one row for each of "one rank", "automatic ranks" and
+        "best". Returns are those of the test episodes; what was accepted was decided on validation episodes.
 
     Raises:
         L0SurgicalError: the policy file is not the one that was trained.
     """
     path = _policy_path(specification, folder)
     if hashlib.sha256(path.read_bytes()).hexdigest() != specification["sha256"]:
-        raise L0SurgicalError(f"{path} is not the policy that was trained; delete it and run the same command again")
+        raise L0SurgicalError(
+            f"{path} is not the policy that was trained; delete it and run the same command again"
+        )
     policy, episodes = load_policy(path), specification["episodes"]
-    label = {key: specification[key] for key in ("environment", "algorithm", "regularizer", "coefficient", "seed")}
+    label = {
+        key: specification[key] for key in ("environment", "algorithm", "regularizer", "coefficient", "seed")
+    }
     with RememberingEvaluator(policy.task) as evaluator:
-        ranks = [{**label, **row} for row in rank_sweep(policy, specification["ranks"], episodes, stream="test", evaluator=evaluator)]
+        ranks = [
+            {**label, **row}
+            for row in rank_sweep(
+                policy, specification["ranks"], episodes, stream="test", evaluator=evaluator
+            )
+        ]
         found = [
             ("one rank", *_one_rank(policy, episodes, evaluator)),
             ("automatic ranks", *_compressed(policy, episodes, ("low_rank",), evaluator)),
             ("best", *_compressed(policy, episodes, ("sparse", "low_rank"), evaluator)),
         ]
         results = [evaluator.evaluate(small, "test", 0, episodes) for _, small, _ in found]
-    compressed = [{**label, **_reduced_row(policy, *one, result)} for one, result in zip(found, results, strict=True)]
+    compressed = [
+        {**label, **_reduced_row(policy, *one, result)} for one, result in zip(found, results, strict=True)
+    ]
     return {"ranks": ranks, "compressed": compressed}
 
 
 def _policy_path(specification: dict[str, Any], folder: Path) -> Path:
     out = folder.parents[2]
-    return policy_folder(out) / specification["environment"] / specification["algorithm"] / f"{specification['policy']}.safetensors"
+    return (
+        policy_folder(out)
+        / specification["environment"]
+        / specification["algorithm"]
+        / f"{specification['policy']}.safetensors"
+    )
 
 
 def _one_rank(policy: Policy, episodes: int, evaluator: RememberingEvaluator) -> tuple[Policy, bool]:
@@ -171,7 +215,9 @@ def _one_rank(policy: Policy, episodes: int, evaluator: RememberingEvaluator) ->
     return (policy, False) if rank is None else (fold(policy, rank), True)
 
 
-def _compressed(policy: Policy, episodes: int, methods: Sequence[Any], evaluator: RememberingEvaluator) -> tuple[Policy, bool]:
+def _compressed(
+    policy: Policy, episodes: int, methods: Sequence[Any], evaluator: RememberingEvaluator
+) -> tuple[Policy, bool]:
     try:
         small, report = compress(policy, KEEP, 0.95, episodes, methods=methods, evaluator=evaluator)
     except BadInputError:
@@ -179,7 +225,9 @@ def _compressed(policy: Policy, episodes: int, methods: Sequence[Any], evaluator
     return small, bool(report["chosen"]["confirmation"]["accepted"] or report["chosen"]["method"] == "exact")
 
 
-def _reduced_row(policy: Policy, method: str, small: Policy, kept: bool, result: Evaluation) -> dict[str, Any]:
+def _reduced_row(
+    policy: Policy, method: str, small: Policy, kept: bool, result: Evaluation
+) -> dict[str, Any]:
     low, high = result.return_ci95
     return {
         "method": method,

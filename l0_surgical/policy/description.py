@@ -12,9 +12,9 @@ from l0_surgical.policy.simplify import live_units
 def describe(policy: Policy) -> dict[str, Any]:
     """The policy in figures, ready for JSON.
 
-    `parameters` are stored numbers (weights and biases; packed masks at 32 bits to a number); `nonzero` and `sparsity` are of the stored
-    weights alone (of a low-rank layer: its factors), as are the paper's; `dead_units` could be removed without changing any action;
-    `bytes` are those of the arrays in the file.
+    `parameters` are stored numbers (weights and biases; packed masks at 32 bits to a number); `nonzero` and
+    `sparsity` are of the stored weights alone (of a low-rank layer: its factors), as are the paper's;
+    `dead_units` could be removed without changing any action; `bytes` are those of the arrays in the file.
     """
     live = live_units(policy)
     layers = [_describe_layer(number, layer, live[number].size) for number, layer in enumerate(policy.layers)]

@@ -1,8 +1,10 @@
-"""The bytes of a policy file: a safetensors file with one metadata entry, `l0_surgical`, that is canonical JSON.
+"""The bytes of a policy file: a safetensors file with one metadata entry, `l0_surgical`, that is canonical
+JSON.
 
-The JSON (sorted keys, no spaces, ASCII) holds the format version, the policy's description and a SHA-256 over everything else in the file:
-the JSON without the digest, and each tensor's name, type, shape and bytes. So the bytes are a function of the policy alone, and no
-flipped bit passes. Reading parses JSON and copies numbers; it runs no code from the file.
+The JSON (sorted keys, no spaces, ASCII) holds the format version, the policy's description and a SHA-256 over
+everything else in the file: the JSON without the digest, and each tensor's name, type, shape and bytes. So
+the bytes are a function of the policy alone, and no flipped bit passes. Reading parses JSON and copies
+numbers; it runs no code from the file.
 """
 
 import hashlib
@@ -15,7 +17,17 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from l0_surgical.policy.records import Dense, Field, Layer, LowRank, Normalizer, PackedSparse, Policy, PolicyFileError, Weight
+from l0_surgical.policy.records import (
+    Dense,
+    Field,
+    Layer,
+    LowRank,
+    Normalizer,
+    PackedSparse,
+    Policy,
+    PolicyFileError,
+    Weight,
+)
 
 FORMAT_VERSION = 1
 ENTRY = "l0_surgical"
@@ -34,8 +46,12 @@ def encode(policy: Policy) -> bytes:
     layers = []
     for number, layer in enumerate(policy.layers):
         kind, parts = _weight_parts(layer.weight)
-        tensors |= {f"layers.{number}.{name}": array for name, array in (parts | {"bias": layer.bias}).items()}
-        layers.append({"representation": kind, "shape": list(layer.weight.shape), "activation": layer.activation})
+        tensors |= {
+            f"layers.{number}.{name}": array for name, array in (parts | {"bias": layer.bias}).items()
+        }
+        layers.append(
+            {"representation": kind, "shape": list(layer.weight.shape), "activation": layer.activation}
+        )
     clip = policy.normalizer.clip
     document = {
         "format": FORMAT_VERSION,
@@ -55,7 +71,9 @@ def encode(policy: Policy) -> bytes:
         document["sha256"] = _digest(document, tensors)
         text = _canonical(document)
     except (TypeError, ValueError, RecursionError) as error:
-        raise PolicyFileError(f"the policy's provenance or evaluation cannot be written as JSON: {error}") from error
+        raise PolicyFileError(
+            f"the policy's provenance or evaluation cannot be written as JSON: {error}"
+        ) from error
     return save(tensors, metadata={ENTRY: text})
 
 
@@ -78,24 +96,34 @@ def decode(data: bytes) -> Policy:
     except PolicyFileError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise PolicyFileError(f"does not describe a policy ({type(error).__name__}: {_one_line(error)})") from error
+        raise PolicyFileError(
+            f"does not describe a policy ({type(error).__name__}: {_one_line(error)})"
+        ) from error
 
 
 def _read_document(data: bytes) -> dict[str, Any]:
-    """The metadata's JSON, checked to be canonical and of this version; the safetensors library gives metadata only for a path."""
+    """The metadata's JSON, checked to be canonical and of this version; the safetensors library gives
+    metadata only for a path."""
     header_size = int.from_bytes(data[:8], "little")
     if len(data) < 8 or header_size > len(data) - 8:
         raise PolicyFileError("is truncated or no policy file (its header does not fit); copy it again")
     try:
         text = json.loads(data[8 : 8 + header_size])["__metadata__"][ENTRY]
     except (KeyError, TypeError) as error:
-        raise PolicyFileError("is no policy of l0_surgical (it lacks its metadata); save one with `l0-surgical train`") from error
+        raise PolicyFileError(
+            "is no policy of l0_surgical (it lacks its metadata); save one with `l0-surgical train`"
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise PolicyFileError("is damaged or no policy file (its header is not JSON); copy it again") from error
+        raise PolicyFileError(
+            "is damaged or no policy file (its header is not JSON); copy it again"
+        ) from error
     try:
         document = json.loads(text, parse_constant=_refuse_constant)
         if isinstance(document, dict) and document.get("format") not in (None, FORMAT_VERSION):
-            raise PolicyFileError(f"has the format version {document['format']!r}; this program reads {FORMAT_VERSION}, so update it")
+            raise PolicyFileError(
+                f"has the format version {document['format']!r}; this program reads {FORMAT_VERSION}, so "
+                "update it"
+            )
         canonical = _canonical(document) == text
     except PolicyFileError:
         raise
@@ -122,7 +150,11 @@ def _build(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> Polic
         task=description["task"],
         inputs=tuple(Field(**part) for part in description["inputs"]),
         outputs=tuple(Field(**part) for part in description["outputs"]),
-        normalizer=Normalizer(tensors.pop("normalizer.mean"), tensors.pop("normalizer.scale"), math.inf if clip is None else clip),
+        normalizer=Normalizer(
+            tensors.pop("normalizer.mean"),
+            tensors.pop("normalizer.scale"),
+            math.inf if clip is None else clip,
+        ),
         layers=layers,
         trained_parameters=description["trained_parameters"],
         input_index=tensors.pop("input_index", None),
@@ -153,7 +185,9 @@ def _build_weight(kind: str, shape: list[int], prefix: str, tensors: dict[str, n
     else:
         raise PolicyFileError(f"has the unknown representation {kind!r} in {prefix.rstrip('.')}")
     if list(weight.shape) != shape:
-        raise PolicyFileError(f"declares {prefix.rstrip('.')} as {shape}, but its tensors have {list(weight.shape)}")
+        raise PolicyFileError(
+            f"declares {prefix.rstrip('.')} as {shape}, but its tensors have {list(weight.shape)}"
+        )
     return weight
 
 

@@ -1,7 +1,9 @@
-"""Low rank: folding a policy's weights by truncated SVD, and how many numbers that leaves, by the paper's count and by ours.
+"""Low rank: folding a policy's weights by truncated SVD, and how many numbers that leaves, by the paper's
+count and by ours.
 
-Goddla (arXiv 2403.06313), eq. 3.17: an m x n weight becomes U (m x k), Sigma (k x k) and V^T (k x n) with k = min(r, m, n). The paper
-stores Sigma as a square, mk + k^2 + kn numbers; here Sigma is multiplied into V^T, mk + kn numbers. Biases are kept in both counts.
+Goddla (arXiv 2403.06313), eq. 3.17: an m x n weight becomes U (m x k), Sigma (k x k) and V^T (k x n) with k =
+min(r, m, n). The paper stores Sigma as a square, mk + k^2 + kn numbers; here Sigma is multiplied into V^T, mk
++ kn numbers. Biases are kept in both counts.
 """
 
 import dataclasses
@@ -16,7 +18,8 @@ Shape = tuple[int, int]
 
 
 def fold_weight(weight: np.ndarray, rank: int) -> LowRank:
-    """The best approximation of `weight` (out, in) of rank k = min(rank, out, in) in the spectral and the Frobenius norm (Eckart-Young).
+    """The best approximation of `weight` (out, in) of rank k = min(rank, out, in) in the spectral and the
+    Frobenius norm (Eckart-Young).
 
     Raises:
         BadInputError: a rank below 1.
@@ -38,14 +41,18 @@ def fold(policy: Policy, rank: int, keep_smaller: bool = False) -> Policy:
 def fold_layers(policy: Policy, ranks: Sequence[int | None], keep_smaller: bool = False) -> Policy:
     """The policy with layer i at rank `ranks[i]`; None leaves a layer as it is.
 
-    With `keep_smaller`, a layer whose factors would not need fewer numbers than it has now stays as it is, so nothing is lost for nothing;
-    without it every layer is folded, which is what the paper measures. The evaluation results are dropped: they were another policy's.
+    With `keep_smaller`, a layer whose factors would not need fewer numbers than it has now stays as it is, so
+    nothing is lost for nothing; without it every layer is folded, which is what the paper measures. The
+    evaluation results are dropped: they were another policy's.
 
     Raises:
         BadInputError: a rank below 1, or not one rank for each layer.
     """
     if len(ranks) != len(policy.layers):
-        raise BadInputError(f"{len(ranks)} ranks were given for the {len(policy.layers)} layers of the policy; give one for each")
+        raise BadInputError(
+            f"{len(ranks)} ranks were given for the {len(policy.layers)} layers of the policy; give one for "
+            "each"
+        )
     layers = []
     for layer, rank in zip(policy.layers, ranks, strict=True):
         if rank is not None:
@@ -97,7 +104,8 @@ def folded_parameters(shapes: Iterable[Shape], rank: int) -> int:
 
 
 def size_decrease_percent(parameters: int, dense: int) -> float:
-    """How much smaller than `dense`, in percent; negative where the factors need more than the dense weights."""
+    """How much smaller than `dense`, in percent; negative where the factors need more than the dense
+    weights."""
     return 100.0 * (1.0 - parameters / dense)
 
 

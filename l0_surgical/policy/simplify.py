@@ -1,4 +1,5 @@
-"""Making a policy smaller without changing what it does: dead units and unread inputs go, each layer takes its smallest representation."""
+"""Making a policy smaller without changing what it does: dead units and unread inputs go, each layer takes
+its smallest representation."""
 
 import dataclasses
 
@@ -9,7 +10,8 @@ from l0_surgical.policy.records import Dense, Layer, LowRank, PackedSparse, Poli
 
 
 def simplify(policy: Policy) -> Policy:
-    """Removes dead units, then gives each layer its smallest representation; the actions stay the same to rounding."""
+    """Removes dead units, then gives each layer its smallest representation; the actions stay the same to
+    rounding."""
     small = remove_dead_units(policy)
     return dataclasses.replace(small, layers=tuple(smallest_representation(layer) for layer in small.layers))
 
@@ -17,9 +19,10 @@ def simplify(policy: Policy) -> Policy:
 def remove_dead_units(policy: Policy) -> Policy:
     """The same function without the units that do not matter; evaluation results are dropped.
 
-    A unit whose incoming weights are all zero is a constant: it moves into the next layer's biases. A unit that the next layer does not
-    read goes, which may leave others unread, so both rules run until nothing changes. An input that layer 0 does not read goes from
-    `input_index`. Every layer keeps at least one unit and one input, so that no reader has to handle empty arrays.
+    A unit whose incoming weights are all zero is a constant: it moves into the next layer's biases. A unit
+    that the next layer does not read goes, which may leave others unread, so both rules run until nothing
+    changes. An input that layer 0 does not read goes from `input_index`. Every layer keeps at least one unit
+    and one input, so that no reader has to handle empty arrays.
     """
     layers, index, _ = _reduced(policy)
     return dataclasses.replace(policy, layers=tuple(layers), input_index=index, evaluation={})
@@ -31,7 +34,8 @@ def live_units(policy: Policy) -> list[np.ndarray]:
 
 
 def smallest_representation(layer: Layer) -> Layer:
-    """The layer as dense, low rank (at its numerical rank in float32) or packed sparse, whichever stores the fewest bytes.
+    """The layer as dense, low rank (at its numerical rank in float32) or packed sparse, whichever stores the
+    fewest bytes.
 
     At equal size the one that is quickest to use wins: dense, then low rank, then packed.
     """
@@ -45,7 +49,8 @@ def smallest_representation(layer: Layer) -> Layer:
 
 
 def _reduced(policy: Policy) -> tuple[list[Layer], np.ndarray | None, list[np.ndarray]]:
-    """The layers without dead units, the new input index, and the original numbers of each layer's remaining units."""
+    """The layers without dead units, the new input index, and the original numbers of each layer's remaining
+    units."""
     layers = list(policy.layers)
     units = [np.arange(layer.bias.size) for layer in layers]
     changed = True
@@ -74,7 +79,13 @@ def _reduced(policy: Policy) -> tuple[list[Layer], np.ndarray | None, list[np.nd
 def _without(layer: Layer, reader: Layer, keep: np.ndarray, constant: np.ndarray) -> tuple[Layer, Layer]:
     """Keeps the units `keep` of `layer`, moving the `constant` ones into the biases of `reader`."""
     value = layer.bias[constant].astype(np.float64)
-    value = np.maximum(value, 0) if layer.activation == "relu" else np.tanh(value) if layer.activation == "tanh" else value
+    value = (
+        np.maximum(value, 0)
+        if layer.activation == "relu"
+        else np.tanh(value)
+        if layer.activation == "tanh"
+        else value
+    )
     bias = reader.bias + reader.weight.to_dense()[:, constant].astype(np.float64) @ value
     if not keep.size:
         stub = Layer(Dense(np.zeros((1, layer.weight.shape[1]))), np.zeros(1), layer.activation)

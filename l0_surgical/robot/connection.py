@@ -1,4 +1,5 @@
-"""A controller at an arm with everything that is opened around it: what `l0-surgical control` and the ROS 2 node have in common."""
+"""A controller at an arm with everything that is opened around it: what `l0-surgical control` and the ROS 2
+node have in common."""
 
 import contextlib
 from collections.abc import Callable
@@ -17,17 +18,20 @@ from l0_surgical.system.files import WatchedFile
 
 
 class Connection:
-    """Reads and judges all that the settings name, then opens everything in the right order; `close` closes all.
+    """Reads and judges all that the settings name, then opens everything in the right order; `close` closes
+    all.
 
     Nothing is sent before somebody arms the `controller`.
 
     Args:
         settings: what to run.
-        open_transport: opens the transport to the arm, after all threads have taken real-time priority, which new ones inherit.
+        open_transport: opens the transport to the arm, after all threads have taken real-time priority, which
+            new ones inherit.
         judge: raises what the caller has against these limits, before anything is opened.
 
     Raises:
-        BadInputError, L0SurgicalError: something cannot be read, does not fit or cannot be opened; nothing stays open.
+        BadInputError, L0SurgicalError: something cannot be read, does not fit or cannot be opened; nothing
+        stays open.
     """
 
     def __init__(
@@ -75,11 +79,13 @@ class Connection:
         self._opened.close()
 
     def look_after_files(self) -> list[str]:
-        """Adds to `warnings` what has become of the policy's file and of the recording; returns what is new."""
+        """Adds to `warnings` what has become of the policy's file and of the recording; returns what is
+        new."""
         found = []
         if self._file.has_changed():
             found.append(
-                f"the policy file {self._file.path} has changed; this goes on with the one it loaded: start again to use the new one"
+                f"the policy file {self._file.path} has changed; this goes on with the one it loaded: start "
+                "again to use the new one"
             )
         if self.recording is not None and self.recording.failure:
             found.append(f"nothing more is recorded: {self.recording.failure}")

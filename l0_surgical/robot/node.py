@@ -1,6 +1,8 @@
-"""Running one rclpy node as a process: parameters from a table, errors as one line, an orderly end on a signal.
+"""Running one rclpy node as a process: parameters from a table, errors as one line, an orderly end on a
+signal.
 
-Works with the API that ROS 2 Humble and Jazzy share. rclpy comes with a ROS 2 installation and is imported where it is needed.
+Works with the API that ROS 2 Humble and Jazzy share. rclpy comes with a ROS 2 installation and is imported
+where it is needed.
 """
 
 import sys
@@ -31,7 +33,8 @@ class ClosingNode(Protocol):
 
 @dataclass(frozen=True)
 class NodeParameter:
-    """A ROS parameter: its name, its default, which also fixes its type, and what `ros2 param describe` says of it.
+    """A ROS parameter: its name, its default, which also fixes its type, and what `ros2 param describe` says
+    of it.
 
     `kind` is an annotation with the `bounds.Bound` of its value, where it has any.
     """
@@ -46,18 +49,23 @@ def declare_parameters(node: "rclpy.node.Node", parameters: Sequence[NodeParamet
     """Declares `parameters` on `node`.
 
     Raises:
-        BadInputError: a value from the command line, a YAML file or a launch file has another type than the default.
+        BadInputError: a value from the command line, a YAML file or a launch file has another type than the
+        default.
     """
     from rcl_interfaces.msg import ParameterDescriptor
     from rclpy.exceptions import InvalidParameterTypeException
 
     for parameter in parameters:
         # a rate written as 200 and not 200.0 is an integer to ROS
-        descriptor = ParameterDescriptor(description=parameter.description, dynamic_typing=isinstance(parameter.default, float))
+        descriptor = ParameterDescriptor(
+            description=parameter.description, dynamic_typing=isinstance(parameter.default, float)
+        )
         try:
             node.declare_parameter(parameter.name, parameter.default, descriptor)
         except InvalidParameterTypeException as error:
-            raise BadInputError(f"parameter {parameter.name}: {error}; pass a {type(parameter.default).__name__}") from error
+            raise BadInputError(
+                f"parameter {parameter.name}: {error}; pass a {type(parameter.default).__name__}"
+            ) from error
 
 
 def parameter_values(node: "rclpy.node.Node", parameters: Sequence[NodeParameter]) -> dict[str, Any]:
@@ -78,19 +86,23 @@ def parameter_values(node: "rclpy.node.Node", parameters: Sequence[NodeParameter
 
 
 def run_node(make_node: Callable[[], ClosingNode], arguments: list[str] | None = None) -> int:
-    """Spins the node until a signal, a shutdown of ROS, or `SystemExit` from a callback; returns the process's exit code.
+    """Spins the node until a signal, a shutdown of ROS, or `SystemExit` from a callback; returns the
+    process's exit code.
 
-    The node is ended by its `close()` while ROS still works, so that it can stop the arm's stream and say goodbye: rclpy's own signal
-    handlers would shut ROS down first. A second signal, later than `REPEAT_S`, ends the process at once.
+    The node is ended by its `close()` while ROS still works, so that it can stop the arm's stream and say
+    goodbye: rclpy's own signal handlers would shut ROS down first. A second signal, later than `REPEAT_S`,
+    ends the process at once.
 
     Args:
-        make_node: makes the node; a `L0SurgicalError` in it ends the process with one line and the error's exit code.
+        make_node: makes the node; a `L0SurgicalError` in it ends the process with one line and the error's
+            exit code.
         arguments: of the process, by default `sys.argv`.
     """
     try:
         import rclpy  # noqa: F401
     except ImportError as error:
-        print(f"this needs rclpy ({error}); source a ROS 2 installation, e.g. /opt/ros/jazzy/setup.bash", file=sys.stderr)  # noqa: T201
+        remedy = "source a ROS 2 installation, e.g. /opt/ros/jazzy/setup.bash"
+        print(f"this needs rclpy ({error}); {remedy}", file=sys.stderr)  # noqa: T201
         return BadInputError.exit_code
     stop = Stop(REPEAT_S)
     try:

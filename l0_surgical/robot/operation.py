@@ -1,4 +1,5 @@
-"""What `l0-surgical control` does: a policy at an arm, over DDS or ROS 2, with everything that must be opened and closed around it."""
+"""What `l0-surgical control` does: a policy at an arm, over DDS or ROS 2, with everything that must be opened
+and closed around it."""
 
 import dataclasses
 import itertools
@@ -54,12 +55,14 @@ class Operation:
         self._loop = ServoLoop(self._tick, request.servo_rate, on_stall=self._tell_stall)
 
     def run(self) -> dict[str, Any]:
-        """Waits for the arm's topics, runs the servo loop in this thread until the session is over or a signal comes, and closes all.
+        """Waits for the arm's topics, runs the servo loop in this thread until the session is over or a
+        signal comes, and closes all.
 
         A signal ends it: nothing more is sent, the recording is completed, the result is returned.
 
         Returns:
-            The keys that `docs/robot.md` lists; `failure` is None unless the session ended before its time or the recording is incomplete.
+            The keys that `docs/robot.md` lists; `failure` is None unless the session ended before its time or
+            the recording is incomplete.
         """
         with self._stop.on_signals():
             try:
@@ -69,19 +72,27 @@ class Operation:
             return self._result(seconds, incomplete)
 
     def describe(self) -> str:
-        """One line for a person: what is being done, how far it is and how well time is kept. Any thread may ask."""
+        """One line for a person: what is being done, how far it is and how well time is kept. Any thread may
+        ask."""
         status, loop = self.controller.status(), self._loop.report()
         distance = f", {status.distance_mm:.1f} mm to go" if status.distance_mm is not None else ""
         reached = sum(outcome.is_reached for outcome in self._session.outcomes)
         return (
-            f"{self._request.arm} {self._session.doing}: {status.state}{distance}; {reached}/{len(self._session.outcomes)} reached; "
-            f"jitter p99 {status.jitter.p99_ms:.2f} ms, age p99 {status.age.p99_ms:.1f} ms, missed {loop.missed_periods}"
-            + ("; DRY RUN" if status.dry_run else "")
+            f"{self._request.arm} {self._session.doing}: {status.state}{distance}; "
+            f"{reached}/{len(self._session.outcomes)} reached; "
+            f"jitter p99 {status.jitter.p99_ms:.2f} ms, age p99 {status.age.p99_ms:.1f} ms, missed "
+            f"{loop.missed_periods}" + ("; DRY RUN" if status.dry_run else "")
         )
 
     def _open_transport(self) -> Transport:
         request = self._request
-        return open_transport(request.transport, request.domain, request.discovery, f"l0_surgical_control_{request.arm}", request.interface)
+        return open_transport(
+            request.transport,
+            request.domain,
+            request.discovery,
+            f"l0_surgical_control_{request.arm}",
+            request.interface,
+        )
 
     def _work(self) -> float:
         """Runs the servo loop to its end; returns how many seconds it ran."""
@@ -98,7 +109,8 @@ class Operation:
         return time.monotonic() - begin
 
     def _close(self) -> str | None:
-        """Closes all; returns why the recording is incomplete, or None: what was done at the arm is told nevertheless."""
+        """Closes all; returns why the recording is incomplete, or None: what was done at the arm is told
+        nevertheless."""
         try:
             self._connection.close()
         except L0SurgicalError as error:
@@ -130,7 +142,12 @@ class Operation:
             recording.note(f"{what}: {self._request}")
 
     def _result(self, seconds: float, incomplete: str | None) -> dict[str, Any]:
-        request, session, status, loop = self._request, self._session, self.controller.status(), self._loop.report()
+        request, session, status, loop = (
+            self._request,
+            self._session,
+            self.controller.status(),
+            self._loop.report(),
+        )
         reached = sum(outcome.is_reached for outcome in session.outcomes)
         # the goal at which it failed was tried, too; one that was cut short was not
         tried = session.goals_begun if session.failure is not None else len(session.outcomes)
@@ -149,7 +166,10 @@ class Operation:
             "limited": status.limited,
             "missed_periods": loop.missed_periods,
             "longest_late_periods": loop.longest_late_periods,
-            **{name: dataclasses.asdict(getattr(status, name)) for name in ("latency", "jitter", "period", "age", "policy_step")},
+            **{
+                name: dataclasses.asdict(getattr(status, name))
+                for name in ("latency", "jitter", "period", "age", "policy_step")
+            },
             "faults": [status.fault] if status.fault is not None else [],
             "failure": session.failure or incomplete,
             "interrupted_by": self._stop.signal_name,

@@ -1,4 +1,5 @@
-"""What the robot's programs are asked for: the flags of `control` and `simulate-arm`, the parameters of the ROS 2 nodes."""
+"""What the robot's programs are asked for: the flags of `control` and `simulate-arm`, the parameters of the
+ROS 2 nodes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,8 @@ class ControlRequest(ConnectionSettings):
     """What to do at which arm; see also `ConnectionSettings`.
 
     Raises:
-        BadInputError: a value is of another type or out of its bounds, or the goal is outside the task's workspace.
+        BadInputError: a value is of another type or out of its bounds, or the goal is outside the task's
+        workspace.
     """
 
     transport: TransportName = "dds"

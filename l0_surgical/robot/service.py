@@ -1,6 +1,8 @@
-"""The controller as a service: its servo loop in a thread of its own, spoken to by another thread, as a ROS 2 node does.
+"""The controller as a service: its servo loop in a thread of its own, spoken to by another thread, as a ROS 2
+node does.
 
-`l0-surgical control` (`robot.Operation`) is the other way to run a controller: with a plan, from beginning to end.
+`l0-surgical control` (`robot.Operation`) is the other way to run a controller: with a plan, from beginning to
+end.
 """
 
 import contextlib
@@ -49,11 +51,13 @@ class ServiceReport:
 
 
 class ControlService:
-    """Opens everything; `start` lets the servo loop run, disarmed; `stop` ends that; `close` ends all. Used from one thread.
+    """Opens everything; `start` lets the servo loop run, disarmed; `stop` ends that; `close` ends all. Used
+    from one thread.
 
     Args:
         settings: what to run.
-        open_transport: opens the transport to the arm, after all threads have taken real-time priority, which new ones inherit.
+        open_transport: opens the transport to the arm, after all threads have taken real-time priority, which
+            new ones inherit.
 
     Raises:
         BadInputError, L0SurgicalError: something cannot be read or opened; nothing stays open.
@@ -101,7 +105,8 @@ class ControlService:
             self.stop()
 
     def arm(self) -> None:
-        """Lets the controller take over the arm; raises as `Controller.arm`, and L0SurgicalError where the loop does not run."""
+        """Lets the controller take over the arm; raises as `Controller.arm`, and L0SurgicalError where the
+        loop does not run."""
         self._ask(self._controller.arm)
 
     def disarm(self) -> None:
@@ -113,13 +118,15 @@ class ControlService:
         self._ask(self._controller.reset)
 
     def set_goal(self, tip_m: Vector) -> None:
-        """Moves the jaw's tip to `tip_m` (m, the arm's base frame) and forgets a former goal; raises as `Controller.set_goal`."""
+        """Moves the jaw's tip to `tip_m` (m, the arm's base frame) and forgets a former goal; raises as
+        `Controller.set_goal`."""
         self._ask(lambda: self._controller.set_goal(tip_m))
         self._goals += 1
         self._is_underway = True
 
     def take_outcome(self) -> bool | None:
-        """Whether the goal was reached, once, when that is decided; None before that and after. A disarming or a fault ends it as well.
+        """Whether the goal was reached, once, when that is decided; None before that and after. A disarming
+        or a fault ends it as well.
 
         Raises:
             BaseException: whatever has ended the servo loop.
@@ -147,8 +154,12 @@ class ControlService:
             loop=self._loop.report(),
             goals=self._goals,
             goals_reached=self._goals_reached,
-            measured_cp_age_ms=None if measured is None else 1e-6 * (time.monotonic_ns() - measured.received_ns),
-            arm_state=None if state is None else f"{state.record.state}, {'homed' if state.record.is_homed else 'not homed'}",
+            measured_cp_age_ms=None
+            if measured is None
+            else 1e-6 * (time.monotonic_ns() - measured.received_ns),
+            arm_state=None
+            if state is None
+            else f"{state.record.state}, {'homed' if state.record.is_homed else 'not homed'}",
             peers=self._connection.arm.describe_peers(),
             warnings=tuple(self._connection.warnings),
         )
@@ -165,7 +176,8 @@ class ControlService:
 
 
 def report_texts(report: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """The fields of a report (a dataclass, with others inside) as the pairs of texts that diagnostics carry: ("loop.ticks", "1000")."""
+    """The fields of a report (a dataclass, with others inside) as the pairs of texts that diagnostics carry:
+    ("loop.ticks", "1000")."""
     pairs = []
     for field in dataclasses.fields(report):
         value, name = getattr(report, field.name), prefix + field.name

@@ -1,4 +1,5 @@
-"""A thread beside the main one, and calls into it: whatever belongs to the thread is touched by it alone, so nothing needs a lock."""
+"""A thread beside the main one, and calls into it: whatever belongs to the thread is touched by it alone, so
+nothing needs a lock."""
 
 import threading
 from collections import deque
@@ -53,7 +54,8 @@ class Calls:
         self._waiting: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
 
     def run_waiting(self) -> None:
-        """Makes the calls that have come since; by the owning thread. What a call raises goes to its caller."""
+        """Makes the calls that have come since; by the owning thread. What a call raises goes to its
+        caller."""
         while self._waiting:
             function, future = self._waiting.popleft()
             if future.set_running_or_notify_cancel():
@@ -74,5 +76,7 @@ class Calls:
             return future.result(timeout_s)
         except futures.TimeoutError:
             if future.cancel():
-                raise L0SurgicalError(f"the request was not taken for {timeout_s:g} s and is dropped; see the log") from None
+                raise L0SurgicalError(
+                    f"the request was not taken for {timeout_s:g} s and is dropped; see the log"
+                ) from None
             return future.result(timeout_s)

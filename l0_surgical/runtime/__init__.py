@@ -1,6 +1,7 @@
 """Running a policy on the robot's computer: needs NumPy and numba only.
 
-`compile` gives the fast engine, `ReferenceEngine` says what a policy means. numba is loaded when the first is asked for.
+`compile` gives the fast engine, `ReferenceEngine` says what a policy means. numba is loaded when the first is
+asked for.
 """
 
 from typing import TYPE_CHECKING, Any

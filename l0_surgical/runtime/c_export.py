@@ -1,4 +1,5 @@
-"""A policy as C99: one .h and .c pair that needs nothing but `tanhf`, allocates nothing and refuses what is not finite."""
+"""A policy as C99: one .h and .c pair that needs nothing but `tanhf`, allocates nothing and refuses what is
+not finite."""
 
 import ctypes
 import re
@@ -24,12 +25,13 @@ _NUMBERS_PER_LINE = 8
 def export_c(policy: Policy, path: str | Path) -> float | None:
     """Writes `policy` as `path` (.c) and the header beside it (.h); both are replaced if they are there.
 
-    The functions begin with the file's name: `NAME_act(observation, action)` and the sizes `NAME_OBSERVATION_SIZE`, `NAME_ACTION_SIZE`.
-    Layers keep their representation: dense, two factors, or the nonzero weights with their columns.
+    The functions begin with the file's name: `NAME_act(observation, action)` and the sizes
+    `NAME_OBSERVATION_SIZE`, `NAME_ACTION_SIZE`. Layers keep their representation: dense, two factors, or the
+    nonzero weights with their columns.
 
     Returns:
-        The largest difference from the reference engine over 1 000 random observations, compiled with the system's C compiler; None where
-        there is no compiler.
+        The largest difference from the reference engine over 1 000 random observations, compiled with the
+        system's C compiler; None where there is no compiler.
 
     Raises:
         BadInputError: the file's name is no C identifier with the ending .c, or the folder cannot be written.
@@ -37,13 +39,20 @@ def export_c(policy: Policy, path: str | Path) -> float | None:
     """
     path = Path(path)
     if path.suffix != ".c" or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", path.stem):
-        raise BadInputError(f"{path.name} cannot name C functions; give a name of letters, digits and _ with the ending .c, e.g. policy.c")
+        raise BadInputError(
+            f"{path.name} cannot name C functions; give a name of letters, digits and _ with the ending .c, "
+            "e.g. policy.c"
+        )
     header, source = c_code(policy, path.stem)
     for target, text in ((path.with_suffix(".h"), header), (path, source)):
         with atomic_write(target) as file:
             file.write(text.encode())
     compiler = shutil.which("cc") or shutil.which("gcc")
-    return None if compiler is None else worst_difference(policy, lambda batch: _compiled_actions(compiler, path, policy, batch))
+    return (
+        None
+        if compiler is None
+        else worst_difference(policy, lambda batch: _compiled_actions(compiler, path, policy, batch))
+    )
 
 
 def c_code(policy: Policy, name: str) -> tuple[str, str]:
@@ -55,7 +64,12 @@ def c_code(policy: Policy, name: str) -> tuple[str, str]:
         for kind, parts in (("observation", policy.inputs), ("action", policy.outputs))
     )
     header = _HEADER.format(
-        about=about, fields=fields, name=name, NAME=name.upper(), observations=policy.observation_size, actions=policy.action_size
+        about=about,
+        fields=fields,
+        name=name,
+        NAME=name.upper(),
+        observations=policy.observation_size,
+        actions=policy.action_size,
     )
     widths = [live.layers[0].weight.shape[1], *(layer.weight.shape[0] for layer in live.layers)]
     ranks = [layer.weight.rank for layer in live.layers if isinstance(layer.weight, LowRank)]
@@ -95,8 +109,9 @@ _HEADER = """/* {about}.
 extern "C" {{
 #endif
 
-/* Computes the action for an observation, in the units above. Returns 0, or 1 where a number of the observation is not finite, or 2 where
- * the network overflows; then the action is not changed. Needs no memory but the stack; may be called from several threads. */
+/* Computes the action for an observation, in the units above. Returns 0, or 1 where a number of the
+ * observation is not finite, or 2 where the network overflows; then the action is not changed. Needs no
+ * memory but the stack; may be called from several threads. */
 int {name}_act(const float observation[{NAME}_OBSERVATION_SIZE], float action[{NAME}_ACTION_SIZE]);
 
 #ifdef __cplusplus
@@ -113,7 +128,7 @@ _SOURCE_HEAD = """/* {about}. */
 """
 
 _FUNCTIONS = {
-    "dense": """/* weights column by column: many rows are computed at once, and an input that a ReLU has set to zero costs nothing */
+    "dense": """/* weights column by column: many rows at once; an input that is 0 costs nothing */
 static void dense(const float *weight, const float *bias, int rows, int columns, const float *x, float *y)
 {
     for (int row = 0; row < rows; ++row)
@@ -126,8 +141,9 @@ static void dense(const float *weight, const float *bias, int rows, int columns,
     }
 }
 """,
-    "sparse": """static void sparse(const float *weight, const unsigned short *column, const unsigned short *begin, const float *bias,
-                   int rows, const float *x, float *y)
+    "sparse": """static void
+sparse(const float *weight, const unsigned short *column, const unsigned short *begin, const float *bias,
+       int rows, const float *x, float *y)
 {
     for (int row = 0; row < rows; ++row) {
         float sum = bias[row];
@@ -229,7 +245,12 @@ def _conversion_data(policy: Policy) -> Iterator[str]:
     yield f"static const float clip = {_number(min(policy.normalizer.clip, np.finfo(np.float32).max))};"
     low, high, half, middle = limits_of(policy)
     largest = np.finfo(np.float32).max
-    for name, values in (("low", np.maximum(low, -largest)), ("high", np.minimum(high, largest)), ("half_range", half), ("middle", middle)):
+    for name, values in (
+        ("low", np.maximum(low, -largest)),
+        ("high", np.minimum(high, largest)),
+        ("half_range", half),
+        ("middle", middle),
+    ):
         yield _floats(name, values)
 
 
@@ -242,7 +263,10 @@ def _integers(name: str, values: Sequence[int] | np.ndarray) -> str:
 
 
 def _array(kind: str, name: str, texts: list[str]) -> str:
-    lines = [", ".join(texts[begin : begin + _NUMBERS_PER_LINE]) for begin in range(0, len(texts), _NUMBERS_PER_LINE)]
+    lines = [
+        ", ".join(texts[begin : begin + _NUMBERS_PER_LINE])
+        for begin in range(0, len(texts), _NUMBERS_PER_LINE)
+    ]
     return f"static const {kind} {name}[{len(texts)}] = {{\n    " + ",\n    ".join(lines) + "};"
 
 
@@ -262,6 +286,8 @@ def _compiled_actions(compiler: str, path: Path, policy: Policy, batch: np.ndarr
         act = getattr(ctypes.CDLL(str(library)), f"{path.stem}_act")
         actions = np.zeros((len(batch), policy.action_size), dtype=np.float32)
         for observation, action in zip(np.ascontiguousarray(batch), actions, strict=True):
-            if (code := act(ctypes.c_void_p(observation.ctypes.data), ctypes.c_void_p(action.ctypes.data))) != 0:
+            if (
+                code := act(ctypes.c_void_p(observation.ctypes.data), ctypes.c_void_p(action.ctypes.data))
+            ) != 0:
                 raise L0SurgicalError(f"{path} returned {code} for the observation {observation.tolist()}")
     return actions

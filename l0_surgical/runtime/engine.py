@@ -1,4 +1,5 @@
-"""The engine of the robot's computer: a policy laid out for the compiled kernels, each layer in one of several forms."""
+"""The engine of the robot's computer: a policy laid out for the compiled kernels, each layer in one of
+several forms."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +18,8 @@ _STORED_AS = {"Dense": "dense", "LowRank": "low rank", "PackedSparse": "packed s
 
 
 class Engine:
-    """Computes a policy's actions without making an object or an array; made by `compile`. Used from one thread at a time.
+    """Computes a policy's actions without making an object or an array; made by `compile`. Used from one
+    thread at a time.
 
     Attributes:
         policy: what it computes.
@@ -38,16 +40,19 @@ class Engine:
         self._shape = self._observation.shape
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # a copy, also one in another process, is laid out anew: its arrays would no longer be views of one memory, and act on nothing
+        # a copy, also one in another process, is laid out anew: its arrays would no longer be views of one
+        # memory, and act on nothing
         return compile, (self.policy,)
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         """The action (actions,), float32, in the fields' units, for an observation (obs_dim,).
 
-        The array that is returned belongs to the engine and holds the next action after the next call: copy what is to be kept.
+        The array that is returned belongs to the engine and holds the next action after the next call: copy
+        what is to be kept.
 
         Raises:
-            BadInputError: another shape, numbers that are not finite (also once they are float32), or so large that the network overflows.
+            BadInputError: another shape, numbers that are not finite (also once they are float32), or so
+            large that the network overflows.
         """
         if getattr(observation, "shape", None) != self._shape:
             observation = self._checked(observation)
@@ -57,14 +62,19 @@ class Engine:
         return self._action
 
     def explain(self, *, measure: bool = False) -> str:
-        """One line per layer: its shape, how much of it is alive, the form it runs in, and what the rule expects of each form.
+        """One line per layer: its shape, how much of it is alive, the form it runs in, and what the rule
+        expects of each form.
 
         Args:
-            measure: adds what each form takes on this machine at this moment, to judge the rule by. It changes nothing.
+            measure: adds what each form takes on this machine at this moment, to judge the rule by. It
+                changes nothing.
         """
         return "\n".join(
-            f"layer {number}: {_described(layer, live)}, runs {form} ({_reason(live)}{_measured(live) if measure else ''})"
-            for number, (layer, live, form) in enumerate(zip(self.policy.layers, self._live.layers, self.forms, strict=True))
+            f"layer {number}: {_described(layer, live)}, runs {form} "
+            f"({_reason(live)}{_measured(live) if measure else ''})"
+            for number, (layer, live, form) in enumerate(
+                zip(self.policy.layers, self._live.layers, self.forms, strict=True)
+            )
         )
 
     def _checked(self, observation: np.ndarray) -> np.ndarray:
@@ -72,18 +82,22 @@ class Engine:
         if values.shape != self._shape:
             names = ", ".join(f"{part.name} {part.size}" for part in self.policy.inputs)
             raise BadInputError(
-                f"an observation of shape {values.shape} does not fit: this policy needs {self._shape[0]} numbers ({names})"
+                f"an observation of shape {values.shape} does not fit: this policy needs {self._shape[0]} "
+                f"numbers ({names})"
             )
         return values
 
     def _refuse(self, observation: np.ndarray) -> None:
         """The reference finds out what is wrong, and says it."""
         ReferenceEngine(self.policy).act(observation)
-        raise BadInputError(f"the network overflows on the observation {np.asarray(observation).tolist()}; check its units")
+        raise BadInputError(
+            f"the network overflows on the observation {np.asarray(observation).tolist()}; check its units"
+        )
 
 
 def compile(policy: Policy) -> Engine:
-    """Lays a policy out for the kernels: without dead units, each layer in the form that the rule of `choice` expects to be fastest.
+    """Lays a policy out for the kernels: without dead units, each layer in the form that the rule of `choice`
+    expects to be fastest.
 
     Nothing is measured: the same policy gives the same bits in every process on machines of one type.
     """
@@ -95,7 +109,10 @@ def _described(layer: Layer, live: Layer) -> str:
     (rows, columns), (live_rows, live_columns) = layer.weight.shape, live.weight.shape
     reduced = "" if live.weight.shape == layer.weight.shape else f", {live_rows} x {live_columns} alive"
     nonzero = np.count_nonzero(live.weight.to_dense()) / (live_rows * live_columns)
-    return f"{rows} x {columns}{reduced}, {100 * nonzero:.0f} % of that not zero, stored as {_STORED_AS[type(layer.weight).__name__]}"
+    return (
+        f"{rows} x {columns}{reduced}, {100 * nonzero:.0f} % of that not zero, stored as "
+        f"{_STORED_AS[type(layer.weight).__name__]}"
+    )
 
 
 def _reason(layer: Layer) -> str:
@@ -107,4 +124,6 @@ def _reason(layer: Layer) -> str:
 def _measured(layer: Layer) -> str:
     from l0_surgical.runtime.measuring import seconds_of_forms
 
-    return "; measured: " + ", ".join(f"{form} {1e9 * seconds:.0f} ns" for form, seconds in seconds_of_forms(layer).items())
+    return "; measured: " + ", ".join(
+        f"{form} {1e9 * seconds:.0f} ns" for form, seconds in seconds_of_forms(layer).items()
+    )

@@ -1,6 +1,7 @@
 """Every engine that can run a policy, behind one function; none is imported before it is asked for.
 
-Run as a program it holds one engine only, and says what that costs: `python -m l0_surgical.runtime.engines ENGINE POLICY`.
+Run as a program it holds one engine only, and says what that costs: `python -m l0_surgical.runtime.engines
+ENGINE POLICY`.
 """
 
 import json
@@ -20,7 +21,8 @@ Act = Callable[[np.ndarray], np.ndarray]
 
 
 def build(engine: str, policy: Policy) -> Act:
-    """The function that computes an action (actions,) in that engine for an observation (obs_dim,) float64, with one thread.
+    """The function that computes an action (actions,) in that engine for an observation (obs_dim,) float64,
+    with one thread.
 
     Raises:
         ImportError: the engine's package is missing.

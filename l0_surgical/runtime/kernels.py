@@ -1,8 +1,10 @@
-"""The compiled inner loops of the engine. One call computes a whole action: no array is made, nothing is interpreted by Python.
+"""The compiled inner loops of the engine. One call computes a whole action: no array is made, nothing is
+interpreted by Python.
 
-Everything is one array of float32, whose bits are uint32 where indices are meant, because each array that Python hands over costs as much
-as a small layer. It begins with a header (see `N_OPERATIONS` and what follows), then one row of `COLUMNS` integers per operation.
-Weights are stored by input column: an input that a ReLU has set to zero then costs nothing, whatever the representation.
+Everything is one array of float32, whose bits are uint32 where indices are meant, because each array that
+Python hands over costs as much as a small layer. It begins with a header (see `N_OPERATIONS` and what
+follows), then one row of `COLUMNS` integers per operation. Weights are stored by input column: an input that
+a ReLU has set to zero then costs nothing, whatever the representation.
 """
 
 import math
@@ -12,8 +14,11 @@ from numba import njit
 
 from l0_surgical.system.compiled import cached_njit
 
-# the header: how many operations, entries read by layer 0, observed entries, actions; then the places of the parts
-N_OPERATIONS, N_READ, N_OBSERVED, N_ACTIONS, READ, NORMALIZER, LIMITS, OBSERVATION, ACTION, HIDDEN, WIDTH = map(np.uintp, range(11))
+# the header: how many operations, entries read by layer 0, observed entries, actions; then the places of the
+# parts
+N_OPERATIONS, N_READ, N_OBSERVED, N_ACTIONS, READ, NORMALIZER, LIMITS, OBSERVATION, ACTION, HIDDEN, WIDTH = (
+    map(np.uintp, range(11))
+)
 HEADER = 12
 # an operation
 KIND, INPUTS, OUTPUTS, ACTIVATION, WEIGHTS, BIAS, POINTERS, ROWS = map(np.uintp, range(8))
@@ -36,7 +41,12 @@ def dense(weights, inputs, outputs, source, target, values, active):
             count += np.uintp(1)
     whole = count - count % np.uintp(4)
     for place in range(np.uintp(0), whole, np.uintp(4)):
-        a, b, c, d = values[place], values[place + np.uintp(1)], values[place + np.uintp(2)], values[place + np.uintp(3)]
+        a, b, c, d = (
+            values[place],
+            values[place + np.uintp(1)],
+            values[place + np.uintp(2)],
+            values[place + np.uintp(3)],
+        )
         at_a = np.uintp(active[place]) * outputs
         at_b = np.uintp(active[place + np.uintp(1)]) * outputs
         at_c = np.uintp(active[place + np.uintp(2)]) * outputs
@@ -58,13 +68,16 @@ def sparse(memory, bits, weights, pointers, rows, inputs, source, target):
     for column in range(inputs):
         value = memory[source + column]
         if value != 0.0:
-            for entry in range(np.uintp(bits[pointers + column]), np.uintp(bits[pointers + column + np.uintp(1)])):
+            for entry in range(
+                np.uintp(bits[pointers + column]), np.uintp(bits[pointers + column + np.uintp(1)])
+            ):
                 memory[target + bits[rows + entry]] += value * memory[weights + entry]
 
 
 @njit
 def layer(memory, bits, operation, source, target, scratch):
-    """One operation: target (outputs,) = activation(weights @ source + bias); all but the arrays are places."""
+    """One operation: target (outputs,) = activation(weights @ source + bias); all but the arrays are
+    places."""
     inputs, outputs = np.uintp(bits[operation + INPUTS]), np.uintp(bits[operation + OUTPUTS])
     bias, weights = np.uintp(bits[operation + BIAS]), np.uintp(bits[operation + WEIGHTS])
     for row in range(outputs):
@@ -96,10 +109,11 @@ def layer(memory, bits, operation, source, target, scratch):
 
 @cached_njit("int64(float32[::1])")
 def act(memory):
-    """Computes the action from the observation, both parts of `memory`; returns OK, BAD_OBSERVATION or OVERFLOW.
+    """Computes the action from the observation, both parts of `memory`; returns OK, BAD_OBSERVATION or
+    OVERFLOW.
 
-    The normaliser is (3, read): mean, scale, clip; the limits (4, actions): low, high, half range, middle; `HIDDEN` has four rows of
-    `WIDTH` numbers: two for what goes in and out of a layer, two for scratch.
+    The normaliser is (3, read): mean, scale, clip; the limits (4, actions): low, high, half range, middle;
+    `HIDDEN` has four rows of `WIDTH` numbers: two for what goes in and out of a layer, two for scratch.
     """
     bits = memory.view(np.uint32)
     observation, read = np.uintp(bits[OBSERVATION]), np.uintp(bits[READ])

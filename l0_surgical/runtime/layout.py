@@ -16,7 +16,8 @@ _MOSTLY = 0.7
 
 @dataclass(frozen=True)
 class Operation:
-    """One step of the kernels' program: a weight (out, in) stored densely or sparsely, a bias (out,), an activation."""
+    """One step of the kernels' program: a weight (out, in) stored densely or sparsely, a bias (out,), an
+    activation."""
 
     weight: np.ndarray
     is_sparse: bool
@@ -35,7 +36,9 @@ class Memory:
         width = max(itertools.chain.from_iterable(operation.weight.shape for operation in operations))
         self.put(kernels.HIDDEN, np.zeros(4 * width, dtype=np.float32))
         self._head[kernels.WIDTH] = width
-        for row, operation in zip(self._head[kernels.HEADER :].reshape(-1, kernels.COLUMNS), operations, strict=True):
+        for row, operation in zip(
+            self._head[kernels.HEADER :].reshape(-1, kernels.COLUMNS), operations, strict=True
+        ):
             self._add_operation(row, operation)
 
     def set(self, entry: int, value: int) -> None:
@@ -52,7 +55,9 @@ class Memory:
 
     def _add(self, values: np.ndarray) -> int:
         """Adds numbers (as float32) or indices (as uint32); returns their place."""
-        values = np.ascontiguousarray(values, dtype=np.uint32 if values.dtype.kind in "iu" else np.float32).ravel()
+        values = np.ascontiguousarray(
+            values, dtype=np.uint32 if values.dtype.kind in "iu" else np.float32
+        ).ravel()
         place = self._size
         self._parts.append(values)
         self._size += values.size
@@ -74,7 +79,8 @@ class Memory:
 
 
 def forms_of(layer: Layer) -> list[str]:
-    """The forms in which a layer may run: dense, sparse where there are zeros enough, low rank where it is stored as two factors."""
+    """The forms in which a layer may run: dense, sparse where there are zeros enough, low rank where it is
+    stored as two factors."""
     forms = ["dense"]
     if not isinstance(layer.weight, Dense) or (layer.weight.weight != 0).mean() < _MOSTLY:
         forms.append("sparse")
@@ -85,13 +91,22 @@ def operations_of(layer: Layer, form: str) -> list[Operation]:
     """The kernels' operations for a layer in a form."""
     if form == "low rank":
         none = np.zeros(layer.weight.rank, dtype=np.float32)
-        return [Operation(layer.weight.v, False, none, "linear"), Operation(layer.weight.u, False, layer.bias, layer.activation)]
+        return [
+            Operation(layer.weight.v, False, none, "linear"),
+            Operation(layer.weight.u, False, layer.bias, layer.activation),
+        ]
     return [Operation(layer.weight.to_dense(), form == "sparse", layer.bias, layer.activation)]
 
 
 def lay_out(policy: Policy, forms: Sequence[str]) -> np.ndarray:
     """The kernels' array for a policy, each layer in its form."""
-    memory = Memory([operation for layer, form in zip(policy.layers, forms, strict=True) for operation in operations_of(layer, form)])
+    memory = Memory(
+        [
+            operation
+            for layer, form in zip(policy.layers, forms, strict=True)
+            for operation in operations_of(layer, form)
+        ]
+    )
     read = np.arange(policy.observation_size) if policy.input_index is None else policy.input_index
     normalizer = policy.normalizer
     clip = np.full(read.size, min(normalizer.clip, np.finfo(np.float32).max))

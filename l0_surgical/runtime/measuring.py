@@ -1,4 +1,5 @@
-"""How long each form of a layer takes on this machine: loaded only when somebody asks, and nothing is decided by it."""
+"""How long each form of a layer takes on this machine: loaded only when somebody asks, and nothing is decided
+by it."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +16,8 @@ _ROUND_S = 2e-4
 
 
 def seconds_of_forms(layer: Layer) -> dict[str, float]:
-    """The time of each form that a layer may take: the best of several rounds, in turn, so that a disturbance hits all forms alike."""
+    """The time of each form that a layer may take: the best of several rounds, in turn, so that a disturbance
+    hits all forms alike."""
     source = np.random.default_rng(0).normal(size=layer.weight.shape[1]).astype(np.float32)
     # what a ReLU leaves: half of the inputs are zero
     source[source < 0] = 0
@@ -30,13 +32,21 @@ def seconds_of_forms(layer: Layer) -> dict[str, float]:
 
 @cached_njit("void(float32[::1], uintp, uintp)")
 def repeat_layers(memory, operations, times):
-    """The first `operations` of the program, `times` times, to measure them without the cost of a call from Python."""
+    """The first `operations` of the program, `times` times, to measure them without the cost of a call from
+    Python."""
     bits = memory.view(np.uint32)
     width, first = np.uintp(bits[WIDTH]), np.uintp(bits[HIDDEN])
     for _ in range(times):
         source, target = first, first + width
         for number in range(operations):
-            layer(memory, bits, np.uintp(HEADER) + number * np.uintp(COLUMNS), source, target, first + np.uintp(2) * width)
+            layer(
+                memory,
+                bits,
+                np.uintp(HEADER) + number * np.uintp(COLUMNS),
+                source,
+                target,
+                first + np.uintp(2) * width,
+            )
             source, target = target, source
 
 

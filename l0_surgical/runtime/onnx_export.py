@@ -22,16 +22,19 @@ INPUT, OUTPUT = "observation", "action"
 
 
 def export_onnx(policy: Policy, path: str | Path) -> float | None:
-    """Writes `policy` as an ONNX model: `observation` (batch, obs_dim) float32 in, `action` (batch, actions) float32 out, in their units.
+    """Writes `policy` as an ONNX model: `observation` (batch, obs_dim) float32 in, `action` (batch, actions)
+    float32 out, in their units.
 
-    A low-rank weight becomes two products, a packed one is written out. Unlike the engines the model does not refuse what is not finite.
+    A low-rank weight becomes two products, a packed one is written out. Unlike the engines the model does not
+    refuse what is not finite.
 
     Args:
         policy: what to export.
         path: the .onnx file; one that is there is replaced.
 
     Returns:
-        The largest difference from the reference engine over 1 000 random observations in ONNX Runtime; None where that is not installed.
+        The largest difference from the reference engine over 1 000 random observations in ONNX Runtime; None
+        where that is not installed.
 
     Raises:
         BadInputError: onnx is not installed, or the folder cannot be written.
@@ -51,7 +54,9 @@ def onnx_model(policy: Policy) -> "onnx.ModelProto":
     try:
         from onnx import TensorProto, checker, helper
     except ImportError as error:
-        raise BadInputError(f"the export needs the package onnx ({error}); install it with: pip install 'l0_surgical[export]'") from error
+        raise BadInputError(
+            f"the export needs the package onnx ({error}); install it with: pip install 'l0_surgical[export]'"
+        ) from error
 
     graph = _Graph()
     value = _normalized(graph, policy)
@@ -65,14 +70,20 @@ def onnx_model(policy: Policy) -> "onnx.ModelProto":
         value = graph.add("Min", "at_most", value, graph.constant("high", high))
     graph.add("Identity", OUTPUT, value)
     sizes = {INPUT: policy.observation_size, OUTPUT: policy.action_size}
-    ends = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in sizes.items()}
+    ends = {
+        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size])
+        for name, size in sizes.items()
+    }
     model = helper.make_model(
         helper.make_graph(graph.nodes, "policy", [ends[INPUT]], [ends[OUTPUT]], graph.constants),
         producer_name="l0_surgical",
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
-    fields = {name: ", ".join(f"{part.name} {part.size} {part.unit}" for part in parts) for name, parts in _fields(policy).items()}
+    fields = {
+        name: ", ".join(f"{part.name} {part.size} {part.unit}" for part in parts)
+        for name, parts in _fields(policy).items()
+    }
     helper.set_model_props(model, {"task": policy.task, **fields})
     checker.check_model(model, full_check=True)
     return model
@@ -84,7 +95,9 @@ def onnx_session(model: "onnx.ModelProto") -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
 
 
 @dataclass
@@ -121,7 +134,8 @@ def _normalized(graph: _Graph, policy: Policy) -> str:
     value = graph.add("Div", "normalized", value, graph.constant("scale", scale))
     if np.isfinite(normalizer.clip):
         bounds = (
-            graph.constant(name, np.array(bound, np.float32)) for name, bound in (("low_clip", -normalizer.clip), ("clip", normalizer.clip))
+            graph.constant(name, np.array(bound, np.float32))
+            for name, bound in (("low_clip", -normalizer.clip), ("clip", normalizer.clip))
         )
         value = graph.add("Clip", "clipped", value, *bounds)
     return value
@@ -129,7 +143,9 @@ def _normalized(graph: _Graph, policy: Policy) -> str:
 
 def _layer(graph: _Graph, layer: Layer, number: int, value: str) -> str:
     weight = layer.weight
-    factors = [("v", weight.v), ("u", weight.u)] if isinstance(weight, LowRank) else [("weight", weight.to_dense())]
+    factors = (
+        [("v", weight.v), ("u", weight.u)] if isinstance(weight, LowRank) else [("weight", weight.to_dense())]
+    )
     for name, factor in factors:
         name = f"layer{number}_{name}"
         value = graph.add("MatMul", f"{name}_product", value, graph.constant(name, factor.T))

@@ -1,4 +1,5 @@
-"""The presets `best` (ours, the default) and `paper` (as Goddla 2024 prints it) for every task and algorithm."""
+"""The presets `best` (ours, the default) and `paper` (as Goddla 2024 prints it) for every task and
+algorithm."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -29,8 +30,9 @@ class Recipe:
     settings: dict[str, Any]
     """What differs from the defaults of the algorithm's settings."""
     coefficient: float = 1e-2
-    """Of the penalty where none is asked for; where results/classic has the task, one that keeps the reward there at 80 % sparsity or
-    more and did so on trial seeds too (results/classic/default_coefficients.csv)."""
+    """Of the penalty where none is asked for; where results/classic has the task, one that keeps the reward
+    there at 80 % sparsity or more and did so on trial seeds too
+    (results/classic/default_coefficients.csv)."""
     finetune: float | None = None
     """Part of the training after which zeros stay, the penalty is off and the other weights learn on."""
     keep_best_after: float = 0.75
@@ -79,9 +81,15 @@ DQN_BEST = {
 }
 PPO_BEST = {
     "cartpole": Recipe(
-        200_000, 0.5, 2e-2, {"environments": 16, "horizon": 128, "minibatch_size": 512, "entropy_coefficient": 0.0}, coefficient=0.5
+        200_000,
+        0.5,
+        2e-2,
+        {"environments": 16, "horizon": 128, "minibatch_size": 512, "entropy_coefficient": 0.0},
+        coefficient=0.5,
     ),
-    "acrobot": Recipe(600_000, 0.55, 2e-2, {"horizon": 500, "minibatch_size": 1000, "gae_lambda": 0.99}, coefficient=0.1),
+    "acrobot": Recipe(
+        600_000, 0.55, 2e-2, {"horizon": 500, "minibatch_size": 1000, "gae_lambda": 0.99}, coefficient=0.1
+    ),
     "lunar-lander": Recipe(1_400_000, 0.4, 2e-2, {"discount": 0.995, "reward_scale": 0.1}, coefficient=0.1),
 }
 
@@ -133,7 +141,8 @@ def _discrete(task: str, algorithm: Algorithm) -> TrainingConfig:
 
 
 def _as_printed(config: TrainingConfig) -> TrainingConfig:
-    """What Goddla 2024 prints of the classic suite (sec. 5.1.1); the rest, which it does not print, is ours."""
+    """What Goddla 2024 prints of the classic suite (sec. 5.1.1); the rest, which it does not print, is
+    ours."""
     return dataclasses.replace(
         config,
         preset="paper",
@@ -143,7 +152,12 @@ def _as_printed(config: TrainingConfig) -> TrainingConfig:
         keep_best_after=1.0,
         dqn=dataclasses.replace(config.dqn, exploration_fraction=1.0, final_epsilon=0.0),
         sparsity=SparsityConfig(
-            apply_to="actor", temperature=2 / 3, initial_log_alpha=0.0, gate_learning_rate=1e-3, evaluation="sampled", penalty_start=0
+            apply_to="actor",
+            temperature=2 / 3,
+            initial_log_alpha=0.0,
+            gate_learning_rate=1e-3,
+            evaluation="sampled",
+            penalty_start=0,
         ),
     )
 
@@ -151,9 +165,9 @@ def _as_printed(config: TrainingConfig) -> TrainingConfig:
 def _printed_needle_reach(best: TrainingConfig) -> TrainingConfig:
     """What Goddla 2024 prints of NeedleReach (sec. 5.1.3).
 
-    Where it prints nothing, the reference DEX code's value is used (discount 0.99, normalised observations with floor 0.01,
-    squared-action term); beta = 0.25 because only then is the printed 36 % sparsity in reach of a log alpha that moves by 1e-5 per
-    update (35.4 % of the gates are closed at log alpha = 0).
+    Where it prints nothing, the reference DEX code's value is used (discount 0.99, normalised observations
+    with floor 0.01, squared-action term); beta = 0.25 because only then is the printed 36 % sparsity in reach
+    of a log alpha that moves by 1e-5 per update (35.4 % of the gates are closed at log alpha = 0).
     """
     return dataclasses.replace(
         best,
@@ -169,5 +183,11 @@ def _printed_needle_reach(best: TrainingConfig) -> TrainingConfig:
             action_penalty=1.0,
             observation_scale_floor=0.01,
         ),
-        sparsity=SparsityConfig(temperature=0.25, initial_log_alpha=0.0, gate_learning_rate=1e-5, evaluation="sampled", penalty_start=0),
+        sparsity=SparsityConfig(
+            temperature=0.25,
+            initial_log_alpha=0.0,
+            gate_learning_rate=1e-5,
+            evaluation="sampled",
+            penalty_start=0,
+        ),
     )

@@ -1,7 +1,7 @@
 """The settings of each algorithm and of the sparsifiers, each with its bounds; `config` puts them together.
 
-Upper bounds are far beyond any use. They stand where a slip of the keyboard would otherwise end in a full memory, in an overflow of
-float32, or in a training that cannot learn.
+Upper bounds are far beyond any use. They stand where a slip of the keyboard would otherwise end in a full
+memory, in an overflow of float32, or in a training that cannot learn.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,18 @@ from typing import Annotated, Literal
 from l0_surgical.system.bounds import Bound
 
 Units = Annotated[int, Bound(1, 4096, beyond="two such layers and their optimiser already take a gigabyte")]
-Environments = Annotated[int, Bound(1, 4096, beyond="each is simulated on its own; make the round longer instead")]
-Batch = Annotated[int, Bound(1, 65_536, beyond="more would not fit into memory with all the updates of a round")]
-Buffer = Annotated[int, Bound(1, 10_000_000, beyond="that is a gigabyte per member, and more would not fit into memory")]
-Repeats = Annotated[int, Bound(1, 10_000, beyond="the random numbers of a whole round would not fit into memory")]
+Environments = Annotated[
+    int, Bound(1, 4096, beyond="each is simulated on its own; make the round longer instead")
+]
+Batch = Annotated[
+    int, Bound(1, 65_536, beyond="more would not fit into memory with all the updates of a round")
+]
+Buffer = Annotated[
+    int, Bound(1, 10_000_000, beyond="that is a gigabyte per member, and more would not fit into memory")
+]
+Repeats = Annotated[
+    int, Bound(1, 10_000, beyond="the random numbers of a whole round would not fit into memory")
+]
 Period = Annotated[int, Bound(1, 10**9)]
 Start = Annotated[int, Bound(0, 10**9)]
 Share = Annotated[float, Bound(0, 1)]
@@ -30,7 +38,9 @@ class DDPGConfig:
 
     hidden: tuple[Units, ...] = (256, 256, 256)
     """Units of each hidden layer, actor and critic alike."""
-    batch_size: Annotated[int, Bound(1, 8192, beyond="each transition is compared with as many demonstrations")] = 64
+    batch_size: Annotated[
+        int, Bound(1, 8192, beyond="each transition is compared with as many demonstrations")
+    ] = 64
     """Transitions per update."""
     updates_per_episode: Repeats = 50
     """Gradient updates after each episode."""
@@ -47,7 +57,8 @@ class DDPGConfig:
     target_rate: Annotated[float, Bound(above=0, most=1)] = 5e-3
     """tau of (3.10), (3.11)."""
     noise_scale: NotNegative = 0.1
-    """Standard deviation of the exploration noise at epsilon = 1, in units of the action; epsilon falls linearly to 0."""
+    """Standard deviation of the exploration noise at epsilon = 1, in units of the action; epsilon falls
+    linearly to 0."""
     relabel_fraction: Share = 0.8
     """Part of a batch with hindsight goals: k / (k + 1) for k = 4."""
     dex_coefficient: NotNegative = 5.0
@@ -59,7 +70,8 @@ class DDPGConfig:
     action_penalty: NotNegative = 0.0
     """Weight of the mean squared action in the actor's loss."""
     clip_target: bool = True
-    """Keeps the critic's target at or below the most that can be returned: the highest reward so far, or 0, over 1 - gamma."""
+    """Keeps the critic's target at or below the most that can be returned: the highest reward so far, or 0,
+    over 1 - gamma."""
     observation_scale_floor: Scale = 0.1
     """Least standard deviation that the observation normaliser divides by."""
     observation_clip: Scale = 5.0
@@ -87,13 +99,15 @@ class SparsityConfig:
     evaluation: Literal["sampled", "deterministic"] = "deterministic"
     """The gates of evaluation and deployment: one frozen sample (the paper) or z_hat of (4.3)."""
     gates_wait: bool = False
-    """All gates are 1 and log alpha does not move before the penalty starts: the network learns dense first."""
+    """All gates are 1 and log alpha does not move before the penalty starts: the network learns dense
+    first."""
     penalty_start: Start = 60
     """No penalty before this round."""
     penalty_ramp: Start = 0
     """Rounds over which the penalty grows linearly to its full weight."""
     finetune_start: Start | None = None
-    """From this round on there is no penalty, gates rest as they are evaluated, zeros stay, and the other weights learn on; None: never."""
+    """From this round on there is no penalty, gates rest as they are evaluated, zeros stay, and the other
+    weights learn on; None: never."""
     threshold: NotNegative = 1e-3
     """L1 and L2 only: weights below it count as zero when evaluated."""
 
@@ -125,9 +139,11 @@ class DQNConfig:
     discount: Share = 0.99
     """gamma."""
     reward_scale: Scale = 1.0
-    """Rewards are multiplied by this before they are learned; with it goes the weight of the loss against a sparsity penalty."""
+    """Rewards are multiplied by this before they are learned; with it goes the weight of the loss against a
+    sparsity penalty."""
     initial_value: Annotated[float, Bound(-(10**6), 10**6)] = 0.0
-    """Added to the biases of the outputs at the start: about the (scaled) return that is to be learned, which else has to grow first."""
+    """Added to the biases of the outputs at the start: about the (scaled) return that is to be learned, which
+    else has to grow first."""
     target_period: Period = 1
     """Updates between two of the target network."""
     target_rate: Share = 0.01
@@ -141,7 +157,8 @@ class DQNConfig:
     double: bool = True
     """Double Q-learning: the network chooses the next action, the target network values it."""
     prioritized: Literal["none", "proportional", "softmax"] = "none"
-    """Prioritised replay: in proportion to |TD error|^alpha (a sum tree), or by its softmax over the buffer (2.3)."""
+    """Prioritised replay: in proportion to |TD error|^alpha (a sum tree), or by its softmax over the buffer
+    (2.3)."""
     priority_exponent: Annotated[float, Bound(0, 2)] = 0.6
     """alpha."""
     importance_exponent: Share = 0.4

@@ -11,7 +11,15 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional
 
-from l0_surgical.settings.sections import DDPGConfig, DQNConfig, NotNegative, Period, PPOConfig, Share, SparsityConfig
+from l0_surgical.settings.sections import (
+    DDPGConfig,
+    DQNConfig,
+    NotNegative,
+    Period,
+    PPOConfig,
+    Share,
+    SparsityConfig,
+)
 from l0_surgical.system.bounds import Bound, Episodes, Seed, check_fields
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.system.files import number_name
@@ -33,7 +41,9 @@ class MemberSpec:
     @property
     def name(self) -> str:
         """A file name, e.g. `l0-0.001-seed3`, another one for every member."""
-        regularizer = "dense" if self.regularizer == "none" else f"{self.regularizer}-{number_name(self.coefficient)}"
+        regularizer = (
+            "dense" if self.regularizer == "none" else f"{self.regularizer}-{number_name(self.coefficient)}"
+        )
         return f"{regularizer}-seed{self.seed}"
 
 
@@ -64,15 +74,18 @@ class TrainingConfig:
     demonstration_seed: Seed = 0
     """Seed of the expert episodes, shared by all members."""
     evaluate_every: Period = 20
-    """Rounds between evaluations on validation episodes; a round is an episode of ddpg, a roll-out of ppo, `cycles-per-round` of dqn."""
+    """Rounds between evaluations on validation episodes; a round is an episode of ddpg, a roll-out of ppo,
+    `cycles-per-round` of dqn."""
     evaluation_episodes: Episodes = 5
     """Validation episodes per evaluation."""
     final_evaluation_episodes: Episodes = 100
     """Unseen test episodes after the training."""
     keep_best_after: Share = 1.0
-    """dqn, ppo: under a penalty the best policy on validation episodes after this part of the training is kept; dense, of all of it."""
+    """dqn, ppo: under a penalty the best policy on validation episodes after this part of the training is
+    kept; dense, of all of it."""
     stop_at_target: bool = False
-    """dqn, ppo: a member stops learning once its validation return reaches the task's target, as in the paper."""
+    """dqn, ppo: a member stops learning once its validation return reaches the task's target, as in the
+    paper."""
     checkpoint_every: Period = 20
     """Rounds between checkpoints."""
     device: str = "cpu"
@@ -100,12 +113,16 @@ class TrainingConfig:
         """The grid: every regulariser x coefficient x seed, dense members once per seed."""
         seeds = range(self.seed, self.seed + self.seeds)
         cells = itertools.chain.from_iterable(
-            [("none", 0.0)] if regularizer == "none" else [(regularizer, c) for c in self.coefficient] for regularizer in self.regularizer
+            [("none", 0.0)] if regularizer == "none" else [(regularizer, c) for c in self.coefficient]
+            for regularizer in self.regularizer
         )
-        return tuple(MemberSpec(seed, regularizer, coefficient) for regularizer, coefficient in cells for seed in seeds)
+        return tuple(
+            MemberSpec(seed, regularizer, coefficient) for regularizer, coefficient in cells for seed in seeds
+        )
 
     def validate(self) -> None:
-        """Checks everything that can be checked before compute starts: every setting by itself, then what must fit together.
+        """Checks everything that can be checked before compute starts: every setting by itself, then what
+        must fit together.
 
         Raises:
             BadInputError: names the setting, its value and the remedy.
@@ -114,16 +131,38 @@ class TrainingConfig:
         for name in ("regularizer", "coefficient"):
             values = getattr(self, name)
             _require(len(set(values)) == len(values), name, values, "name every member of the grid once")
-        _require(bool(self.members()), "regularizer", self.regularizer, "give a regularizer, and a coefficient unless it is none")
+        _require(
+            bool(self.members()),
+            "regularizer",
+            self.regularizer,
+            "give a regularizer, and a coefficient unless it is none",
+        )
         ddpg, dqn, ppo, sparsity = self.ddpg, self.dqn, self.ppo, self.sparsity
         late = sparsity.finetune_start is None or sparsity.finetune_start > sparsity.penalty_start
-        _require(late, "sparsity.finetune-start", sparsity.finetune_start, f"pass a round after the penalty's ({sparsity.penalty_start})")
+        _require(
+            late,
+            "sparsity.finetune-start",
+            sparsity.finetune_start,
+            f"pass a round after the penalty's ({sparsity.penalty_start})",
+        )
         found = ddpg.dex_coefficient == 0 or ddpg.neighbours <= ddpg.batch_size
-        _require(found, "ddpg.neighbours", ddpg.neighbours, f"pass at most the batch's size, {ddpg.batch_size}")
+        _require(
+            found, "ddpg.neighbours", ddpg.neighbours, f"pass at most the batch's size, {ddpg.batch_size}"
+        )
         learns = dqn.learning_starts <= dqn.buffer_size
-        _require(learns, "dqn.learning-starts", dqn.learning_starts, f"pass at most the buffer's size, {dqn.buffer_size}")
+        _require(
+            learns,
+            "dqn.learning-starts",
+            dqn.learning_starts,
+            f"pass at most the buffer's size, {dqn.buffer_size}",
+        )
         samples = ppo.environments * ppo.horizon
-        _require(ppo.minibatch_size <= samples, "ppo.minibatch-size", ppo.minibatch_size, f"pass at most a roll-out's {samples} samples")
+        _require(
+            ppo.minibatch_size <= samples,
+            "ppo.minibatch-size",
+            ppo.minibatch_size,
+            f"pass at most a roll-out's {samples} samples",
+        )
 
 
 def _require(holds: bool, name: str, value: Any, remedy: str) -> None:
@@ -140,10 +179,14 @@ def from_dict(data: dict[str, Any]) -> TrainingConfig:
     """The inverse of `as_dict`.
 
     Raises:
-        BadInputError: a setting that this version does not know, one that is missing, or a value that it cannot have.
+        BadInputError: a setting that this version does not know, one that is missing, or a value that it
+        cannot have.
     """
     nested = {"ddpg": DDPGConfig, "dqn": DQNConfig, "ppo": PPOConfig, "sparsity": SparsityConfig}
-    sections = {name: _build(kind, data.get(name) if isinstance(data, dict) else None, name) for name, kind in nested.items()}
+    sections = {
+        name: _build(kind, data.get(name) if isinstance(data, dict) else None, name)
+        for name, kind in nested.items()
+    }
     config = _build(TrainingConfig, {**data, **sections}, "run")
     try:
         check_fields(config)
@@ -159,5 +202,7 @@ def _build(kind: type, data: Any, section: str) -> Any:
         raise BadInputError(f"the run's configuration is damaged ({section} holds no settings); train anew")
     if data.keys() != names:
         odd = ", ".join(sorted(map(str, data.keys() ^ names)))
-        raise BadInputError(f"the run's configuration is from another version of l0_surgical ({section}: {odd}); train anew")
+        raise BadInputError(
+            f"the run's configuration is from another version of l0_surgical ({section}: {odd}); train anew"
+        )
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})

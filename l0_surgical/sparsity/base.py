@@ -1,7 +1,7 @@
 """What every sparsifier can do, and the null object `Dense`.
 
-An algorithm has three sparsity lines: `sparsifier.attach(network)`, `loss + sparsifier.penalty() / batch`, `sparsifier.step(t)`.
-A dense run uses `Dense`, so no algorithm asks whether it is sparse.
+An algorithm has three sparsity lines: `sparsifier.attach(network)`, `loss + sparsifier.penalty() / batch`,
+`sparsifier.step(t)`. A dense run uses `Dense`, so no algorithm asks whether it is sparse.
 """
 
 from collections.abc import Sequence
@@ -32,16 +32,19 @@ class Sparsifier(Protocol):
         """Binds to the network's weights; call once, before the optimiser and any target copies are made."""
 
     def penalty(self) -> Tensor:
-        """`(members,)` coefficient times penalty of this update's schedule; divide by the batch size and add to the loss."""
+        """`(members,)` coefficient times penalty of this update's schedule; divide by the batch size and add
+        to the loss."""
 
     def step(self, update: int) -> None:
         """Prepares update number `update`: advances schedules and draws this update's gate noise."""
 
     def parameter_groups(self) -> list[dict]:
-        """Optimiser groups for the sparsifier's own parameters, with their own learning rate; empty if it has none."""
+        """Optimiser groups for the sparsifier's own parameters, with their own learning rate; empty if it has
+        none."""
 
     def finalize(self) -> list[Tensor]:
-        """The plain dense weights with zeros, one `(members, out, in)` per layer, as evaluated and deployed."""
+        """The plain dense weights with zeros, one `(members, out, in)` per layer, as evaluated and
+        deployed."""
 
     def report(self) -> list[LayerReport]:
         """Zeros, dead units and sparsity at initialisation of every layer."""

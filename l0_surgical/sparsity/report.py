@@ -33,7 +33,8 @@ class LayerReport:
 
 
 def report_layers(weights: Sequence[Tensor], sparsity_at_init: Sequence[np.ndarray]) -> list[LayerReport]:
-    """One report per layer from the finalized weights `(members, out, in)` and each layer's `sparsity_at_init` `(members,)`."""
+    """One report per layer from the finalized weights `(members, out, in)` and each layer's
+    `sparsity_at_init` `(members,)`."""
     reports = []
     for index, (weight, initial) in enumerate(zip(weights, sparsity_at_init, strict=True)):
         zero = weight == 0
@@ -57,10 +58,13 @@ def layer_sparsity(weights: Sequence[Tensor]) -> list[np.ndarray]:
 
 
 def network_sparsity(reports: Sequence[LayerReport]) -> np.ndarray:
-    """`(members,)` zeros over all layers / weights over all layers (biases are never gated and not counted)."""
+    """`(members,)` zeros over all layers / weights over all layers (biases are never gated and not
+    counted)."""
     return sum(report.zeros for report in reports) / sum(report.weights for report in reports)
 
 
 def network_sparsity_at_init(reports: Sequence[LayerReport]) -> np.ndarray:
     """`(members,)` the sparsity of the whole network before training."""
-    return sum(report.sparsity_at_init * report.weights for report in reports) / sum(report.weights for report in reports)
+    return sum(report.sparsity_at_init * report.weights for report in reports) / sum(
+        report.weights for report in reports
+    )

@@ -1,4 +1,5 @@
-"""L1 and L2 penalties: they shrink weights but make no exact zeros, so zeros come from an explicit threshold."""
+"""L1 and L2 penalties: they shrink weights but make no exact zeros, so zeros come from an explicit
+threshold."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -11,14 +12,17 @@ from l0_surgical.sparsity.report import LayerReport, layer_sparsity, report_laye
 
 
 class Shrinkage:
-    """Penalty `lambda sum |w|` (L1) or `lambda sum w^2` (L2); `finalize` sets weights below `threshold` to zero.
+    """Penalty `lambda sum |w|` (L1) or `lambda sum w^2` (L2); `finalize` sets weights below `threshold` to
+    zero.
 
     Args:
         coefficients: lambda per member.
         norm: `l1` or `l2`.
-        threshold: |w| below it becomes 0 when the network is evaluated or deployed; reported with every result.
+        threshold: |w| below it becomes 0 when the network is evaluated or deployed; reported with every
+            result.
         schedule: factor on the penalty by update number.
-        finetune_start: update number from which there is no penalty and what is below the threshold then stays 0.
+        finetune_start: update number from which there is no penalty and what is below the threshold then
+            stays 0.
     """
 
     def __init__(
@@ -36,7 +40,8 @@ class Shrinkage:
         self._finetune_start = finetune_start
 
     def attach(self, network: LayeredNetwork) -> None:
-        """Remembers the layers; their forward pass stays as it is. With fine-tuning, registers the masks on them."""
+        """Remembers the layers; their forward pass stays as it is. With fine-tuning, registers the masks on
+        them."""
         self._layers = list(network.layers)
         if self._finetune_start is not None:
             for layer in self._layers:
@@ -54,7 +59,8 @@ class Shrinkage:
 
     @torch.no_grad()
     def step(self, update: int) -> None:
-        """Advances the schedule; in fine-tuning, removes what the optimiser gave to the weights that are to stay 0."""
+        """Advances the schedule; in fine-tuning, removes what the optimiser gave to the weights that are to
+        stay 0."""
         self._factor = self._schedule(update)
         if self._finetune_start is None or update < self._finetune_start:
             return
@@ -71,7 +77,10 @@ class Shrinkage:
     @torch.no_grad()
     def finalize(self) -> list[Tensor]:
         """The weights with all below the threshold set to zero."""
-        weights = [layer.weight if self._finetune_start is None else layer.weight * layer.mask for layer in self._layers]
+        weights = [
+            layer.weight if self._finetune_start is None else layer.weight * layer.mask
+            for layer in self._layers
+        ]
         return [weight * (weight.abs() >= self._threshold) for weight in weights]
 
     def report(self) -> list[LayerReport]:

@@ -1,7 +1,9 @@
-"""What a setting may be, written where it stands, and the one loop that checks it: `episodes: Annotated[int, Bound(1, 1000)] = 200`.
+"""What a setting may be, written where it stands, and the one loop that checks it: `episodes: Annotated[int,
+Bound(1, 1000)] = 200`.
 
-A bound belongs to the number itself, also inside of a tuple or beside None: `hidden: tuple[Annotated[int, Bound(1, 4096)], ...]`.
-Whether bounded or not, a number is finite, a whole one is whole, and a choice is one of its choices.
+A bound belongs to the number itself, also inside of a tuple or beside None: `hidden: tuple[Annotated[int,
+Bound(1, 4096)], ...]`. Whether bounded or not, a number is finite, a whole one is whole, and a choice is one
+of its choices.
 """
 
 import dataclasses
@@ -32,11 +34,15 @@ class Bound:
 
     def is_too_low(self, value: float) -> bool:
         """Whether the value lies under the range."""
-        return (self.least is not None and value < self.least) or (self.above is not None and value <= self.above)
+        return (self.least is not None and value < self.least) or (
+            self.above is not None and value <= self.above
+        )
 
     def is_too_high(self, value: float) -> bool:
         """Whether the value lies over the range."""
-        return (self.most is not None and value > self.most) or (self.below is not None and value >= self.below)
+        return (self.most is not None and value > self.most) or (
+            self.below is not None and value >= self.below
+        )
 
     def __str__(self) -> str:
         """The range in words, e.g. `> 0 and <= 1`."""
@@ -45,8 +51,11 @@ class Bound:
 
 
 Seed = Annotated[int, Bound(0, 2**53 - 1, beyond="a larger one would be rounded by what reads it from JSON")]
-"""Of a member, of episodes, of goals; each is spread over all bits by NumPy's SeedSequence before anything else sees it."""
-Episodes = Annotated[int, Bound(1, 100_000, beyond="more would not fit into memory side by side; run several with other seeds")]
+"""Of a member, of episodes, of goals; each is spread over all bits by NumPy's SeedSequence before anything
+else sees it."""
+Episodes = Annotated[
+    int, Bound(1, 100_000, beyond="more would not fit into memory side by side; run several with other seeds")
+]
 """Of one evaluation."""
 Jobs = Annotated[int, Bound(1, 1024, beyond="each is a process of its own with some 200 MB of memory")]
 """Processes at a time."""
@@ -70,8 +79,9 @@ def _hints(record: type) -> dict[str, Any]:
 
 
 def check_value(name: str, value: Any, hint: Any, bound: Bound | None = None) -> None:
-    """Checks one value against an annotation: a number with or without a bound, a text, a path, a truth value, a choice, a dataclass,
-    a tuple of these, or None beside one of these. `bound` is for numbers whose own annotation has none.
+    """Checks one value against an annotation: a number with or without a bound, a text, a path, a truth
+    value, a choice, a dataclass, a tuple of these, or None beside one of these. `bound` is for numbers whose
+    own annotation has none.
 
     Raises:
         BadInputError: `--name VALUE: remedy`; of a tuple the element that is wrong.
@@ -111,8 +121,15 @@ def _check_number(name: str, value: Any, hint: type, bound: Bound) -> None:
     what = "a whole number" if hint is int else "a finite number"
     remedy = f"pass {what} {bound}".rstrip()
     is_number = isinstance(value, int if hint is int else (int, float)) and not isinstance(value, bool)
-    _require(is_number and (isinstance(value, int) or math.isfinite(value)) and not bound.is_too_low(value), name, value, remedy)
-    _require(not bound.is_too_high(value), name, value, f"{remedy}; {bound.beyond}" if bound.beyond else remedy)
+    _require(
+        is_number and (isinstance(value, int) or math.isfinite(value)) and not bound.is_too_low(value),
+        name,
+        value,
+        remedy,
+    )
+    _require(
+        not bound.is_too_high(value), name, value, f"{remedy}; {bound.beyond}" if bound.beyond else remedy
+    )
 
 
 def _require(holds: bool, name: str, value: Any, remedy: str) -> None:

@@ -1,7 +1,9 @@
-"""How the library's loops are compiled: by numba, which keeps the machine code for the next process where it can.
+"""How the library's loops are compiled: by numba, which keeps the machine code for the next process where it
+can.
 
-Where it cannot (a package and a home that are read-only, as in a container or a robot's image; a full disk) or where what it kept is
-damaged, each process compiles anew: that costs seconds and changes nothing, since the machine code is the same.
+Where it cannot (a package and a home that are read-only, as in a container or a robot's image; a full disk)
+or where what it kept is damaged, each process compiles anew: that costs seconds and changes nothing, since
+the machine code is the same.
 """
 
 import contextlib
@@ -29,10 +31,12 @@ class _Cache(FunctionCache):
 
 
 def cached_njit(signature: str | None = None, **options: Any) -> Callable[[Callable], Any]:
-    """numba's `njit(signature, cache=True, **options)` for functions that must also run where nothing can be cached.
+    """numba's `njit(signature, cache=True, **options)` for functions that must also run where nothing can be
+    cached.
 
     Args:
-        signature: compiles for these types at once, and for no others; None: for each combination of types when it is first called.
+        signature: compiles for these types at once, and for no others; None: for each combination of types
+            when it is first called.
         options: of `njit`, without `cache`.
     """
 

@@ -1,6 +1,7 @@
 """The errors a user can cause or meet, each one line: what is wrong and how to mend it.
 
-The command line prints the message without a traceback and exits with `exit_code` (2: bad input, 1: the work itself failed).
+The command line prints the message without a traceback and exits with `exit_code` (2: bad input, 1: the work
+itself failed).
 """
 
 

@@ -15,17 +15,20 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class WriteError(L0SurgicalError):
-    """A file could not be written. The message says to run again; who goes on with something else says so, from the parts.
+    """A file could not be written. The message says to run again; who goes on with something else says so,
+    from the parts.
 
     Attributes:
         path: the file.
-        what: what has failed, and that the file's former version is intact where there is one that was to be replaced.
+        what: what has failed, and that the file's former version is intact where there is one that was to be
+            replaced.
         remedy: what to do about it.
     """
 
     def __init__(self, path: Path, error: OSError, kept: bool) -> None:
         self.path = path
-        self.what = f"could not write {path}: {error.strerror or error}{'; the version saved before is intact' if kept else ''}"
+        intact = "; the version saved before is intact" if kept else ""
+        self.what = f"could not write {path}: {error.strerror or error}{intact}"
         self.remedy = "Free some space" if error.errno in _FULL else "Mend that"
         super().__init__(f"{self.what}. {self.remedy} and run again.")
 
@@ -34,8 +37,8 @@ class WriteError(L0SurgicalError):
 def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     """Opens a temporary file beside `path` for writing and renames it over `path` once it is on the disk.
 
-    If the body or the disk fails, `path` keeps its former content and the temporary file is removed. The file's permissions are those
-    of any new file. A symbolic link is replaced by the file, as by git.
+    If the body or the disk fails, `path` keeps its former content and the temporary file is removed. The
+    file's permissions are those of any new file. A symbolic link is replaced by the file, as by git.
 
     Raises:
         BadInputError: see `file_to_write`.
@@ -58,10 +61,12 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def file_to_write(path: str | Path) -> Path:
-    """Creates the folder of `path` and checks that a file can be put there: a command's last step should not be its first refusal.
+    """Creates the folder of `path` and checks that a file can be put there: a command's last step should not
+    be its first refusal.
 
     Raises:
-        BadInputError: a folder, a device or a pipe has that name, or the folder cannot be created or is not writable.
+        BadInputError: a folder, a device or a pipe has that name, or the folder cannot be created or is not
+        writable.
     """
     path = Path(path)
     make_folder(path.parent)
@@ -69,7 +74,10 @@ def file_to_write(path: str | Path) -> Path:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             # renaming a file over it would remove it, even /dev/null
-            raise BadInputError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'a device or a pipe'}; give the name of a file")
+            raise BadInputError(
+                f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'a device or a pipe'}; give the name of "
+                "a file"
+            )
     return path
 
 
@@ -83,15 +91,20 @@ def make_folder(folder: str | Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInputError(f"cannot create the folder {folder}: {error.strerror}; choose another one") from error
+        raise BadInputError(
+            f"cannot create the folder {folder}: {error.strerror}; choose another one"
+        ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise BadInputError(f"the folder {folder} is not writable; choose another one or change its permissions")
+        raise BadInputError(
+            f"the folder {folder} is not writable; choose another one or change its permissions"
+        )
     return folder
 
 
 @contextlib.contextmanager
 def made_folder(folder: Path) -> Iterator[Path]:
-    """`make_folder`, and if nothing is in it at the end, what was made is removed again, with the parents that were made for it."""
+    """`make_folder`, and if nothing is in it at the end, what was made is removed again, with the parents
+    that were made for it."""
     absent = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         yield make_folder(folder)
@@ -115,7 +128,8 @@ def check_new(*paths: Path, overwrite: bool) -> None:
 
 
 class WatchedFile:
-    """Tells whether a file is still the one that was there when this was made, by its inode, size and time of change."""
+    """Tells whether a file is still the one that was there when this was made, by its inode, size and time of
+    change."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -142,6 +156,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def number_name(number: float) -> str:
-    """A number as a part of a name: short where six digits tell it exactly, else with all its digits, so that no two have one name."""
+    """A number as a part of a name: short where six digits tell it exactly, else with all its digits, so that
+    no two have one name."""
     short = f"{number:g}"
     return short if float(short) == number else repr(float(number))

@@ -1,4 +1,5 @@
-"""One process at a time in a place: a lock that the kernel takes back when its process ends, however it ends."""
+"""One process at a time in a place: a lock that the kernel takes back when its process ends, however it
+ends."""
 
 import contextlib
 import fcntl
@@ -12,10 +13,12 @@ from l0_surgical.system.errors import BadInputError, L0SurgicalError
 
 
 class WorkLock:
-    """A lock file, held while entered and removed on leaving; its first line says who holds it. A context manager.
+    """A lock file, held while entered and removed on leaving; its first line says who holds it. A context
+    manager.
 
-    `flock` locks also exclude other computers on NFS (where Linux turns them into the server's byte-range locks) and on most cluster file
-    systems. One that knows no locks at all refuses them: there this excludes nobody, as nothing could.
+    `flock` locks also exclude other computers on NFS (where Linux turns them into the server's byte-range
+    locks) and on most cluster file systems. One that knows no locks at all refuses them: there this excludes
+    nobody, as nothing could.
 
     Args:
         file: the lock file; its folder exists.
@@ -29,21 +32,27 @@ class WorkLock:
         L0SurgicalError: the file cannot be opened.
     """
 
-    def __init__(self, file: Path, work: str, place: Path, remedy: str = "choose another --out", note: str = "") -> None:
+    def __init__(
+        self, file: Path, work: str, place: Path, remedy: str = "choose another --out", note: str = ""
+    ) -> None:
         self.file, self._message, self._remedy, self._note = file, (work, place), remedy, note
 
     def __enter__(self) -> "WorkLock":
         self._stream = acquire(self.file)
         if self._stream is None:
             (work, place), holder = self._message, self._holder()
-            raise BadInputError(f"another {work} ({holder}) works in {place}; wait for its end or {self._remedy}")
+            raise BadInputError(
+                f"another {work} ({holder}) works in {place}; wait for its end or {self._remedy}"
+            )
         with contextlib.suppress(OSError):  # a full disk: held all the same
             self._stream.truncate(0)
             self._stream.write(f"process {os.getpid()} on {socket.gethostname()}\n{self._note}\n")
             self._stream.flush()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with contextlib.suppress(OSError):
             self.file.unlink()  # before it is let go: nobody else can hold it yet
         with contextlib.suppress(OSError):

@@ -8,7 +8,8 @@ from pathlib import Path
 from l0_surgical.system.errors import BadInputError
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-"""The variables that a process reads when NumPy, PyTorch or numba is loaded, for the number of its threads."""
+"""The variables that a process reads when NumPy, PyTorch or numba is loaded, for the number of its
+threads."""
 
 
 _threaded: int | None = None
@@ -17,7 +18,8 @@ _threaded: int | None = None
 def claim_threads() -> None:
     """Notes that this process runs PyTorch and numba in threads, which do not survive a fork.
 
-    In a fork numba raises SIGTERM and leaves its kernels undone, which a training that saves at SIGTERM would take for numbers.
+    In a fork numba raises SIGTERM and leaves its kernels undone, which a training that saves at SIGTERM would
+    take for numbers.
 
     Raises:
         BadInputError: this process is a fork of one that ran them.
@@ -25,7 +27,8 @@ def claim_threads() -> None:
     global _threaded
     if _threaded not in (None, os.getpid()):
         raise BadInputError(
-            "this process is a fork of one that has trained, and the threads of PyTorch and numba do not survive a fork; "
+            "this process is a fork of one that has trained, and the threads of PyTorch and numba do not "
+            "survive a fork; "
             "start it by multiprocessing.get_context('spawn')"
         )
     _threaded = os.getpid()
@@ -45,7 +48,8 @@ def age_s() -> float:
 
 
 def follow_parent(descriptor: int, number: int, grace_s: float) -> None:
-    """Ends this process once the other end of a pipe is closed, as it is when the parent is gone: by a signal, after a grace at once."""
+    """Ends this process once the other end of a pipe is closed, as it is when the parent is gone: by a
+    signal, after a grace at once."""
 
     def follow() -> None:
         while os.read(descriptor, 1):

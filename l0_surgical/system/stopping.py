@@ -9,7 +9,8 @@ from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REPEAT_S = 0.25
-"""A signal that comes again so soon is the same one: `timeout` sends it to its child and to the group, a closing terminal twice."""
+"""A signal that comes again so soon is the same one: `timeout` sends it to its child and to the group, a
+closing terminal twice."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -17,7 +18,8 @@ class Stopped(KeyboardInterrupt):
 
 
 class Stop(threading.Event):
-    """Set by the first SIGINT, SIGTERM or SIGHUP while `on_signals` is entered; `signal_name` says by which. A second one ends the process.
+    """Set by the first SIGINT, SIGTERM or SIGHUP while `on_signals` is entered; `signal_name` says by which.
+    A second one ends the process.
 
     Args:
         repeat_s: seconds within which a second signal of the same kind does not count.
@@ -32,11 +34,16 @@ class Stop(threading.Event):
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Listens; in another thread than the main one, which alone may, this does nothing. A SIGHUP that is ignored (nohup) stays so."""
+        """Listens; in another thread than the main one, which alone may, this does nothing. A SIGHUP that is
+        ignored (nohup) stays so."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        heard = [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+        heard = [
+            number
+            for number in SIGNALS
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+        ]
         former = {number: signal.signal(number, self._hear) for number in heard}
         try:
             yield
@@ -46,7 +53,8 @@ class Stop(threading.Event):
 
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
-        """For a wait that can be given up: the first signal raises `Stopped` inside at once, also one that came before."""
+        """For a wait that can be given up: the first signal raises `Stopped` inside at once, also one that
+        came before."""
         before, self._raises = self._raises, True
         try:
             if self.is_set():

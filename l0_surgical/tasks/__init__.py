@@ -1,7 +1,9 @@
-"""What can be learned: the registry of tasks. Importing it registers our Gymnasium environments and loads no simulator.
+"""What can be learned: the registry of tasks. Importing it registers our Gymnasium environments and loads no
+simulator.
 
-A task is named `needle-reach`, `surrol:<id>` (any task of an installed SurRoL), `cartpole`, `acrobot`, `lunar-lander`, or by a
-registered Gymnasium id with a Box action of one axis or discrete actions; `module:id` imports the module that registers it first.
+A task is named `needle-reach`, `surrol:<id>` (any task of an installed SurRoL), `cartpole`, `acrobot`,
+`lunar-lander`, or by a registered Gymnasium id with a Box action of one axis or discrete actions; `module:id`
+imports the module that registers it first.
 """
 
 import contextlib
@@ -19,7 +21,14 @@ from gymnasium import spaces
 from l0_surgical.policy import Field
 from l0_surgical.surgical.needle_reach import EPISODE_STEPS, INPUTS, OUTPUTS
 from l0_surgical.system.errors import BadInputError
-from l0_surgical.tasks.boundary import check_time_limit, close_environment, flatten_observation, in_words, made, open_environment
+from l0_surgical.tasks.boundary import (
+    check_time_limit,
+    close_environment,
+    flatten_observation,
+    in_words,
+    made,
+    open_environment,
+)
 from l0_surgical.tasks.classic import CLASSIC
 from l0_surgical.tasks.quiet import silenced
 
@@ -46,9 +55,12 @@ class Task:
     Attributes:
         name: what `get_task` was asked for.
         make: `make(render_mode=None)` opens a new environment, with its time limit.
-        expert: the scripted expert's action for an environment and its latest observation; None where there is none.
-        inputs: the fields of the policy's input, in order: those of the observation, then those of the desired goal.
-        outputs: the fields of the action, in order, with their limits; of discrete actions one value each, and the largest is taken.
+        expert: the scripted expert's action for an environment and its latest observation; None where there
+            is none.
+        inputs: the fields of the policy's input, in order: those of the observation, then those of the
+            desired goal.
+        outputs: the fields of the action, in order, with their limits; of discrete actions one value each,
+            and the largest is taken.
         discrete: whether the actions are a choice.
     """
 
@@ -72,8 +84,9 @@ def get_task(name: str) -> Task:
     """Returns the task of that name.
 
     Raises:
-        BadInputError: no such task (the message lists the known ones), its module cannot be imported, its environment cannot be made or
-            has no time limit, its observations or actions are of no supported kind, or SurRoL is not installed.
+        BadInputError: no such task (the message lists the known ones), its module cannot be imported, its
+            environment cannot be made or has no time limit, its observations or actions are of no supported
+            kind, or SurRoL is not installed.
     """
     if name == "needle-reach":
         return _needle_reach()
@@ -117,14 +130,17 @@ def _surrol(name: str) -> Task:
     return task
 
 
-def _make(specification: str | gymnasium.envs.registration.EnvSpec, render_mode: str | None = None) -> gymnasium.Env:
+def _make(
+    specification: str | gymnasium.envs.registration.EnvSpec, render_mode: str | None = None
+) -> gymnasium.Env:
     # an environment that draws nothing need not know of a render mode
     rendering = {} if render_mode is None else {"render_mode": render_mode}
     return gymnasium.make(specification, disable_env_checker=True, **rendering)
 
 
 def _registered(name: str) -> gymnasium.envs.registration.EnvSpec:
-    """The specification, and not the id alone: an evaluation process is sent it, and knows no id that a script has registered."""
+    """The specification, and not the id alone: an evaluation process is sent it, and knows no id that a
+    script has registered."""
     module, colon, gymnasium_id = name.rpartition(":")
     if colon:
         _import(module, name)
@@ -133,9 +149,13 @@ def _registered(name: str) -> gymnasium.envs.registration.EnvSpec:
     if gymnasium_id in gymnasium.registry:
         return gymnasium.registry[gymnasium_id]
     if colon:
-        raise BadInputError(f"the module {module} registers no environment {gymnasium_id!r}{_near(gymnasium_id)}; give module:id")
+        raise BadInputError(
+            f"the module {module} registers no environment {gymnasium_id!r}{_near(gymnasium_id)}; give "
+            "module:id"
+        )
     raise BadInputError(
-        f"unknown task {name!r}; known are {', '.join(known_tasks())}, any registered Gymnasium id, and module:id for what a module of "
+        f"unknown task {name!r}; known are {', '.join(known_tasks())}, any registered Gymnasium id, and "
+        "module:id for what a module of "
         f"yours registers{_near(name)}"
     )
 
@@ -148,7 +168,8 @@ def _import(module: str, name: str) -> None:
         raise
     except BaseException as error:  # a script may even exit
         raise BadInputError(
-            f"the task {name!r} names the module {module!r}, which cannot be imported: {in_words(error)}; install it, or put its folder "
+            f"the task {name!r} names the module {module!r}, which cannot be imported: {in_words(error)}; "
+            "install it, or put its folder "
             "into PYTHONPATH"
         ) from error
 
@@ -171,14 +192,21 @@ def _task_from_spaces(name: str, make: Callable[..., gymnasium.Env], expert: Cal
     close_environment(env)
     discrete = isinstance(actions, spaces.Discrete)
     if not discrete and not _is_vector(actions):
-        raise BadInputError(f"the task {name!r} has the action space {actions}; only Box actions of one axis and Discrete are supported")
+        raise BadInputError(
+            f"the task {name!r} has the action space {actions}; only Box actions of one axis and Discrete "
+            "are supported"
+        )
     keys = ("observation", "desired_goal") if isinstance(observations, spaces.Dict) else ()
     if not all(key in observations.spaces for key in keys):
-        raise BadInputError(f"the task {name!r} observes {list(observations.spaces)}; a dictionary needs observation and desired_goal")
+        raise BadInputError(
+            f"the task {name!r} observes {list(observations.spaces)}; a dictionary needs observation and "
+            "desired_goal"
+        )
     parts = {key: observations[key] for key in keys} or {"observation": observations}
     if not all(_is_vector(part) for part in parts.values()):
         raise BadInputError(
-            f"the task {name!r} has the observation space {observations}; only vectors are supported: register it with "
+            f"the task {name!r} has the observation space {observations}; only vectors are supported: "
+            "register it with "
             "gymnasium.wrappers.FlattenObservation around it"
         )
     check_time_limit(name, env)
@@ -191,11 +219,21 @@ def _task_from_spaces(name: str, make: Callable[..., gymnasium.Env], expert: Cal
 def _action_fields(name: str, actions: spaces.Box) -> tuple[Field, ...]:
     """One field where the limits of all axes agree, else one for each axis."""
     if actions.dtype not in (np.float32, np.float64):
-        raise BadInputError(f"the actions of {name} are {actions.dtype}; policies give float32, so make them float32 or float64")
+        raise BadInputError(
+            f"the actions of {name} are {actions.dtype}; policies give float32, so make them float32 or "
+            "float64"
+        )
     limits = [(float(low), float(high)) for low, high in zip(actions.low, actions.high, strict=True)]
-    if wrong := [axis for axis, (low, high) in enumerate(limits) if not (np.isfinite(low) and np.isfinite(high) and low < high)]:
+    if wrong := [
+        axis
+        for axis, (low, high) in enumerate(limits)
+        if not (np.isfinite(low) and np.isfinite(high) and low < high)
+    ]:
         low, high = limits[wrong[0]]
-        raise BadInputError(f"the actions of {name} need finite limits with low < high; axis {wrong[0]} has [{low:g}, {high:g}]")
+        raise BadInputError(
+            f"the actions of {name} need finite limits with low < high; axis {wrong[0]} has [{low:g}, "
+            f"{high:g}]"
+        )
     if len(set(limits)) == 1:
         return (Field("action", len(limits), "1", *limits[0]),)
     return tuple(Field(f"action_{axis}", 1, "1", low, high) for axis, (low, high) in enumerate(limits))

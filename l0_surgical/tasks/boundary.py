@@ -1,8 +1,9 @@
-"""The boundary to an environment: what it returns is checked here, once, and whatever it raises becomes one line.
+"""The boundary to an environment: what it returns is checked here, once, and whatever it raises becomes one
+line.
 
-Everything in the library that steps an environment does so through a `CheckedEnvironment`: `evaluation.rollouts` one, `open_vector` many
-side by side. A user's environment, Gymnasium's wrappers around it and what they load may raise anything; only KeyboardInterrupt and
-SystemExit pass as they are.
+Everything in the library that steps an environment does so through a `CheckedEnvironment`:
+`evaluation.rollouts` one, `open_vector` many side by side. A user's environment, Gymnasium's wrappers around
+it and what they load may raise anything; only KeyboardInterrupt and SystemExit pass as they are.
 """
 
 import contextlib
@@ -20,7 +21,9 @@ Stop = Callable[[], bool]
 
 _GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
 _NUMBERS = "fiub"  # NumPy's kinds: float, signed, unsigned, bool
-_LARGEST = np.float64(np.finfo(np.float32).max)  # networks and replay buffers hold single precision; NumPy's, or half precision overflows
+_LARGEST = np.float64(
+    np.finfo(np.float32).max
+)  # networks and replay buffers hold single precision; NumPy's, or half precision overflows
 _WORDS = 400  # of a foreign error: a physics engine may quote its whole model
 
 
@@ -39,13 +42,16 @@ def made(name: str, make: Callable[[], gymnasium.Env]) -> gymnasium.Env:
     """What `make` makes for the task `name`.
 
     Raises:
-        BadInputError: it raised something (the message has its words, which often name a package to install), or has no spaces.
+        BadInputError: it raised something (the message has its words, which often name a package to install),
+        or has no spaces.
     """
     try:
         environment = make()
         for kind in ("observation_space", "action_space"):
             if not isinstance(getattr(environment, kind), spaces.Space):
-                raise TypeError(f"its {kind} is {_brief(getattr(environment, kind))}, which is no space of Gymnasium's")
+                raise TypeError(
+                    f"its {kind} is {_brief(getattr(environment, kind))}, which is no space of Gymnasium's"
+                )
         return environment
     except (KeyboardInterrupt, SystemExit, L0SurgicalError):
         raise
@@ -57,7 +63,8 @@ def check_time_limit(name: str, environment: gymnasium.Env) -> None:
     """Raises `BadInputError` where an episode of the task `name` may never end."""
     if environment.spec is None or environment.spec.max_episode_steps is None:
         raise BadInputError(
-            f"the task {name!r} has no time limit, so an episode may never end; register it with max_episode_steps, for example "
+            f"the task {name!r} has no time limit, so an episode may never end; register it with "
+            "max_episode_steps, for example "
             "gymnasium.register(..., max_episode_steps=200)"
         )
 
@@ -84,16 +91,21 @@ def close_environment(environment: "gymnasium.Env | CheckedEnvironment") -> None
 
 
 def flatten_observation(observation: dict[str, np.ndarray] | np.ndarray) -> np.ndarray:
-    """Returns the policy's input (..., inputs), float64: observation and desired_goal of a goal environment, joined, or the array itself.
+    """Returns the policy's input (..., inputs), float64: observation and desired_goal of a goal environment,
+    joined, or the array itself.
 
     It is a copy: an environment may write its next observation over its last.
     """
     if not isinstance(observation, dict):
         return np.array(observation, dtype=np.float64)
-    return np.concatenate((observation["observation"], observation["desired_goal"]), axis=-1, dtype=np.float64)
+    return np.concatenate(
+        (observation["observation"], observation["desired_goal"]), axis=-1, dtype=np.float64
+    )
 
 
-def expert_action(expert: Callable[[gymnasium.Env, Any], np.ndarray], environment: gymnasium.Env, observation: Any) -> np.ndarray:
+def expert_action(
+    expert: Callable[[gymnasium.Env, Any], np.ndarray], environment: gymnasium.Env, observation: Any
+) -> np.ndarray:
     """What a task's scripted expert does.
 
     Raises:
@@ -106,7 +118,10 @@ def expert_action(expert: Callable[[gymnasium.Env, Any], np.ndarray], environmen
         raise L0SurgicalError(f"the expert of {_name_of(environment)} failed: {in_words(error)}") from error
     if not good:
         shape = environment.action_space.shape
-        raise L0SurgicalError(f"the expert of {_name_of(environment)} gave {_brief(action)}; it must give finite numbers, shape {shape}")
+        raise L0SurgicalError(
+            f"the expert of {_name_of(environment)} gave {_brief(action)}; it must give finite numbers, "
+            f"shape {shape}"
+        )
     return action
 
 
@@ -124,7 +139,11 @@ class CheckedEnvironment:
         self.observation_space, self.action_space = environment.observation_space, environment.action_space
         space = self.observation_space
         self._keyed = isinstance(space, spaces.Dict)
-        parts = {key: space[key] for key in _GOAL_KEYS if key in space.spaces} if self._keyed else {"observation": space}
+        parts = (
+            {key: space[key] for key in _GOAL_KEYS if key in space.spaces}
+            if self._keyed
+            else {"observation": space}
+        )
         self._shapes = {key: part.shape for key, part in parts.items()}
         self._episode, self.steps = "", 0
 
@@ -132,7 +151,8 @@ class CheckedEnvironment:
         """Starts an episode, called `episode` in messages, and returns its first observation.
 
         Raises:
-            L0SurgicalError: it raised something, or did not return an observation of its space and a dictionary.
+            L0SurgicalError: it raised something, or did not return an observation of its space and a
+            dictionary.
         """
         self._episode, self.steps = episode, 0
         try:
@@ -142,7 +162,9 @@ class CheckedEnvironment:
         except BaseException as error:
             raise L0SurgicalError(f"{self._name} failed in reset, {episode}: {in_words(error)}") from error
         if not isinstance(returned, tuple) or len(returned) != 2 or not isinstance(returned[1], dict):
-            raise self._fault(f"reset returned {_brief(returned)}", "return (observation, info), info a dictionary")
+            raise self._fault(
+                f"reset returned {_brief(returned)}", "return (observation, info), info a dictionary"
+            )
         self._check_observation(returned[0])
         return returned[0]
 
@@ -150,7 +172,8 @@ class CheckedEnvironment:
         """Takes one action; returns observation, reward, terminated, truncated and info.
 
         Raises:
-            L0SurgicalError: it raised something, or returned what is not of its space, not finite or not of Gymnasium's kinds.
+            L0SurgicalError: it raised something, or returned what is not of its space, not finite or not of
+            Gymnasium's kinds.
         """
         self.steps += 1
         try:
@@ -158,14 +181,22 @@ class CheckedEnvironment:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            raise L0SurgicalError(f"{self._name} failed at step {self.steps}, {self._episode}: {in_words(error)}") from error
+            raise L0SurgicalError(
+                f"{self._name} failed at step {self.steps}, {self._episode}: {in_words(error)}"
+            ) from error
         if not isinstance(returned, tuple) or len(returned) != 5:
-            raise self._fault(f"step returned {_brief(returned)}", "return (observation, reward, terminated, truncated, info)")
+            raise self._fault(
+                f"step returned {_brief(returned)}",
+                "return (observation, reward, terminated, truncated, info)",
+            )
         observation, reward, terminated, truncated, info = returned
         self._check_observation(observation)
         number = _number(reward)
         if number is None:
-            raise self._fault(f"the reward is {_brief(reward)}", "return one finite number, of a size that single precision holds")
+            raise self._fault(
+                f"the reward is {_brief(reward)}",
+                "return one finite number, of a size that single precision holds",
+            )
         for name, over in (("terminated", terminated), ("truncated", truncated)):
             if not isinstance(over, bool | np.bool_):
                 raise self._fault(f"{name} is {_brief(over)}", "return True or False")
@@ -173,7 +204,10 @@ class CheckedEnvironment:
             raise self._fault(f"info is {_brief(info)}", "return a dictionary")
         success = info.get("is_success")
         if success is not None and _number(success, nan=True) is None:
-            raise self._fault(f"info['is_success'] is {_brief(success)}", "return True or False, or leave it out where it is not known")
+            raise self._fault(
+                f"info['is_success'] is {_brief(success)}",
+                "return True or False, or leave it out where it is not known",
+            )
         return observation, number, bool(terminated), bool(truncated), info
 
     def close(self) -> None:
@@ -185,10 +219,15 @@ class CheckedEnvironment:
             self._check_array("observation", observation)
             return
         if not isinstance(observation, dict):
-            raise self._fault(f"the observation is {_brief(observation)}", f"return a dictionary of {', '.join(self._shapes)}")
+            raise self._fault(
+                f"the observation is {_brief(observation)}",
+                f"return a dictionary of {', '.join(self._shapes)}",
+            )
         for key in self._shapes:
             if key not in observation:
-                raise self._fault(f"the observation has no {key!r}", f"return a dictionary of {', '.join(self._shapes)}")
+                raise self._fault(
+                    f"the observation has no {key!r}", f"return a dictionary of {', '.join(self._shapes)}"
+                )
             self._check_array(key, observation[key])
 
     def _check_array(self, key: str, values: Any) -> None:
@@ -198,17 +237,23 @@ class CheckedEnvironment:
             array = None
         shape = self._shapes[key]
         if array is None or array.shape != shape or array.dtype.kind not in _NUMBERS:
-            raise self._fault(f"the {key} is {_brief(values)}", f"its space says {shape}, so return an array of that many numbers")
+            raise self._fault(
+                f"the {key} is {_brief(values)}",
+                f"its space says {shape}, so return an array of that many numbers",
+            )
         good = np.abs(array) <= _LARGEST
         if not good.all():
             what = "too large for single precision" if np.isfinite(array).all() else "NaN or infinite"
             raise L0SurgicalError(
-                f"the {key} of {self._episode} is {what} at step {self.steps} in entries {np.flatnonzero(~good).tolist()}; {self._name} is "
+                f"the {key} of {self._episode} is {what} at step {self.steps} in entries "
+                f"{np.flatnonzero(~good).tolist()}; {self._name} is "
                 "at fault: check its physics and units"
             )
 
     def _fault(self, what: str, remedy: str) -> L0SurgicalError:
-        return L0SurgicalError(f"{what} at step {self.steps} of {self._episode}; {self._name} is at fault: {remedy}")
+        return L0SurgicalError(
+            f"{what} at step {self.steps} of {self._episode}; {self._name} is at fault: {remedy}"
+        )
 
 
 def _name_of(environment: gymnasium.Env) -> str:

@@ -1,11 +1,13 @@
-"""The classic suite as vector environments: CartPole-v1, Acrobot-v1, LunarLander-v3; by EnvPool where it is installed, else Gymnasium.
+"""The classic suite as vector environments: CartPole-v1, Acrobot-v1, LunarLander-v3; by EnvPool where it is
+installed, else Gymnasium.
 
-Both engines end an episode alike: the step that ends it returns its true last observation with `terminated` or `truncated`, and the
-environment's next step ignores its action and returns the first observation of a new episode with reward 0. EnvPool and Gymnasium draw
-start states differently, so one seed gives other episodes in each, of the same distribution.
+Both engines end an episode alike: the step that ends it returns its true last observation with `terminated`
+or `truncated`, and the environment's next step ignores its action and returns the first observation of a new
+episode with reward 0. EnvPool and Gymnasium draw start states differently, so one seed gives other episodes
+in each, of the same distribution.
 
-LunarLander: the paper used v2, which Gymnasium has retired. v3 is used in both engines; without wind, which is off by default, only the
-version number differs.
+LunarLander: the paper used v2, which Gymnasium has retired. v3 is used in both engines; without wind, which
+is off by default, only the version number differs.
 """
 
 from collections.abc import Sequence
@@ -68,8 +70,18 @@ CLASSIC: dict[str, ClassicTask] = {
         "LunarLander-v3",
         200.0,
         (
-            *(("x", "half width of the viewport"), ("y", "half height of the viewport"), ("velocity_x", "1"), ("velocity_y", "1")),
-            *(("angle", "rad"), ("angular_velocity", "1"), ("left_leg_contact", "1"), ("right_leg_contact", "1")),
+            *(
+                ("x", "half width of the viewport"),
+                ("y", "half height of the viewport"),
+                ("velocity_x", "1"),
+                ("velocity_y", "1"),
+            ),
+            *(
+                ("angle", "rad"),
+                ("angular_velocity", "1"),
+                ("left_leg_contact", "1"),
+                ("right_leg_contact", "1"),
+            ),
         ),
         (1.0,) * 8,
         ("nothing", "left_engine", "main_engine", "right_engine"),
@@ -95,11 +107,14 @@ class VectorEnvironment(Protocol):
     def reset(self) -> np.ndarray:
         """The first observations (N, obs) float32, of new episodes."""
 
-    def step(self, actions: np.ndarray, live: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def step(
+        self, actions: np.ndarray, live: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Takes one action in every environment, or only in those numbered `live` (n,), increasing.
 
         Returns:
-            Observations (n, obs) float32, rewards (n,) float32, terminated (n,) bool, truncated (n,) bool; all finite.
+            Observations (n, obs) float32, rewards (n,) float32, terminated (n,) bool, truncated (n,) bool;
+            all finite.
 
         Raises:
             Stopped: the caller wants to stop.
@@ -114,35 +129,44 @@ def vector_engine(name: str, engine: Engine = "auto") -> Literal["envpool", "gym
     """The engine that `open_vector` uses for a task.
 
     Raises:
-        BadInputError: EnvPool was asked for by name and is not installed or does not have the task, or the name is unknown.
+        BadInputError: EnvPool was asked for by name and is not installed or does not have the task, or the
+        name is unknown.
     """
     if engine not in ENGINES:
         raise BadInputError(f"unknown engine {engine!r}; choose one of {', '.join(ENGINES)}")
     if engine == "gymnasium" or (engine == "auto" and (name not in CLASSIC or find_spec("envpool") is None)):
         return "gymnasium"
     if name not in CLASSIC:
-        raise BadInputError(f"EnvPool is used for {', '.join(CLASSIC)} only; open {name} with the engine gymnasium")
+        raise BadInputError(
+            f"EnvPool is used for {', '.join(CLASSIC)} only; open {name} with the engine gymnasium"
+        )
     if find_spec("envpool") is None:
         raise BadInputError("EnvPool is not installed; pip install envpool, or choose the engine gymnasium")
     return "envpool"
 
 
-def open_vector(name: str, seeds: Sequence[int], engine: Engine = "auto", stop: Stop = never) -> VectorEnvironment:
+def open_vector(
+    name: str, seeds: Sequence[int], engine: Engine = "auto", stop: Stop = never
+) -> VectorEnvironment:
     """Opens one environment for each seed.
 
     Args:
-        name: `cartpole`, `acrobot`, `lunar-lander`, or a Gymnasium id with a vector observation and discrete actions.
+        name: `cartpole`, `acrobot`, `lunar-lander`, or a Gymnasium id with a vector observation and discrete
+            actions.
         seeds: in [0, 2^31) for EnvPool; larger ones are folded into that range.
         engine: `auto` takes EnvPool where it is installed (3 to 40 times as fast).
         stop: whether the caller wants to stop.
 
     Raises:
-        BadInputError: an unknown task, one without a time limit, or one whose actions are not a choice or whose observation is no vector.
+        BadInputError: an unknown task, one without a time limit, or one whose actions are not a choice or
+        whose observation is no vector.
     """
     gymnasium_id = CLASSIC[name].gymnasium_id if name in CLASSIC else name
     if vector_engine(name, engine) == "envpool":
         return _EnvPool(gymnasium_id, seeds, stop)
-    return SideBySide(gymnasium_id, partial(gymnasium.make, gymnasium_id, disable_env_checker=True), seeds, stop)
+    return SideBySide(
+        gymnasium_id, partial(gymnasium.make, gymnasium_id, disable_env_checker=True), seeds, stop
+    )
 
 
 class _EnvPool:
@@ -151,7 +175,9 @@ class _EnvPool:
             import envpool
 
             folded = [int(seed) & 0x7FFFFFFF for seed in seeds]
-            self._pool = envpool.make(gymnasium_id, env_type="gymnasium", num_envs=len(folded), num_threads=1, seed=folded)
+            self._pool = envpool.make(
+                gymnasium_id, env_type="gymnasium", num_envs=len(folded), num_threads=1, seed=folded
+            )
             self.count = len(folded)
             self.observation_size = self._pool.observation_space.shape[0]
             self.actions = int(self._pool.action_space.n)
@@ -161,17 +187,29 @@ class _EnvPool:
     def reset(self) -> np.ndarray:
         return self._pool.reset()[0].astype(np.float32, copy=False)
 
-    def step(self, actions: np.ndarray, live: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def step(
+        self, actions: np.ndarray, live: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         if self._stop():
             raise Stopped
         numbers = None if live is None else live.astype(np.int32)
-        observations, rewards, terminated, truncated, info = self._pool.step(actions.astype(np.int32), numbers)
+        observations, rewards, terminated, truncated, info = self._pool.step(
+            actions.astype(np.int32), numbers
+        )
         if live is not None and not np.array_equal(info["env_id"], live):
             order = np.argsort(info["env_id"])
-            observations, rewards, terminated, truncated = (a[order] for a in (observations, rewards, terminated, truncated))
-        observations, rewards = observations.astype(np.float32, copy=False), rewards.astype(np.float32, copy=False)
+            observations, rewards, terminated, truncated = (
+                a[order] for a in (observations, rewards, terminated, truncated)
+            )
+        observations, rewards = (
+            observations.astype(np.float32, copy=False),
+            rewards.astype(np.float32, copy=False),
+        )
         if not (np.isfinite(observations).all() and np.isfinite(rewards).all()):
-            raise L0SurgicalError(f"EnvPool's {self._name} gave an observation or a reward that is not finite; choose the engine gymnasium")
+            raise L0SurgicalError(
+                f"EnvPool's {self._name} gave an observation or a reward that is not finite; choose the "
+                "engine gymnasium"
+            )
         # an episode that ends at its time limit and in a terminal state is terminated
         return observations, rewards, terminated, truncated & ~terminated
 

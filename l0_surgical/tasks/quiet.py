@@ -9,7 +9,8 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Sends what the body prints to nowhere, including what C code writes to file descriptors 1 and 2; exceptions still pass."""
+    """Sends what the body prints to nowhere, including what C code writes to file descriptors 1 and 2;
+    exceptions still pass."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):  # whoever writes to it is told
             stream.flush()

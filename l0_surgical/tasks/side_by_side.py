@@ -1,4 +1,5 @@
-"""Gymnasium environments side by side in one process, each behind the boundary, so that one that fails takes no other with it."""
+"""Gymnasium environments side by side in one process, each behind the boundary, so that one that fails takes
+no other with it."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,17 +9,27 @@ from gymnasium import spaces
 
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from l0_surgical.system.stopping import Stopped
-from l0_surgical.tasks.boundary import CheckedEnvironment, Stop, close_environment, flatten_observation, never, open_environment
+from l0_surgical.tasks.boundary import (
+    CheckedEnvironment,
+    Stop,
+    close_environment,
+    flatten_observation,
+    never,
+    open_environment,
+)
 
 
 class SideBySide:
     """A `VectorEnvironment` of environments that `make` makes."""
 
-    def __init__(self, name: str, make: Callable[[], gymnasium.Env], seeds: Sequence[int], stop: Stop = never) -> None:
+    def __init__(
+        self, name: str, make: Callable[[], gymnasium.Env], seeds: Sequence[int], stop: Stop = never
+    ) -> None:
         """Opens one environment of the task `name` for each seed.
 
         Raises:
-            BadInputError: none can be made, there is no time limit, or it does not observe a vector or choose among actions.
+            BadInputError: none can be made, there is no time limit, or it does not observe a vector or choose
+            among actions.
         """
         self.count, self.failures = len(seeds), {}
         self._stop, self._seeds = stop, [int(seed) for seed in seeds]
@@ -29,7 +40,9 @@ class SideBySide:
             for number in range(self.count):
                 self._open(number, name, make)
             first = next(iter(self._environments.values()))
-            self.observation_size, self.actions, self._start = _sizes(name, first.observation_space, first.action_space)
+            self.observation_size, self.actions, self._start = _sizes(
+                name, first.observation_space, first.action_space
+            )
         except BaseException:
             self.close()
             raise
@@ -42,11 +55,16 @@ class SideBySide:
         self._over[:], self._opened = False, True
         return observations
 
-    def step(self, actions: np.ndarray, live: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def step(
+        self, actions: np.ndarray, live: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """See `VectorEnvironment`."""
         numbers = range(self.count) if live is None else live.tolist()
         observations = np.zeros((len(numbers), self.observation_size), np.float32)
-        rewards, terminated, truncated = np.zeros(len(numbers), np.float32), *np.zeros((2, len(numbers)), np.bool_)
+        rewards, terminated, truncated = (
+            np.zeros(len(numbers), np.float32),
+            *np.zeros((2, len(numbers)), np.bool_),
+        )
         for place, (number, action) in enumerate(zip(numbers, actions.tolist(), strict=True)):
             environment = self._environments.get(number)
             if environment is None:
@@ -55,7 +73,12 @@ class SideBySide:
                 raise Stopped
             try:
                 if self._over[number]:
-                    observation, reward, ended, cut = environment.reset(None, self._names[number]), 0.0, False, False
+                    observation, reward, ended, cut = (
+                        environment.reset(None, self._names[number]),
+                        0.0,
+                        False,
+                        False,
+                    )
                 else:
                     observation, reward, ended, cut, _ = environment.step(self._start + action)
             except L0SurgicalError as error:
@@ -94,7 +117,16 @@ class SideBySide:
 
 def _sizes(name: str, observed: spaces.Space, chosen: spaces.Space) -> tuple[int, int, int]:
     """Numbers in the policy's input, choices, and the number of the first choice."""
-    seen = [observed[key] for key in ("observation", "desired_goal")] if isinstance(observed, spaces.Dict) else [observed]
-    if not isinstance(chosen, spaces.Discrete) or not all(isinstance(part, spaces.Box) and len(part.shape) == 1 for part in seen):
-        raise BadInputError(f"{name} observes {observed} and takes {chosen}; a vector observation and discrete actions are needed")
+    seen = (
+        [observed[key] for key in ("observation", "desired_goal")]
+        if isinstance(observed, spaces.Dict)
+        else [observed]
+    )
+    if not isinstance(chosen, spaces.Discrete) or not all(
+        isinstance(part, spaces.Box) and len(part.shape) == 1 for part in seen
+    ):
+        raise BadInputError(
+            f"{name} observes {observed} and takes {chosen}; a vector observation and discrete actions are "
+            "needed"
+        )
     return sum(part.shape[0] for part in seen), int(chosen.n), int(chosen.start)

@@ -16,7 +16,8 @@ _numbers = itertools.count()
 
 
 class EventFile:
-    """Written by the caller's thread, unlike TensorBoard's own writers, so that what the disk refuses is the caller's to handle.
+    """Written by the caller's thread, unlike TensorBoard's own writers, so that what the disk refuses is the
+    caller's to handle.
 
     Args:
         folder: of a run; made if it is not there.
@@ -31,7 +32,8 @@ class EventFile:
 
     def __init__(self, folder: Path, purge_step: int) -> None:
         folder.mkdir(exist_ok=True)
-        self.path = folder / f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"
+        who = f"{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"
+        self.path = folder / f"events.out.tfevents.{int(time.time()):010d}.{who}"
         self._records = RecordWriter(self.path.open("xb"))
         self._write(file_version="brain.Event:2")
         self._write(step=purge_step, session_log=SessionLog(status=SessionLog.START))

@@ -10,7 +10,8 @@ from l0_surgical.system.files import atomic_write
 
 
 class MetricsFile:
-    """Keeps what a former process wrote of the first `rounds` rounds and appends to it; later rows, of work to be done again, are dropped.
+    """Keeps what a former process wrote of the first `rounds` rounds and appends to it; later rows, of work
+    to be done again, are dropped.
 
     A metric without a column gets one: the file is written anew, once, with the new column behind the others.
 
@@ -26,7 +27,10 @@ class MetricsFile:
     def __init__(self, path: Path, rounds: int, columns: Sequence[str]) -> None:
         self._path = path
         found, rows = _read(path)
-        self._open([*found, *(name for name in columns if name not in found)], (row for row in rows if int(row["round"]) < rounds))
+        self._open(
+            [*found, *(name for name in columns if name not in found)],
+            (row for row in rows if int(row["round"]) < rounds),
+        )
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Appends rows; a column that a row does not name stays empty in it."""
@@ -62,6 +66,10 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         return [], []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     reader = csv.DictReader(line.replace("\0", "") for line in lines if line.endswith("\n"))
-    rows = [row for row in reader if (row.get("round") or "").isdecimal() and None not in row.values() and None not in row]
+    rows = [
+        row
+        for row in reader
+        if (row.get("round") or "").isdecimal() and None not in row.values() and None not in row
+    ]
     columns = list(reader.fieldnames or ())
     return (columns, rows) if "round" in columns else ([], [])

@@ -21,17 +21,17 @@ from l0_surgical.system.bounds import Bound, check_value
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from l0_surgical.system.files import WriteError
 from l0_surgical.system.process import claim_threads
+from l0_surgical.system.progress import Progress
 from l0_surgical.system.stopping import Stop, Stopped
 from l0_surgical.tasks import get_task
 from l0_surgical.training.run_folder import RunFolder
 
 CHECKPOINT_EVERY_S = 120.0
-"""A checkpoint is saved at the first end of a round so long after the last one, besides those that the configuration asks for."""
+"""A checkpoint is saved at the first end of a round so long after the last one, besides those that the
+configuration asks for."""
 
 Budget = Annotated[float, Bound(0, 10**7)]
 """Minutes; up to 19 years."""
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, units done so far, and units in all."""
 
 
 class InterruptedRun(L0SurgicalError):
@@ -85,11 +85,13 @@ def resume(
     go_on: str | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
-    """Goes on with a run exactly where its last checkpoint left it; on the CPU it ends with the same policy bytes as if uninterrupted.
+    """Goes on with a run exactly where its last checkpoint left it; on the CPU it ends with the same policy
+    bytes as if uninterrupted.
 
-    `changes` are kept for later resumptions, too: `device`, `threads`, and more `episodes` (ddpg) or `steps` (dqn, ppo). In a run made
-    longer, all that follows the length of the training (exploration, learning rates, which policies may be kept) is from here on as in a
-    training of the new length; what was trained before is as it is, so the end is not that of a training begun with the new length.
+    `changes` are kept for later resumptions, too: `device`, `threads`, and more `episodes` (ddpg) or `steps`
+    (dqn, ppo). In a run made longer, all that follows the length of the training (exploration, learning
+    rates, which policies may be kept) is from here on as in a training of the new length; what was trained
+    before is as it is, so the end is not that of a training begun with the new length.
 
     See `train` for the rest.
 
@@ -103,7 +105,8 @@ def resume(
 
 
 def is_of(run: Path, config: TrainingConfig) -> bool:
-    """Whether the run in a folder has these settings; on which device and with how many threads does not count."""
+    """Whether the run in a folder has these settings; on which device and with how many threads does not
+    count."""
     try:
         found = json.loads((run / "config.json").read_bytes())
     except (OSError, ValueError):
@@ -112,7 +115,8 @@ def is_of(run: Path, config: TrainingConfig) -> bool:
 
 
 def complete(config: TrainingConfig, run: Path, **options: Any) -> dict[str, Any]:
-    """The summary of the run in a folder: as it was written if the run is finished, else after `resume` or `train` with `options`."""
+    """The summary of the run in a folder: as it was written if the run is finished, else after `resume` or
+    `train` with `options`."""
     summary = run / "summary.json"
     if summary.exists():
         return json.loads(summary.read_bytes())
@@ -130,9 +134,14 @@ def _open(config: TrainingConfig, budget_minutes: float | None, stop: Stop) -> S
 def _changed(config: TrainingConfig, changes: Mapping[str, Any]) -> TrainingConfig:
     length, other = ("episodes", "steps") if config.algorithm == "ddpg" else ("steps", "episodes")
     if other in changes:
-        raise BadInputError(f"--{other} says nothing about a run of {config.algorithm}; its length is --{length} {getattr(config, length)}")
+        raise BadInputError(
+            f"--{other} says nothing about a run of {config.algorithm}; its length is --{length} "
+            f"{getattr(config, length)}"
+        )
     if length in changes and changes[length] < getattr(config, length):
-        raise BadInputError(f"--{length} {changes[length]}: the run has {getattr(config, length)} and can only be made longer")
+        raise BadInputError(
+            f"--{length} {changes[length]}: the run has {getattr(config, length)} and can only be made longer"
+        )
     return dataclasses.replace(config, **changes)
 
 
@@ -154,7 +163,9 @@ class _Run:
         self.threads = set_threads(config.threads or _default_threads(len(self.members)))
         self.done = 0
         self.saved: int | None = None  # the round of the last checkpoint
-        self.parts: dict[int, list[dict[str, Any]]] = {}  # the rows of the cohorts that have trained in a round that is not over yet
+        self.parts: dict[
+            int, list[dict[str, Any]]
+        ] = {}  # the rows of the cohorts that have trained in a round that is not over yet
 
     def go(self, budget_minutes: float | None) -> dict[str, Any]:
         try:
@@ -169,14 +180,20 @@ class _Run:
         except WriteError as error:
             if not self.folder.is_kept:
                 raise
-            intact = "no checkpoint was saved before" if self.saved is None else f"the checkpoint of round {self.saved} is intact"
+            intact = (
+                "no checkpoint was saved before"
+                if self.saved is None
+                else f"the checkpoint of round {self.saved} is intact"
+            )
             raise L0SurgicalError(f"{error.what}; {intact}. {error.remedy} and {self.go_on}") from error
 
     def _begin(self) -> None:
         """Everything before the first round."""
         self.setting.prepare(self.folder.demonstrations, lambda text: self.progress(text, 0, 1))
         kinds = dict.fromkeys(member.regularizer for member in self.members)
-        self.cohorts = [self.setting.cohort([m for m in self.members if m.regularizer == kind]) for kind in kinds]
+        self.cohorts = [
+            self.setting.cohort([m for m in self.members if m.regularizer == kind]) for kind in kinds
+        ]
         self.seconds, self.lengths = 0.0, [[0, self.config.rounds]]
         state = self.folder.load_checkpoint()
         if state is not None:
@@ -193,7 +210,9 @@ class _Run:
                 break
             tick, costs = time.monotonic(), self._costs()
             try:
-                rows = [row for place in range(len(self.cohorts)) for row in self._train_cohort(place, number)]
+                rows = [
+                    row for place in range(len(self.cohorts)) for row in self._train_cohort(place, number)
+                ]
             except Stopped:
                 self.seconds = before + self.clock() - started
                 self._save()
@@ -206,7 +225,11 @@ class _Run:
             self.done, self.parts = number + 1, {}
             out_of_time = budget_minutes is not None and now - started > 60 * budget_minutes
             stop = (self.stop.is_set() or out_of_time) and self.done < config.rounds
-            is_due = self.done % config.checkpoint_every == 0 or self.done == config.rounds or now - saved_at >= CHECKPOINT_EVERY_S
+            is_due = (
+                self.done % config.checkpoint_every == 0
+                or self.done == config.rounds
+                or now - saved_at >= CHECKPOINT_EVERY_S
+            )
             if stop or is_due:
                 self._save()
                 saved_at = self.clock()
@@ -228,7 +251,8 @@ class _Run:
         return rows
 
     def _give_up(self) -> None:
-        """Saves everything before the error: where the environment failed, a resumed run tries the round again."""
+        """Saves everything before the error: where the environment failed, a resumed run tries the round
+        again."""
         causes = "; ".join(f"member {i}: {cause}" for i, cause in self._failures().items())
         for cohort in self.cohorts:
             for index, cause in cohort.failures.items():
@@ -237,24 +261,39 @@ class _Run:
         self._save()
         again = len(self._failures()) < len(self.members)
         remedy = f"mend the task and {self.go_on}" if again else "lower the learning rates"
-        raise L0SurgicalError(f"every member stopped ({causes}); what was trained is saved in {self.folder.path}; {remedy}")
+        raise L0SurgicalError(
+            f"every member stopped ({causes}); what was trained is saved in {self.folder.path}; {remedy}"
+        )
 
     def _costs(self) -> list[tuple[int, int]]:
         """Environment steps and updates of each member so far."""
         return [(steps, cohort.updates) for cohort in self.cohorts for steps in cohort.env_steps]
 
     def _columns(self) -> tuple[str, ...]:
-        """Of the metrics, in their order: whose row it is, what it has cost, what the cohorts report, how fast it was."""
+        """Of the metrics, in their order: whose row it is, what it has cost, what the cohorts report, how
+        fast it was."""
         labels = ("round", "member", *(field.name for field in dataclasses.fields(MemberSpec)))
         reported = dict.fromkeys(name for cohort in self.cohorts for name in cohort.reports)
         return (*labels, "env_steps", "updates", *reported, "steps_per_second", "updates_per_second")
 
-    def _log(self, number: int, rows: list[dict[str, Any]], before: list[tuple[int, int]], seconds: float) -> None:
+    def _log(
+        self, number: int, rows: list[dict[str, Any]], before: list[tuple[int, int]], seconds: float
+    ) -> None:
         members, after = [m for cohort in self.cohorts for m in cohort.members], self._costs()
-        steps, updates = (sum(a[k] - b[k] for a, b in zip(after, before, strict=True)) / seconds for k in (0, 1))
+        steps, updates = (
+            sum(a[k] - b[k] for a, b in zip(after, before, strict=True)) / seconds for k in (0, 1)
+        )
         speeds = {"steps_per_second": steps, "updates_per_second": updates}
         labelled = [
-            {"round": number, "member": index, **dataclasses.asdict(member), "env_steps": cost[0], "updates": cost[1], **speeds, **row}
+            {
+                "round": number,
+                "member": index,
+                **dataclasses.asdict(member),
+                "env_steps": cost[0],
+                "updates": cost[1],
+                **speeds,
+                **row,
+            }
             for index, (member, row, cost) in enumerate(zip(members, rows, after, strict=True))
             if row
         ]
@@ -273,7 +312,9 @@ class _Run:
             self.parts, self.seconds, self.lengths = state["parts"], state["seconds"], state["lengths"]
         except KeyError as error:
             remedy = f"delete {self.folder.checkpoint} to start the run from its beginning"
-            raise BadInputError(f"the checkpoint is from another version of l0_surgical (it has no {error}); {remedy}") from error
+            raise BadInputError(
+                f"the checkpoint is from another version of l0_surgical (it has no {error}); {remedy}"
+            ) from error
         if self.lengths[-1][1] != self.config.rounds:
             self.lengths.append([self.done, self.config.rounds])
 
@@ -287,20 +328,25 @@ class _Run:
     def _finish(self) -> dict[str, Any]:
         """Saves and evaluates every member's policy on unseen episodes, and writes the summary."""
         rows: list[dict[str, Any]] = []
-        with Evaluator(self.config.task, jobs=min(self.threads, len(self.members)), stop=self.stop.is_set) as evaluator:
+        with Evaluator(
+            self.config.task, jobs=min(self.threads, len(self.members)), stop=self.stop.is_set
+        ) as evaluator:
             for cohort in self.cohorts:
                 for index, figures in enumerate(cohort.figures()):
                     rows.append(self._finish_member(evaluator, cohort, index, figures, len(rows)))
         if all("failed" in row for row in rows):
             causes = "; ".join(f"member {i}: {row['failed']}" for i, row in enumerate(rows))
             raise L0SurgicalError(
-                f"no policy could be evaluated ({causes}); what was trained is saved in {self.folder.path}; mend the task and {self.go_on}"
+                f"no policy could be evaluated ({causes}); what was trained is saved in {self.folder.path}; "
+                f"mend the task and {self.go_on}"
             )
         summary = {"run": str(self.folder.path), "wall_seconds": self.seconds, "members": rows}
         self.folder.write_json("summary.json", summary)
         return summary
 
-    def _finish_member(self, evaluator: Evaluator, cohort: Cohort, index: int, figures: dict[str, Any], done: int) -> dict[str, Any]:
+    def _finish_member(
+        self, evaluator: Evaluator, cohort: Cohort, index: int, figures: dict[str, Any], done: int
+    ) -> dict[str, Any]:
         """The summary's row of a member, after those of `done` others."""
         member, episodes = cohort.members[index], self.config.final_evaluation_episodes
         row: dict[str, Any] = dataclasses.asdict(member)
@@ -308,7 +354,11 @@ class _Run:
             return row | self._save_unevaluated(cohort, index, cohort.failures[index])
         policy, before, total = cohort.policy(index), done * episodes, len(self.members) * episodes
         try:
-            played = evaluator.run(policy, episode_seeds("test", 0, episodes), lambda n: self.progress("evaluating", before + n, total))
+            played = evaluator.run(
+                policy,
+                episode_seeds("test", 0, episodes),
+                lambda n: self.progress("evaluating", before + n, total),
+            )
         except L0SurgicalError as error:
             return row | self._save_unevaluated(cohort, index, f"final evaluation: {error}")
         result = Evaluation.of(policy.task, 0, played)
@@ -321,7 +371,8 @@ class _Run:
         return row | {"policy": str(path), **_summary_row(result, figures), "wall_seconds": self.seconds}
 
     def _save_unevaluated(self, cohort: Cohort, index: int, cause: str) -> dict[str, Any]:
-        """Saves the policy of a member that failed, as it was then, and returns what the summary says of it."""
+        """Saves the policy of a member that failed, as it was then, and returns what the summary says of
+        it."""
         member = cohort.members[index]
         path = self.folder.unevaluated_path(member.name)
         record = {**provenance(self.config, member), "failed": cause}
@@ -337,7 +388,8 @@ def _summary_row(result: Evaluation, figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def _default_threads(members: int) -> int:
-    """One thread up to four members: they have too little work for more, and waiting threads slow each other down on a busy machine."""
+    """One thread up to four members: they have too little work for more, and waiting threads slow each other
+    down on a busy machine."""
     return 1 if members <= 4 else os.cpu_count() or 1
 
 
@@ -360,4 +412,7 @@ def _check_device(device: str) -> None:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise BadInputError(f"--device {device} cannot be used ({reason}); pass --device cpu, or cuda on a machine that has it") from error
+        raise BadInputError(
+            f"--device {device} cannot be used ({reason}); pass --device cpu, or cuda on a machine that has "
+            "it"
+        ) from error

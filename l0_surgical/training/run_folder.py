@@ -2,8 +2,8 @@
 
 config.json          every setting            metrics.csv, tensorboard/   one row per member and round
 demonstrations.npz   the expert's episodes    checkpoint.pt               everything needed to go on
-policies/*.safetensors, summary.json          written when the run is finished
-unevaluated/*.safetensors                     what the members have learned that stopped, or could not be evaluated
+policies/*.safetensors, summary.json          written when the run is finished unevaluated/*.safetensors
+what the members have learned that stopped, or could not be evaluated
 """
 
 import contextlib
@@ -27,7 +27,8 @@ _LABELS = {"round", "member", "seed", "regularizer", "coefficient"}
 
 
 class RunFolder:
-    """Reads and writes one run; every file but the metrics is replaced atomically. `create` and `open` keep other processes out.
+    """Reads and writes one run; every file but the metrics is replaced atomically. `create` and `open` keep
+    other processes out.
 
     Attributes:
         is_kept: whether an error leaves a new run in its folder, to be resumed.
@@ -44,15 +45,19 @@ class RunFolder:
     @classmethod
     @contextlib.contextmanager
     def create(cls, path: Path, config: TrainingConfig) -> Iterator["RunFolder"]:
-        """Starts a new run. If an error comes before `keep` was called, nothing is left of it: the same folder can be used again.
+        """Starts a new run. If an error comes before `keep` was called, nothing is left of it: the same
+        folder can be used again.
 
         Raises:
-            BadInputError: the folder holds a run already (nothing is overwritten), another process works in it, or it cannot be written.
+            BadInputError: the folder holds a run already (nothing is overwritten), another process works in
+            it, or it cannot be written.
         """
         folder = cls(path)
         with made_folder(path), folder._locked("choose another --out"), folder._files:
             if (path / "config.json").exists():
-                raise BadInputError(f"{path} holds a run already; resume it with --resume {path} or choose another --out")
+                raise BadInputError(
+                    f"{path} holds a run already; resume it with --resume {path} or choose another --out"
+                )
             try:
                 folder.write_json("config.json", as_dict(config))
                 yield folder
@@ -71,14 +76,18 @@ class RunFolder:
         """
         file = path / "config.json"
         if not file.is_file():
-            raise BadInputError(f"{path} holds no run to resume (no config.json); start one with --out {path}")
+            raise BadInputError(
+                f"{path} holds no run to resume (no config.json); start one with --out {path}"
+            )
         folder = cls(make_folder(path))
         folder.keep()
         with folder._locked("resume it later"), folder._files:
             try:
                 config = from_dict(json.loads(file.read_bytes()))
             except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise BadInputError(f"cannot read {file} ({error}); train anew into another folder") from error
+                raise BadInputError(
+                    f"cannot read {file} ({error}); train anew into another folder"
+                ) from error
             yield folder, config
 
     def keep(self) -> None:
@@ -109,21 +118,29 @@ class RunFolder:
             return torch.load(self.checkpoint, weights_only=True, map_location="cpu")
         except Exception as error:  # torch.load raises many kinds for a damaged file
             kind = type(error).__name__
-            raise BadInputError(f"{self.checkpoint} is damaged ({kind}); delete it to start the run from its beginning") from error
+            raise BadInputError(
+                f"{self.checkpoint} is damaged ({kind}); delete it to start the run from its beginning"
+            ) from error
 
     def open_metrics(self, rounds: int, columns: Sequence[str]) -> None:
-        """Opens the metrics for appending after the first `rounds` rounds; later rows, of work to be done again, are dropped.
+        """Opens the metrics for appending after the first `rounds` rounds; later rows, of work to be done
+        again, are dropped.
 
         Raises:
             WriteError: the disk is full.
         """
         with _writing(self._metrics_path):
-            self._metrics = self._files.enter_context(_closing_quietly(MetricsFile(self._metrics_path, rounds, columns)))
+            self._metrics = self._files.enter_context(
+                _closing_quietly(MetricsFile(self._metrics_path, rounds, columns))
+            )
         with _writing(self.path / "tensorboard"):
-            self._events = self._files.enter_context(_closing_quietly(EventFile(self.path / "tensorboard", rounds)))
+            self._events = self._files.enter_context(
+                _closing_quietly(EventFile(self.path / "tensorboard", rounds))
+            )
 
     def log(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Appends one row per member to metrics.csv and TensorBoard's events, and hands them to the system; what is None stays empty.
+        """Appends one row per member to metrics.csv and TensorBoard's events, and hands them to the system;
+        what is None stays empty.
 
         Raises:
             WriteError: the disk is full.
@@ -133,8 +150,12 @@ class RunFolder:
             self._metrics.flush()
         with _writing(self._events.path):
             for row in rows:
-                known = {name: value for name, value in row.items() if name not in _LABELS and value is not None}
-                self._events.add(row["round"], {f"{name}/member{row['member']}": value for name, value in known.items()})
+                known = {
+                    name: value for name, value in row.items() if name not in _LABELS and value is not None
+                }
+                self._events.add(
+                    row["round"], {f"{name}/member{row['member']}": value for name, value in known.items()}
+                )
             self._events.flush()
 
     def policy_path(self, name: str) -> Path:
@@ -164,7 +185,8 @@ def _writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _closing_quietly(file: Any) -> Iterator[Any]:
-    """Closes `file` at the end. Everything was flushed by then; what a full disk has not taken was an error there."""
+    """Closes `file` at the end. Everything was flushed by then; what a full disk has not taken was an error
+    there."""
     try:
         yield file
     finally:

@@ -27,7 +27,9 @@ def batch(members: int = 1, size: int = 32, terminated: bool = False, seed: int 
         return torch.rand(members, size, features, generator=generator) * 2 - 1
 
     ended = torch.full((members, size), terminated)
-    return UpdateBatch(random(3), random(2), -torch.ones(members, size), random(3), ended, random(2), random(2))
+    return UpdateBatch(
+        random(3), random(2), -torch.ones(members, size), random(3), ended, random(2), random(2)
+    )
 
 
 def q_of(agent: DDPG, data: UpdateBatch) -> torch.Tensor:
@@ -36,8 +38,12 @@ def q_of(agent: DDPG, data: UpdateBatch) -> torch.Tensor:
 
 @pytest.mark.parametrize(("terminated", "value"), [(False, -1 / (1 - 0.8)), (True, -1.0)])
 def test_the_critic_learns_the_closed_form_value(terminated: bool, value: float):
-    """A reward of -1 for ever is worth -1 / (1 - gamma); a terminated step is worth its reward alone, so the wrong setting fails."""
-    agent, data = learner(critic_learning_rate=5e-3, target_rate=0.5, actor_learning_rate=1e-9), batch(terminated=terminated)
+    """A reward of -1 for ever is worth -1 / (1 - gamma); a terminated step is worth its reward alone, so the
+    wrong setting fails."""
+    agent, data = (
+        learner(critic_learning_rate=5e-3, target_rate=0.5, actor_learning_rate=1e-9),
+        batch(terminated=terminated),
+    )
     data = dataclasses.replace(data, next_states=data.states, actions=agent.actor(data.states).detach())
     for _ in range(600):
         agent.update(data, dex_coefficient=0.0)
@@ -70,7 +76,8 @@ def sparsifier_of(kind: str) -> Sparsifier:
 
 @pytest.mark.parametrize("critic", ["dense", "l1", "gates", "waiting gates"])
 def test_the_actor_learns_from_the_critic_as_it_was_before_the_update(critic: str):
-    """Both gradients are plain autograd's on a twin that made the same updates before and has not stepped since (Algorithm 3)."""
+    """Both gradients are plain autograd's on a twin that made the same updates before and has not stepped
+    since (Algorithm 3)."""
     config = dataclasses.replace(CONFIG, critic_learning_rate=0.03)
     agent, twin = (DDPG(config, (3, 2), (0, 1), (Dense(2), sparsifier_of(critic))) for _ in range(2))
     for number in range(5):
@@ -94,7 +101,9 @@ def test_the_actor_learns_from_the_critic_as_it_was_before_the_update(critic: st
             if gradient is None:  # gates that wait
                 assert parameter.grad is None
             else:
-                torch.testing.assert_close(parameter.grad, gradient, atol=1e-5 * gradient.abs().max().item(), rtol=1e-5)
+                torch.testing.assert_close(
+                    parameter.grad, gradient, atol=1e-5 * gradient.abs().max().item(), rtol=1e-5
+                )
 
 
 def test_dex_pulls_the_actor_to_the_expert_and_dies_with_its_weight():
@@ -123,7 +132,9 @@ def test_the_clipped_target_is_the_most_that_a_members_own_rewards_can_add_up_to
     data = dataclasses.replace(batch(members=3, size=2), rewards=rewards)
     bounds = torch.tensor([0.0, 2.0, 0.0]) / (1 - 0.8)
     torch.testing.assert_close(agent._target(data, 0.0), bounds.unsqueeze(1).expand(3, 2))
-    torch.testing.assert_close(agent._target(data, 0.5) <= bounds.unsqueeze(1), torch.ones(3, 2, dtype=torch.bool))
+    torch.testing.assert_close(
+        agent._target(data, 0.5) <= bounds.unsqueeze(1), torch.ones(3, 2, dtype=torch.bool)
+    )
     ended = dataclasses.replace(data, terminated=torch.ones(3, 2, dtype=torch.bool))
     torch.testing.assert_close(agent._target(ended, 0.0), rewards)
 
@@ -140,9 +151,14 @@ def test_a_higher_reward_raises_the_bound_for_good_and_survives_a_checkpoint():
 
 def test_rewards_above_0_are_learned_with_the_clip():
     data = dataclasses.replace(batch(), rewards=torch.ones(1, 32))
-    agents = [learner(clip_target=clip, critic_learning_rate=5e-3, target_rate=0.5, actor_learning_rate=1e-9) for clip in (False, True)]
+    agents = [
+        learner(clip_target=clip, critic_learning_rate=5e-3, target_rate=0.5, actor_learning_rate=1e-9)
+        for clip in (False, True)
+    ]
     for agent in agents:
-        repeated = dataclasses.replace(data, next_states=data.states, actions=agent.actor(data.states).detach())
+        repeated = dataclasses.replace(
+            data, next_states=data.states, actions=agent.actor(data.states).detach()
+        )
         for _ in range(600):
             agent.update(repeated, 0.0)
         np.testing.assert_allclose(q_of(agent, repeated), 1 / (1 - 0.8), atol=0.15)
@@ -157,7 +173,9 @@ def test_targets_follow_slowly():
         for layer, _, stepped in zip(agent.critic.layers, before, online, strict=True):
             assert not torch.equal(layer.weight, stepped)
     agent.update(data, 0.0)
-    moved = [(a.weight - b).abs().max().item() for a, b in zip(agent.critic_target.layers, before, strict=True)]
+    moved = [
+        (a.weight - b).abs().max().item() for a, b in zip(agent.critic_target.layers, before, strict=True)
+    ]
     assert 0 < max(moved) < 0.05 * 2 * 1e-2
 
 
@@ -188,20 +206,38 @@ def test_linear_schedule():
 
 
 def test_member_2_of_a_grid_of_4_equals_the_same_member_alone(tmp_path: Path):
-    """To 1e-4 over the first 200 updates, with gates, demonstrations and hindsight replay on the real task."""
+    """To 1e-4 over the first 200 updates, with gates, demonstrations and hindsight replay on the real
+    task."""
     config = small_config(episodes=200)
     ddpg = dataclasses.replace(config.ddpg, hidden=(256, 256, 256), updates_per_episode=50)
     config = dataclasses.replace(config, ddpg=ddpg)
     problem = small_problem(config, tmp_path)
-    members = [MemberSpec(0, "l0", 1e-2), MemberSpec(1, "l0", 1e-2), MemberSpec(1, "l0", 0.5), MemberSpec(7, "l0", 1e-3)]
+    members = [
+        MemberSpec(0, "l0", 1e-2),
+        MemberSpec(1, "l0", 1e-2),
+        MemberSpec(1, "l0", 0.5),
+        MemberSpec(7, "l0", 1e-3),
+    ]
     grid, alone = GoalCohort(config, members, problem), GoalCohort(config, members[2:3], problem)
     for episode in range(4):
         together, single = grid.train_round(episode), alone.train_round(episode)
         assert together[2]["train_return"] == single[0]["train_return"]
     assert grid.learner.updates == 200
     for part in ("actor", "critic", "actor_target", "critic_target"):
-        pairs = zip(getattr(grid.learner, part).state_dict().items(), getattr(alone.learner, part).state_dict().values(), strict=True)
+        pairs = zip(
+            getattr(grid.learner, part).state_dict().items(),
+            getattr(alone.learner, part).state_dict().values(),
+            strict=True,
+        )
         for (name, stacked), lone in pairs:
-            torch.testing.assert_close(stacked[2], lone[0], atol=1e-4, rtol=0, msg=lambda m, name=name, part=part: f"{part} {name}: {m}")
-    assert not torch.allclose(grid.learner.actor.layers[0].weight[1], grid.learner.actor.layers[0].weight[2], atol=1e-4)
+            torch.testing.assert_close(
+                stacked[2],
+                lone[0],
+                atol=1e-4,
+                rtol=0,
+                msg=lambda m, name=name, part=part: f"{part} {name}: {m}",
+            )
+    assert not torch.allclose(
+        grid.learner.actor.layers[0].weight[1], grid.learner.actor.layers[0].weight[2], atol=1e-4
+    )
     problem.environment.close()

@@ -39,7 +39,14 @@ def corridor(terminal_is_terminal: bool = True) -> Batch:
 
 def learned_values(batch: Batch, **changes: object) -> np.ndarray:
     """Q (states, actions) after the learner has seen the batch often enough."""
-    settings = {"hidden": (32,), "learning_rate": 3e-3, "discount": DISCOUNT, "target_rate": 0.05, "double": False, **changes}
+    settings = {
+        "hidden": (32,),
+        "learning_rate": 3e-3,
+        "discount": DISCOUNT,
+        "target_rate": 0.05,
+        "double": False,
+        **changes,
+    }
     learner = DQN(DQNConfig(**settings), (STATES, 2), [0], Dense(1))
     for _ in range(2000):
         learner.update(batch)
@@ -53,7 +60,9 @@ def test_values_of_a_corridor_are_the_closed_form(double: bool) -> None:
 
 
 def test_initial_value_shifts_the_outputs_of_network_and_target_and_not_what_is_learned() -> None:
-    plain, shifted = (DQN(DQNConfig(hidden=(8,), initial_value=value), (STATES, 2), [3], Dense(1)) for value in (0.0, 100.0))
+    plain, shifted = (
+        DQN(DQNConfig(hidden=(8,), initial_value=value), (STATES, 2), [3], Dense(1)) for value in (0.0, 100.0)
+    )
     states = torch.eye(STATES)[None]
     for name in ("network", "target"):
         torch.testing.assert_close(getattr(shifted, name)(states), getattr(plain, name)(states) + 100)
@@ -61,7 +70,8 @@ def test_initial_value_shifts_the_outputs_of_network_and_target_and_not_what_is_
 
 
 def test_wrong_settings_miss_the_closed_form() -> None:
-    """Without the end of the episode the last state is worth the discounted stay as well, and with another discount all is off."""
+    """Without the end of the episode the last state is worth the discounted stay as well, and with another
+    discount all is off."""
     endless = learned_values(corridor(terminal_is_terminal=False))
     assert endless[-1, 1] == pytest.approx(1 / (1 - DISCOUNT), rel=0.1)
     assert np.abs(endless - VALUES).max() > 1
@@ -86,7 +96,10 @@ def test_double_takes_the_choice_of_the_network_and_the_value_of_the_target() ->
 def test_updates_equal_a_plain_implementation() -> None:
     config = DQNConfig(hidden=(16, 8), double=False, huber_delta=1.0, target_rate=0.1)
     learner = DQN(config, (4, 2), [5], Dense(1))
-    network, target = (nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 2)) for _ in range(2))
+    network, target = (
+        nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 2))
+        for _ in range(2)
+    )
     for mine, theirs, other in zip(learner.network.layers, network[::2], target[::2], strict=True):
         for linear in (theirs, other):
             linear.weight.data.copy_(mine.weight[0])
@@ -96,7 +109,10 @@ def test_updates_equal_a_plain_implementation() -> None:
     for _ in range(50):
         states, next_states = torch.randn(2, 1, 64, 4, generator=generator)
         actions = torch.randint(0, 2, (1, 64), generator=generator)
-        rewards, terminated = torch.randn(1, 64, generator=generator), torch.rand(1, 64, generator=generator) < 0.1
+        rewards, terminated = (
+            torch.randn(1, 64, generator=generator),
+            torch.rand(1, 64, generator=generator) < 0.1,
+        )
         figures, _ = learner.update(Batch(states, actions, rewards, next_states, terminated))
         with torch.no_grad():
             goal = rewards[0] + config.discount * target(next_states[0]).amax(1) * ~terminated[0]
@@ -129,14 +145,21 @@ def small(**changes: object) -> TrainingConfig:
         "batch_size": 16,
     }
     dqn = dataclasses.replace(config.dqn, **{**settings, **changes})
-    return dataclasses.replace(config, dqn=dqn, sparsity=dataclasses.replace(config.sparsity, penalty_start=0))
+    return dataclasses.replace(
+        config, dqn=dqn, sparsity=dataclasses.replace(config.sparsity, penalty_start=0)
+    )
 
 
 @pytest.mark.parametrize("prioritized", ["none", "proportional", "softmax"])
 def test_member_2_of_a_grid_of_4_equals_the_same_member_alone(prioritized: str) -> None:
     """Over about 200 updates, with gates, exploration and replay."""
     config = small(prioritized=prioritized, cycles_per_round=26)
-    members = [MemberSpec(0, "l0", 1e-2), MemberSpec(1, "l0", 1e-2), MemberSpec(1, "l0", 0.5), MemberSpec(7, "l0", 1e-3)]
+    members = [
+        MemberSpec(0, "l0", 1e-2),
+        MemberSpec(1, "l0", 1e-2),
+        MemberSpec(1, "l0", 0.5),
+        MemberSpec(7, "l0", 1e-3),
+    ]
     problem = DiscreteProblem.of(get_task("cartpole"))
     grid, alone = DQNCohort(config, members, problem), DQNCohort(config, members[2:3], problem)
     together, single = grid.train_round(0), alone.train_round(0)
@@ -144,12 +167,18 @@ def test_member_2_of_a_grid_of_4_equals_the_same_member_alone(prioritized: str) 
     for name in ("loss", "q", "penalty"):
         assert together[2][name] == pytest.approx(single[0][name], rel=1e-5)
     assert together[2]["loss"] != pytest.approx(together[1]["loss"], rel=1e-3)
-    for ours, theirs in zip(grid.policy_sparsifier.finalize(), alone.policy_sparsifier.finalize(), strict=True):
+    for ours, theirs in zip(
+        grid.policy_sparsifier.finalize(), alone.policy_sparsifier.finalize(), strict=True
+    ):
         torch.testing.assert_close(ours[2], theirs[0], atol=1e-4, rtol=0)
 
 
 def test_a_member_that_diverges_stops_with_its_cause_and_the_others_go_on() -> None:
-    cohort = DQNCohort(small(), [MemberSpec(0, "none", 0.0), MemberSpec(1, "none", 0.0)], DiscreteProblem.of(get_task("cartpole")))
+    cohort = DQNCohort(
+        small(),
+        [MemberSpec(0, "none", 0.0), MemberSpec(1, "none", 0.0)],
+        DiscreteProblem.of(get_task("cartpole")),
+    )
     cohort.train_round(0)
     with torch.no_grad():
         cohort.learner.network.layers[0].weight[1] = torch.nan
@@ -161,6 +190,8 @@ def test_a_member_that_diverges_stops_with_its_cause_and_the_others_go_on() -> N
 
 def test_epsilon_falls_along_a_cosine() -> None:
     cohort = DQNCohort(
-        small(exploration_fraction=0.5, final_epsilon=0.2), [MemberSpec(0, "none", 0.0)], DiscreteProblem.of(get_task("cartpole"))
+        small(exploration_fraction=0.5, final_epsilon=0.2),
+        [MemberSpec(0, "none", 0.0)],
+        DiscreteProblem.of(get_task("cartpole")),
     )
     assert [cohort.epsilon(p) for p in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([1.0, 0.6, 0.2, 0.2])

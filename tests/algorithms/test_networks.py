@@ -37,7 +37,10 @@ def test_the_paper_actor_has_135685_parameters_and_the_critic_135937():
 
 @pytest.mark.parametrize("rate", [0.0, 0.25, 1.0])
 def test_averaging_follows_equation_3_10(rate: float):
-    source, target = MemberMLP((3, 4, 2), [1], "tanh"), MemberMLP((3, 4, 2), [2], "tanh").requires_grad_(False)
+    source, target = (
+        MemberMLP((3, 4, 2), [1], "tanh"),
+        MemberMLP((3, 4, 2), [2], "tanh").requires_grad_(False),
+    )
     before = [p.clone() for p in target.parameters()]
     target.average_towards(source, weights_of(source), rate)
     for old, new, online in zip(before, target.parameters(), source.parameters(), strict=True):

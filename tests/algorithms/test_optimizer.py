@@ -8,7 +8,9 @@ from l0_surgical.algorithms.optimizer import MemberAdam, ParameterGroup, _step_t
 
 def parameters(members: int, seed: int = 0) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return [torch.nn.Parameter(torch.randn(members, *shape, generator=generator)) for shape in ((70, 70), (5,))]
+    return [
+        torch.nn.Parameter(torch.randn(members, *shape, generator=generator)) for shape in ((70, 70), (5,))
+    ]
 
 
 def set_gradients(tensors: list[torch.Tensor], step: int) -> None:
@@ -27,7 +29,8 @@ def test_it_is_adam():
         ours.step()
         theirs.step()
     for a, b in zip(mine, reference, strict=True):
-        # 1 - 0.999 is off by 1.3e-5 in float32, half of that in the root, and a step can be three times the learning rate long
+        # 1 - 0.999 is off by 1.3e-5 in float32, half of that in the root, and a step can be three times the
+        # learning rate long
         torch.testing.assert_close(a, b, atol=3e-5, rtol=1e-5)
 
 
@@ -44,7 +47,8 @@ def test_the_tensor_path_gives_the_same():
 
 
 def test_a_graph_that_holds_the_former_weights_is_refused_after_a_step():
-    """numba writes unseen by autograd, so a step that came between forward and backward would go unnoticed."""
+    """numba writes unseen by autograd, so a step that came between forward and backward would go
+    unnoticed."""
     (weight,) = parameters(2)[:1]
     optimizer = MemberAdam([ParameterGroup([weight], 1e-2)])
     entry = torch.ones(2, 70, 3, requires_grad=True)
@@ -95,7 +99,10 @@ def test_the_state_goes_on_where_it_was():
 
 def test_a_group_without_gradients_rests_and_then_starts_like_a_new_one():
     mine, late, fresh = parameters(2)[:1], parameters(2, seed=1)[:1], parameters(2, seed=1)[:1]
-    optimizer, other = MemberAdam([ParameterGroup(mine, 1e-2), ParameterGroup(late, 1e-2)]), MemberAdam([ParameterGroup(fresh, 1e-2)])
+    optimizer, other = (
+        MemberAdam([ParameterGroup(mine, 1e-2), ParameterGroup(late, 1e-2)]),
+        MemberAdam([ParameterGroup(fresh, 1e-2)]),
+    )
     before = late[0].detach().clone()
     for step in range(5):
         set_gradients(mine, step)
@@ -114,5 +121,7 @@ def test_gradients_are_clipped_per_member():
     tensors[0].grad = torch.tensor([[3.0, 0.0, 0.0], [0.3, 0.0, 0.0]])
     tensors[1].grad = torch.tensor([[4.0], [0.4]])
     clip_gradients(tensors, 1.0)
-    torch.testing.assert_close(tensors[0].grad, torch.tensor([[0.6, 0.0, 0.0], [0.3, 0.0, 0.0]]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        tensors[0].grad, torch.tensor([[0.6, 0.0, 0.0], [0.3, 0.0, 0.0]]), atol=1e-5, rtol=0
+    )
     torch.testing.assert_close(tensors[1].grad, torch.tensor([[0.8], [0.4]]), atol=1e-5, rtol=0)

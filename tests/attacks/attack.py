@@ -17,7 +17,8 @@ Phase = Literal["before arming", "ready", "approaching", "reaching", "holding"]
 
 @dataclass(frozen=True)
 class Notice:
-    """The controller must refuse, or end at a fault, with these words (a regular expression), so soon after the attacker's first act."""
+    """The controller must refuse, or end at a fault, with these words (a regular expression), so soon after
+    the attacker's first act."""
 
     words: str
     within_s: float = 0.05
@@ -32,7 +33,8 @@ class Harmless:
 
 @dataclass(frozen=True)
 class Either:
-    """It may be noticed or not; why that is right. Nothing may move too far, and no goal may be said to be reached that is not."""
+    """It may be noticed or not; why that is right. Nothing may move too far, and no goal may be said to be
+    reached that is not."""
 
     why: str
 
@@ -57,8 +59,10 @@ class Attack:
         when: in which phase of the controller it begins.
         act: does it; returns when it is over, at the latest when `Attacker.is_over`.
         expect: what must come of it.
-        opens: the command topics on which the attacker publishes, with spaces between: they find their readers before anything begins.
-        needs_simulation: it uses what only our simulated arm has: it can be told to lie or to fail, or its process to stop.
+        opens: the command topics on which the attacker publishes, with spaces between: they find their
+            readers before anything begins.
+        needs_simulation: it uses what only our simulated arm has: it can be told to lie or to fail, or its
+            process to stop.
         judged_by: the arm's own topic by which the judge knows where the tool is.
         goals: how many are set one after another.
     """

@@ -1,4 +1,5 @@
-"""The attacker's means: a connection of its own, the processes' handles, and the verbs of which attacks are made."""
+"""The attacker's means: a connection of its own, the processes' handles, and the verbs of which attacks are
+made."""
 
 import dataclasses
 import math
@@ -66,7 +67,8 @@ class Attacker:
         over: set when the scene ends.
 
     Attributes:
-        proceed: an attack from before the arming, or in READY, sets it where the operator is to go on before it is over.
+        proceed: an attack from before the arming, or in READY, sets it where the operator is to go on before
+            it is over.
     """
 
     def __init__(
@@ -127,8 +129,13 @@ class Attacker:
         if topic not in self._publishers:
             if topic in crtk.PUBLISHED:
                 self.begin()
-            known, name = self._known(topic), topic if topic.startswith("/") else crtk.topic_name(self.arm_name, topic)
-            publisher = self._publishers[topic] = self.transport.publisher(name, known.record, Qos(100, known.qos.transient_local))
+            known, name = (
+                self._known(topic),
+                topic if topic.startswith("/") else crtk.topic_name(self.arm_name, topic),
+            )
+            publisher = self._publishers[topic] = self.transport.publisher(
+                name, known.record, Qos(100, known.qos.transient_local)
+            )
             deadline = time.monotonic() + _PEERS_S
             while not publisher.peers() and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
@@ -158,12 +165,16 @@ class Attacker:
         if topic not in self._ears:
             known = self._known(topic)
             qos = Qos(10_000, known.qos.transient_local)
-            self._ears[topic] = self.transport.subscription(crtk.topic_name(self.arm_name, topic), known.record, qos)
+            self._ears[topic] = self.transport.subscription(
+                crtk.topic_name(self.arm_name, topic), known.record, qos
+            )
         return self._ears[topic]
 
     def heard(self, topic: str) -> list[Any]:
         """What others have said on it since the last call, oldest first."""
-        return [received.record for received in self.ear(topic).take() if not self._is_own(topic, received.record)]
+        return [
+            received.record for received in self.ear(topic).take() if not self._is_own(topic, received.record)
+        ]
 
     def next(self, topic: str) -> Any:
         """The next message of others on it, from now on."""
@@ -181,8 +192,11 @@ class Attacker:
             yield from self.heard(topic)
             time.sleep(_POLL_S)
 
-    def mimic(self, topic: str, change: Callable[[Any, float], Record | None], lasting_s: float = 3.0) -> None:
-        """A second publisher of the arm's topic: each message once more, changed (by the message and the seconds since the first)."""
+    def mimic(
+        self, topic: str, change: Callable[[Any, float], Record | None], lasting_s: float = 3.0
+    ) -> None:
+        """A second publisher of the arm's topic: each message once more, changed (by the message and the
+        seconds since the first)."""
         self.open(topic)
         begin = time.monotonic()
         for record in self.each(topic, lasting_s):
@@ -265,7 +279,13 @@ class Attacker:
         """Another controller, as a person starts it."""
         command = [sys.executable, "-m", "l0_surgical", "control", *self._command_line, *arguments]
         self.begin()
-        program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=Path(__file__).parents[2])
+        program = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
         self._programs.append(program)
         return program
 
@@ -290,15 +310,24 @@ def _key(topic: str, record: Record) -> str:
     return f"{topic} {record!r}"
 
 
-def moved(pose: PoseStamped, x_m: float = 0.0, y_m: float = 0.0, z_m: float = 0.0, **changes: Any) -> PoseStamped:
+def moved(
+    pose: PoseStamped, x_m: float = 0.0, y_m: float = 0.0, z_m: float = 0.0, **changes: Any
+) -> PoseStamped:
     """The pose so much farther along each axis, and what else is to differ."""
     x, y, z = pose.position
     return dataclasses.replace(pose, position=(x + x_m, y + y_m, z + z_m), **changes)
 
 
-def base_frame(arm: str, x_m: float = 0.0, y_m: float = 0.0, z_m: float = 0.0, yaw_rad: float = 0.0) -> PoseStamped:
+def base_frame(
+    arm: str, x_m: float = 0.0, y_m: float = 0.0, z_m: float = 0.0, yaw_rad: float = 0.0
+) -> PoseStamped:
     """A message for set_base_frame: the arm's base so much moved and turned."""
-    return PoseStamped(time.time_ns(), f"{arm}_base", (x_m, y_m, z_m), (0.0, 0.0, math.sin(yaw_rad / 2), math.cos(yaw_rad / 2)))
+    return PoseStamped(
+        time.time_ns(),
+        f"{arm}_base",
+        (x_m, y_m, z_m),
+        (0.0, 0.0, math.sin(yaw_rad / 2), math.cos(yaw_rad / 2)),
+    )
 
 
 def bent(joints: JointState, **by: float) -> JointState:

@@ -14,10 +14,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("attacks")
     group.addoption(
         "--arm-command",
-        help="starts the arm under attack in place of the simulated one, and says 'is up'; {domain} and {arm} are filled in",
+        help="starts the arm under attack in place of the simulated one, and says 'is up'; {domain} and "
+        "{arm} are filled in",
     )
     group.addoption("--arm-label", help="kind and version of that arm, for the table")
     group.addoption("--all-attacks", action="store_true", help="the variants of attacks, too")
     group.addoption("--scenes", type=int, help="how many scenes are played at a time (default: 3)")
-    group.addoption("--package-limits", action="store_true", help="the package's limits as they are: on a computer that does nothing else")
-    group.addoption("--write-table", type=Path, help="writes the table of outcomes between the marks of this file")
+    group.addoption(
+        "--package-limits",
+        action="store_true",
+        help="the package's limits as they are: on a computer that does nothing else",
+    )
+    group.addoption(
+        "--write-table", type=Path, help="writes the table of outcomes between the marks of this file"
+    )

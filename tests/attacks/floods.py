@@ -5,14 +5,24 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from l0_surgical.robot.control.records import Empty, JointState, OperatingState, PoseStamped, Record, String, StringStamped
+from l0_surgical.robot.control.records import (
+    Empty,
+    JointState,
+    OperatingState,
+    PoseStamped,
+    Record,
+    String,
+    StringStamped,
+)
 from l0_surgical.robot.messaging import crtk
 from tests.attacks.attack import Attack, Either, Expectation, Notice
 from tests.attacks.attacker import Attacker, base_frame
 
 
 def _pose() -> PoseStamped:
-    return PoseStamped(time.time_ns(), "PSM1_base", (0.03, 0.03, -0.12), (math.sqrt(0.5), math.sqrt(0.5), 0.0, 0.0))
+    return PoseStamped(
+        time.time_ns(), "PSM1_base", (0.03, 0.03, -0.12), (math.sqrt(0.5), math.sqrt(0.5), 0.0, 0.0)
+    )
 
 
 def _joints() -> JointState:
@@ -34,7 +44,14 @@ def _flood(a: Attacker, topic: str, make: Callable[[], Record]) -> None:
 def _of(topic: str, make: Callable[[], Record], expect: Expectation | None = None, what: str = "") -> Attack:
     name = f"flood_{topic.replace('/', '_')}{what and f'_{what}'}"
     act, opens = partial(_flood, topic=topic, make=make), topic if topic in crtk.SUBSCRIBED else ""
-    return Attack(name, f"{topic} as fast as possible for 1 s{what and f', {what}'}.", "reaching", act, expect or Notice(topic, 0.5), opens)
+    return Attack(
+        name,
+        f"{topic} as fast as possible for 1 s{what and f', {what}'}.",
+        "reaching",
+        act,
+        expect or Notice(topic, 0.5),
+        opens,
+    )
 
 
 FLOODS = [

@@ -1,7 +1,8 @@
-"""The judge: hears the arm and every command on a connection of its own, and finds what a command of the controller did to the arm.
+"""The judge: hears the arm and every command on a connection of its own, and finds what a command of the
+controller did to the arm.
 
-Only what the arm itself says counts (local/measured_cp and local/setpoint_cp, in its own base, which no set_base_frame moves): neither the
-controller's state nor its recording is asked.
+Only what the arm itself says counts (local/measured_cp and local/setpoint_cp, in its own base, which no
+set_base_frame moves): neither the controller's state nor its recording is asked.
 """
 
 import bisect
@@ -32,9 +33,10 @@ class Findings:
     """What the commands of the controller did.
 
     Attributes:
-        outside_mm: how far the tool was outside the workspace when a command of the controller had moved it there.
-        step_mm: the longest way of the arm through one such command. One that had been decided on when somebody moved the base frame
-            does not count: nothing at the controller could hold it back.
+        outside_mm: how far the tool was outside the workspace when a command of the controller had moved it
+            there.
+        step_mm: the longest way of the arm through one such command. One that had been decided on when
+            somebody moved the base frame does not count: nothing at the controller could hold it back.
         any_outside_mm, any_step_mm: likewise, whoever moved it; the way is between two samples.
         last_ns: wall time of the last command; None where there was none.
     """
@@ -120,7 +122,11 @@ class _Walk:
         if distance > _STILL_M:
             ours = self._ours(former, sample)
             others = self._is_moved_by_others(former.stamp_ns, sample.stamp_ns)
-            self._moved_by_us = bool(ours) and not others and not self._were_on_their_way(ours, former.stamp_ns, sample.stamp_ns)
+            self._moved_by_us = (
+                bool(ours)
+                and not others
+                and not self._were_on_their_way(ours, former.stamp_ns, sample.stamp_ns)
+            )
             if self._moved_by_us and not (self._was_at_command and at is not None):
                 # the first of them took the arm from elsewhere; what is left of the way is that of the others
                 last = sample if at is None else self._commands[at]
@@ -137,7 +143,8 @@ class _Walk:
             self.outside_m = max(self.outside_m, outside)
 
     def _ours(self, former: PoseStamped, sample: PoseStamped) -> list[PoseStamped]:
-        """The commands that may have moved the arm between two samples; one that is late may be much older than its effect."""
+        """The commands that may have moved the arm between two samples; one that is late may be much older
+        than its effect."""
         begin = self._obeyed + 1
         if any(first < sample.stamp_ns for first, _ in self._motions):
             # some were overridden and never obeyed
@@ -148,19 +155,26 @@ class _Walk:
         """The newest command, not older than the one found before, that says where the sample is."""
         newest = bisect.bisect_right(self._stamps, sample.stamp_ns) - 1
         places = range(newest, max(self._matched, 0) - 1, -1)
-        return next((place for place in places if _between(self._commands[place], sample) < _AT_COMMAND_M), None)
+        return next(
+            (place for place in places if _between(self._commands[place], sample) < _AT_COMMAND_M), None
+        )
 
     def _is_moved_by_others(self, begin_ns: int, end_ns: int) -> bool:
         return any(begin_ns < last + _AFTERMATH_NS and first < end_ns for first, last in self._motions)
 
     def _were_on_their_way(self, commands: list[PoseStamped], begin_ns: int, end_ns: int) -> bool:
-        """Whether the base frame was moved when these commands had been decided on: they were right when they left."""
-        moves = [time_ns for time_ns in self._frames if begin_ns - _ON_ITS_WAY_NS < time_ns < end_ns + _DELIVERY_NS]
+        """Whether the base frame was moved when these commands had been decided on: they were right when they
+        left."""
+        moves = [
+            time_ns for time_ns in self._frames if begin_ns - _ON_ITS_WAY_NS < time_ns < end_ns + _DELIVERY_NS
+        ]
         return bool(moves) and commands[-1].stamp_ns <= moves[-1] + _DELIVERY_NS
 
     def _outside(self, sample: PoseStamped) -> float:
         low, high = self._limits.workspace_low_m, self._limits.workspace_high_m
-        return math.dist((0, 0, 0), [max(a - x, x - b, 0.0) for a, x, b in zip(low, sample.position, high, strict=True)])
+        return math.dist(
+            (0, 0, 0), [max(a - x, x - b, 0.0) for a, x, b in zip(low, sample.position, high, strict=True)]
+        )
 
 
 def _between(one: PoseStamped, other: PoseStamped) -> float:
@@ -170,8 +184,13 @@ def _between(one: PoseStamped, other: PoseStamped) -> float:
 def _with_one_clock(commands: list[PoseStamped], set_by_ns: int) -> list[PoseStamped]:
     """Commands as they came, of a sender whose clock was set by so much between two of them."""
     leaps = (later.stamp_ns - earlier.stamp_ns for earlier, later in itertools.pairwise(commands))
-    before = next((count for count, leap in enumerate(leaps, 1) if abs(leap - set_by_ns) < abs(set_by_ns) / 2), len(commands))
-    return commands[:before] + [moved(command, stamp_ns=command.stamp_ns - set_by_ns) for command in commands[before:]]
+    before = next(
+        (count for count, leap in enumerate(leaps, 1) if abs(leap - set_by_ns) < abs(set_by_ns) / 2),
+        len(commands),
+    )
+    return commands[:before] + [
+        moved(command, stamp_ns=command.stamp_ns - set_by_ns) for command in commands[before:]
+    ]
 
 
 def _minus(one: PoseStamped, other: PoseStamped) -> Vector:

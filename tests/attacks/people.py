@@ -1,4 +1,5 @@
-"""Attacks and faults inside the arm: a hand at the clutch, somebody at the console's own controls, the arm's own failures."""
+"""Attacks and faults inside the arm: a hand at the clutch, somebody at the console's own controls, the arm's
+own failures."""
 
 from functools import partial
 
@@ -26,23 +27,58 @@ def _while_ready(a: Attacker, begin: str, end: str, lasting_s: float = 0.6) -> N
 
 
 def _inside(
-    name: str, does: str, fault: str, expect: Expectation, when: Phase = "reaching", moves: bool = False, lasting_s: float = 1.5
+    name: str,
+    does: str,
+    fault: str,
+    expect: Expectation,
+    when: Phase = "reaching",
+    moves: bool = False,
+    lasting_s: float = 1.5,
 ) -> Attack:
-    return Attack(name, does, when, partial(_inject, fault=fault, moves=moves, lasting_s=lasting_s), expect, needs_simulation=True)
+    return Attack(
+        name,
+        does,
+        when,
+        partial(_inject, fault=fault, moves=moves, lasting_s=lasting_s),
+        expect,
+        needs_simulation=True,
+    )
 
 
 def _ready(name: str, does: str, begin: str, end: str, expect: Expectation) -> Attack:
-    return Attack(name, does, "ready", partial(_while_ready, begin=begin, end=end), expect, needs_simulation=True)
+    return Attack(
+        name, does, "ready", partial(_while_ready, begin=begin, end=end), expect, needs_simulation=True
+    )
 
 
 TOLD = Notice("setpoint_cp", 0.1)  # until it is max_setpoint_error_m off, and two samples
-TAKEN_ANEW = Either("nothing was sent meanwhile, and where the arm was told to be is taken anew when a goal is set")
+TAKEN_ANEW = Either(
+    "nothing was sent meanwhile, and where the arm was told to be is taken anew when a goal is set"
+)
 PEOPLE = [
-    _inside("clutch", "A hand takes the arm by its clutch and moves it.", "clutch", Notice("busy|setpoint_cp"), moves=True),
     _inside(
-        "clutch_approaching", "A hand takes the arm by its clutch and moves it.", "clutch", Notice("busy|setpoint_cp"), "approaching", True
+        "clutch",
+        "A hand takes the arm by its clutch and moves it.",
+        "clutch",
+        Notice("busy|setpoint_cp"),
+        moves=True,
     ),
-    _inside("clutch_holding", "A hand takes the arm by its clutch and moves it.", "clutch", Notice("busy|setpoint_cp"), "holding", True),
+    _inside(
+        "clutch_approaching",
+        "A hand takes the arm by its clutch and moves it.",
+        "clutch",
+        Notice("busy|setpoint_cp"),
+        "approaching",
+        True,
+    ),
+    _inside(
+        "clutch_holding",
+        "A hand takes the arm by its clutch and moves it.",
+        "clutch",
+        Notice("busy|setpoint_cp"),
+        "holding",
+        True,
+    ),
     _inside(
         "clutch_before",
         "A hand has the arm by its clutch from before the arming.",
@@ -74,7 +110,14 @@ PEOPLE = [
         "approaching",
         True,
     ),
-    _inside("teleoperation_holding", "Somebody moves the arm inside the console.", "teleoperate", TOLD, "holding", True),
+    _inside(
+        "teleoperation_holding",
+        "Somebody moves the arm inside the console.",
+        "teleoperate",
+        TOLD,
+        "holding",
+        True,
+    ),
     _inside(
         "teleoperation_into_motion",
         "Somebody moves the arm inside the console from before a goal is set.",
@@ -93,7 +136,9 @@ PEOPLE = [
     ),
 ]
 FAILURES = [
-    _inside("arm_freezes", "measured_cp stays what it was, with new stamps.", "freeze", Notice("measured_cp", 0.3)),
+    _inside(
+        "arm_freezes", "measured_cp stays what it was, with new stamps.", "freeze", Notice("measured_cp", 0.3)
+    ),
     _inside("arm_faults", "The arm's own supervision stops it.", "fault", Notice("FAULT")),
     _inside("arm_pauses", "The arm pauses by itself.", "pause", Notice("PAUSED")),
     _inside("arm_unhomes", "The arm is no longer homed.", "unhome", Notice("homed")),

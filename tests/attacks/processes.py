@@ -1,4 +1,5 @@
-"""Faults of processes and computers: stopped, killed, doubled, restarted; the clock, the disk; goals without end."""
+"""Faults of processes and computers: stopped, killed, doubled, restarted; the clock, the disk; goals without
+end."""
 
 import contextlib
 import math
@@ -15,7 +16,13 @@ from tests.attacks.attack import GOALS, POLICY, Attack, Either, Ends, Expectatio
 from tests.attacks.attacker import Attacker
 from tests.attacks.workers import serve_arms, serve_controllers
 
-IMPOSSIBLE = ((0.05, 0.06, -0.3), (50.0, 60.0, -120.0), (math.nan, 0.0, -0.12), (1e308, 0.0, 0.0), (0.0, 0.0, 0.0))
+IMPOSSIBLE = (
+    (0.05, 0.06, -0.3),
+    (50.0, 60.0, -120.0),
+    (math.nan, 0.0, -0.12),
+    (1e308, 0.0, 0.0),
+    (0.0, 0.0, 0.0),
+)
 
 
 def _stop_arm(a: Attacker, seconds: float = 0.0, ages: float = 0.0) -> None:
@@ -82,7 +89,8 @@ def _another_control(a: Attacker) -> None:
 
 
 def _end_control(a: Attacker, number: int, code: int) -> None:
-    """`l0-surgical control` in the controller's place is ended in motion: no command follows, and the arm stays."""
+    """`l0-surgical control` in the controller's place is ended in motion: no command follows, and the arm
+    stays."""
     program = a.start_control()
     for _ in range(100):
         a.next("servo_cp")
@@ -123,15 +131,22 @@ def _impossible_goals(a: Attacker) -> None:
             a.controller.ask("goal", goal)
 
 
-def _fault(name: str, does: str, act: Callable[[Attacker], None], expect: Expectation, when: Phase = "reaching") -> Attack:
+def _fault(
+    name: str, does: str, act: Callable[[Attacker], None], expect: Expectation, when: Phase = "reaching"
+) -> Attack:
     return Attack(name, does, when, act, expect, needs_simulation=True)
 
 
-def _computer(name: str, does: str, act: Callable[[Attacker], None], expect: Expectation, when: Phase = "reaching") -> Attack:
+def _computer(
+    name: str, does: str, act: Callable[[Attacker], None], expect: Expectation, when: Phase = "reaching"
+) -> Attack:
     return Attack(name, does, when, act, expect)
 
 
-GONE, TWO = Notice("stopped|gone|stamp|publishes|from its setpoint", 0.8), Notice("publish|went back|measured|DISABLED", 0.5)
+GONE, TWO = (
+    Notice("stopped|gone|stamp|publishes|from its setpoint", 0.8),
+    Notice("publish|went back|measured|DISABLED", 0.5),
+)
 ARM = [
     _fault(
         "arm_stopped_shortly",
@@ -139,10 +154,25 @@ ARM = [
         partial(_stop_arm, seconds=0.04),
         Harmless("it is not too old yet"),
     ),
-    _fault("arm_stopped", "The arm's process stands still for 1.5 times max_age_s.", partial(_stop_arm, ages=1.5), GONE),
-    _fault("arm_stopped_long", "The arm's process stands still for 3 times max_age_s.", partial(_stop_arm, ages=3), GONE),
+    _fault(
+        "arm_stopped",
+        "The arm's process stands still for 1.5 times max_age_s.",
+        partial(_stop_arm, ages=1.5),
+        GONE,
+    ),
+    _fault(
+        "arm_stopped_long",
+        "The arm's process stands still for 3 times max_age_s.",
+        partial(_stop_arm, ages=3),
+        GONE,
+    ),
     _fault("arm_killed", "The arm's process is killed.", _kill_arm, GONE),
-    _fault("arm_killed_and_restarted", "The arm's process is killed and started again.", _kill_and_restart_arm, GONE),
+    _fault(
+        "arm_killed_and_restarted",
+        "The arm's process is killed and started again.",
+        _kill_and_restart_arm,
+        GONE,
+    ),
     _fault(
         "arm_restarted",
         "The arm leaves in order, and another one is there at once.",
@@ -189,7 +219,12 @@ CONTROLLER = [
         partial(_stop_controller, gaps=4),
         Notice("stood still|stopped", 2.5),
     ),
-    _computer("controller_killed", "The controller's process is killed.", _kill_controller, Ends("its own process is gone")),
+    _computer(
+        "controller_killed",
+        "The controller's process is killed.",
+        _kill_controller,
+        Ends("its own process is gone"),
+    ),
     _computer(
         "control_sigterm",
         "`l0-surgical control` gets SIGTERM in motion.",
@@ -219,8 +254,18 @@ CONTROLLER = [
     ),
 ]
 COMPUTER = [
-    _computer("clock_set_forward", "The computer's clock is set forward by 1 s.", partial(_set_clock, seconds=1.0), Notice("clock|stamp")),
-    _computer("clock_set_back", "The computer's clock is set back by 1 s.", partial(_set_clock, seconds=-1.0), Notice("clock|stamp")),
+    _computer(
+        "clock_set_forward",
+        "The computer's clock is set forward by 1 s.",
+        partial(_set_clock, seconds=1.0),
+        Notice("clock|stamp"),
+    ),
+    _computer(
+        "clock_set_back",
+        "The computer's clock is set back by 1 s.",
+        partial(_set_clock, seconds=-1.0),
+        Notice("clock|stamp"),
+    ),
     _computer(
         "clock_set_30ms",
         "The computer's clock is set forward by 30 ms.",
@@ -240,7 +285,12 @@ COMPUTER = [
         _fill_disk,
         Harmless("the recording ends, the session goes on"),
     ),
-    _computer("goals_without_end", "Goals one right after the other for 1 s.", _goals_without_end, Harmless("the last one counts")),
+    _computer(
+        "goals_without_end",
+        "Goals one right after the other for 1 s.",
+        _goals_without_end,
+        Harmless("the last one counts"),
+    ),
     _computer(
         "goals_impossible",
         "Goals outside the workspace, in millimetres, of no number.",

@@ -1,6 +1,8 @@
-"""One scene: a fresh arm and a fresh controller in a DDS domain of their own, an attacker and a judge; what came of it.
+"""One scene: a fresh arm and a fresh controller in a DDS domain of their own, an attacker and a judge; what
+came of it.
 
-`play` runs in a process of a pool. Each such process has an arm's and a controller's process beside it (see `workers`).
+`play` runs in a process of a pool. Each such process has an arm's and a controller's process beside it (see
+`workers`).
 """
 
 import contextlib
@@ -34,7 +36,10 @@ _LATE = r"stood still for|not ticked for|not taken for|stopped \d+ ms ago|ms old
 REACHED_M = 0.005
 _SLACK_M = 0.0006  # what the tool still moves while the word of it is on its way
 _START_S = 30.0
-_ARMING_S, _REFUSAL_S = 15.0, 2.0  # where the arm may still be engaging its tool; where the attack is to keep the controller from it
+_ARMING_S, _REFUSAL_S = (
+    15.0,
+    2.0,
+)  # where the arm may still be engaging its tool; where the attack is to keep the controller from it
 _REPEAT_S = 2.0
 _AGAIN_S = 0.05
 _GOAL_S = 40.0
@@ -50,13 +55,17 @@ _stage: Stage | None = None
 
 
 def play(name: str, number: int, staging: Staging) -> Result:
-    """Plays the attack of that name, again where the computer was too busy; `number` spreads the scenes over the domains."""
+    """Plays the attack of that name, again where the computer was too busy; `number` spreads the scenes over
+    the domains."""
     global _stage
     _stage = _stage or Stage()
     attack = find_attack(name)
     for again in range(_ATTEMPTS):
         begin = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="l0-attack-") as folder, free_domain(number + again * DOMAINS // _ATTEMPTS) as domain:
+        with (
+            tempfile.TemporaryDirectory(prefix="l0-attack-") as folder,
+            free_domain(number + again * DOMAINS // _ATTEMPTS) as domain,
+        ):
             result = Scene(attack, staging, domain, Path(folder), _stage).play()
         result.seconds, result.again = time.monotonic() - begin, again
         if not _is_late(attack, result):
@@ -65,10 +74,15 @@ def play(name: str, number: int, staging: Staging) -> Result:
 
 
 def _is_late(attack: Attack, result: Result) -> bool:
-    """Whether the controller ended because of this computer, which plays other scenes, and not because of the attack."""
+    """Whether the controller ended because of this computer, which plays other scenes, and not because of the
+    attack."""
     if result.said is None:
         return bool(re.search(_MISSED, result.trouble or ""))
-    is_expected = isinstance(attack.expect, Notice) and result.noticed_ms is not None and re.search(attack.expect.words, result.said)
+    is_expected = (
+        isinstance(attack.expect, Notice)
+        and result.noticed_ms is not None
+        and re.search(attack.expect.words, result.said)
+    )
     return not is_expected and bool(re.search(_LATE, result.said))
 
 
@@ -120,14 +134,34 @@ class Scene:
         opened.callback(self._end, self._arm)
         judges, attackers = (opened.enter_context(DdsTransport(self._domain)) for _ in range(2))
         self._judge = Judge(judges, staging.arm_name)
-        self._state_command = judges.publisher(crtk.topic_name(staging.arm_name, "state_command"), StringStamped, Qos(10))
-        command_line = [POLICY, "--arm", staging.arm_name, "--domain", str(self._domain), "--no-real-time", "--goals", "1"]
+        self._state_command = judges.publisher(
+            crtk.topic_name(staging.arm_name, "state_command"), StringStamped, Qos(10)
+        )
+        command_line = [
+            POLICY,
+            "--arm",
+            staging.arm_name,
+            "--domain",
+            str(self._domain),
+            "--no-real-time",
+            "--goals",
+            "1",
+        ]
         command_line += ["--limits", str(staging.limits_file)] if staging.limits_file else []
         self._attacker = Attacker(
-            attackers, staging.arm_name, self._arm, stage.controller, self._limits, self._domain, command_line, self._over
+            attackers,
+            staging.arm_name,
+            self._arm,
+            stage.controller,
+            self._limits,
+            self._domain,
+            command_line,
+            self._over,
         )
         opened.callback(self._attacker.close)
-        settings = ConnectionSettings(POLICY, staging.arm_name, limits=staging.limits_file, record=self._recording, real_time=False)
+        settings = ConnectionSettings(
+            POLICY, staging.arm_name, limits=staging.limits_file, record=self._recording, real_time=False
+        )
         opened.callback(self._end, stage.controller)
         stage.controller.ask("begin", settings, self._domain)
 
@@ -154,7 +188,9 @@ class Scene:
             result.went_on_s = max(0.0, 1e-9 * (found.last_ns - log.begun_ns))
         if self._recording.exists():
             try:
-                result.audited = audit(read_recording(self._recording), self._staging.arm_name, self._limits).violations
+                result.audited = audit(
+                    read_recording(self._recording), self._staging.arm_name, self._limits
+                ).violations
             except BadInputError as error:
                 result.audited = [str(error)]
 
@@ -178,14 +214,19 @@ class Scene:
         if attack.when == "holding" and self._fault is None:
             self._listen_for(_INTO_S["holding"])
             self._begin_attack()
-        assert self._fault is not None or self._attack_thread is not None, f"the controller {_MISSED} {attack.when}"
+        assert self._fault is not None or self._attack_thread is not None, (
+            f"the controller {_MISSED} {attack.when}"
+        )
         self._until(lambda: self._fault is not None or self._is_attack_over(), _LONGEST_S)
         self._listen_for(_AFTER_S)
 
     def _attack_first(self) -> None:
         """Before the operator goes on the attack must be over, or have begun where it is to last."""
         self._begin_attack()
-        self._until(lambda: self._fault is not None or self._attacker.proceed.is_set() or self._is_attack_over(), _LONGEST_S)
+        self._until(
+            lambda: self._fault is not None or self._attacker.proceed.is_set() or self._is_attack_over(),
+            _LONGEST_S,
+        )
         self._listen_for(_SETTLE_S)
 
     def _is_attack_over(self) -> bool:
@@ -211,7 +252,8 @@ class Scene:
         self._until(done, _START_S, command)
 
     def _take_over(self) -> bool:
-        """Arms as an operator's session does, whose first attempts may come before the arm's first valid words."""
+        """Arms as an operator's session does, whose first attempts may come before the arm's first valid
+        words."""
         deadline = time.monotonic() + (_REFUSAL_S if self._attack.when == "before arming" else _ARMING_S)
         while (refusal := self._refusal("arm")) is not None and time.monotonic() < deadline:
             self._fault, self._fault_ns = refusal, self._fault_ns or time.time_ns()
@@ -237,7 +279,9 @@ class Scene:
             ):
                 self._begin_attack()
             self._listen()
-            if not self._stage.controller.is_alive or (self._state == "disarmed" and self._attack_thread is not None):
+            if not self._stage.controller.is_alive or (
+                self._state == "disarmed" and self._attack_thread is not None
+            ):
                 return
         if self._fault is None and self._outcomes()[outcomes:] == [True]:
             self._check_goal(goal)
@@ -295,7 +339,8 @@ class Scene:
             self._listen()
 
     def _until(self, condition: Callable[[], bool], timeout_s: float, what: str | None = None) -> None:
-        """Listens until the condition holds; where the time is up before, that is trouble if it has a name."""
+        """Listens until the condition holds; where the time is up before, that is trouble if it has a
+        name."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             if time.monotonic() > deadline:

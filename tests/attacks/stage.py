@@ -26,7 +26,8 @@ class Staging:
 
     Attributes:
         arm_name: the arm's ROS namespace.
-        arm_command: starts another arm than the simulated one: a command line with {domain} and {arm}; None for the simulated one.
+        arm_command: starts another arm than the simulated one: a command line with {domain} and {arm}; None
+            for the simulated one.
         limits_file: the controller's limits.
     """
 
@@ -43,8 +44,8 @@ class Result:
         said: the controller's refusal or fault; None where there was none.
         noticed_ms: from the attacker's first act to that.
         goals, reached: how many were set, and said to be reached.
-        falsely_reached: how many of those were not, by the arm's own word, and how far the farthest was from its goal (mm).
-        outside_mm, step_mm, any_outside_mm, any_step_mm: see `judge.Findings`.
+        falsely_reached: how many of those were not, by the arm's own word, and how far the farthest was from
+        its goal (mm). outside_mm, step_mm, any_outside_mm, any_step_mm: see `judge.Findings`.
         went_on_s: how long commands went on after the first act; None where none was sent.
         commands: how many there were.
         audited: what `control.audit` finds in the controller's recording.
@@ -76,12 +77,18 @@ class Result:
 
 
 class ForeignArm:
-    """An arm that some command starts, which says "is up" when the arm is there; it is asked for its end only."""
+    """An arm that some command starts, which says "is up" when the arm is there; it is asked for its end
+    only."""
 
     def __init__(self, command: str, domain: int, name: str) -> None:
         arguments = shlex.split(command.format(domain=domain, arm=name))
         self._process = subprocess.Popen(
-            arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=_end_with_parent
+            arguments,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
         said = []
         for line in self._process.stdout:

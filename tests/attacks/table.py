@@ -11,7 +11,15 @@ from tests.attacks.stage import Result
 
 ESCAPES = ("outside", "step", "false goal", "unnoticed")
 _LONGEST = 110
-_COLUMNS = ("attack", "in which phase", "what is done", "the controller said", "after, ms", "commands went on, ms", "goals")
+_COLUMNS = (
+    "attack",
+    "in which phase",
+    "what is done",
+    "the controller said",
+    "after, ms",
+    "commands went on, ms",
+    "goals",
+)
 _COLUMNS += ("outside, mm", "step, mm", "so")
 _HEADER = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}"
 _SINCE_BEFORE = "refused to arm"
@@ -55,20 +63,27 @@ def _totals(outcomes: list[Outcome]) -> list[str]:
     answers = [result.answer_ms for result in results if result.answer_ms is not None]
     rates = [rate for result in results for rate in result.rates]
     lines = [
-        f"- {len(outcomes)} attacks and faults; {sum(result.commands for result in results)} commands of the controller.",
-        f"- The tool outside the workspace by more than 2 mm and a step through a command of the controller: {counted['outside']}; "
+        f"- {len(outcomes)} attacks and faults; {sum(result.commands for result in results)} commands of "
+        "the controller.",
+        "- The tool outside the workspace by more than 2 mm and a step through a command of the "
+        f"controller: {counted['outside']}; "
         f"farthest: {max(result.outside_mm for result in results):.2f} mm.",
         f"- A command that moved the arm by more than `max_step_m`: {counted['step']}; "
         f"longest: {max(result.step_mm for result in results):.2f} mm.",
         f"- Unnoticed, too late, or noticed as something else: {counted['unnoticed']}.",
-        f"- Goals said to be reached that were not: {counted['false goal']} of {sum(result.reached for result in results)}.",
+        f"- Goals said to be reached that were not: {counted['false goal']} of "
+        f"{sum(result.reached for result in results)}.",
         f"- Disturbed by what is harmless: {sum('disturbed' in outcome.escapes for outcome in outcomes)}; "
         f"scenes that went wrong by themselves: {sum('trouble' in outcome.escapes for outcome in outcomes)}; "
         f"played again because the computer was too busy: {sum(result.again > 0 for result in results)}.",
-        f"- Recordings in which the audit finds something: {sum(bool(result.audited) for result in results)}.",
+        "- Recordings in which the audit finds something: "
+        f"{sum(bool(result.audited) for result in results)}.",
     ]
     if answers:
-        lines.append(f"- Floods of {min(rates):,.0f} to {max(rates):,.0f} messages a second; disarm answered within {max(answers):.0f} ms.")
+        lines.append(
+            f"- Floods of {min(rates):,.0f} to {max(rates):,.0f} messages a second; disarm answered within "
+            f"{max(answers):.0f} ms."
+        )
     return lines
 
 
@@ -96,7 +111,8 @@ def _after(attack: Attack, result: Result) -> str:
 
 
 def _both(ours_mm: float, anybodys_mm: float, expected_mm: float) -> str:
-    """Also how far somebody else moved the arm, where that is more than what commands of ours may do between two samples."""
+    """Also how far somebody else moved the arm, where that is more than what commands of ours may do between
+    two samples."""
     return f"{ours_mm:.2f}" if anybodys_mm <= expected_mm + 0.01 else f"{ours_mm:.2f} ({anybodys_mm:.1f})"
 
 

@@ -16,7 +16,9 @@ FOUND_S = 0.3  # until DDS has made a new publisher known
 FOREVER_S = 30.0
 
 
-def _second(name: str, does: str, topic: str, act: Callable[..., None], when: Phase = "reaching", **options: Any) -> Attack:
+def _second(
+    name: str, does: str, topic: str, act: Callable[..., None], when: Phase = "reaching", **options: Any
+) -> Attack:
     return Attack(name, does, when, act, Notice(topic, FOUND_S), **options)
 
 
@@ -76,7 +78,9 @@ def _best_effort(a: Attacker, topic: str, record: PoseStamped) -> None:
 
     participant = DomainParticipant(a.domain)
     writer = DataWriter(
-        participant, Topic(participant, f"rt/{a.arm_name}/{topic}", sample_class(PoseStamped)), Qos(Policy.Reliability.BestEffort)
+        participant,
+        Topic(participant, f"rt/{a.arm_name}/{topic}", sample_class(PoseStamped)),
+        Qos(Policy.Reliability.BestEffort),
     )
     a.begin()
     for _ in a.every(0.01, 2.0):
@@ -108,7 +112,14 @@ SILENT = [
         topic,
         partial(silent_second_publisher, topic=topic),
     )
-    for topic in ("measured_cp", "local/measured_cp", "measured_js", "setpoint_cp", "jaw/measured_js", "operating_state")
+    for topic in (
+        "measured_cp",
+        "local/measured_cp",
+        "measured_js",
+        "setpoint_cp",
+        "jaw/measured_js",
+        "operating_state",
+    )
 ]
 SILENT += [
     _second(
@@ -128,22 +139,67 @@ SILENT += [
 ]
 POSES = [
     _mimic("cp_same", "measured_cp once more, with the same stamps and poses.", "measured_cp"),
-    _second("cp_same_own_stamps", "measured_cp once more with stamps of now.", "measured_cp", lambda a: a.mimic("measured_cp", _now)),
+    _second(
+        "cp_same_own_stamps",
+        "measured_cp once more with stamps of now.",
+        "measured_cp",
+        lambda a: a.mimic("measured_cp", _now),
+    ),
     _displaced("cp_biased_4mm", "measured_cp once more, same stamps, 4 mm off.", "measured_cp", x_m=0.004),
-    _displaced("cp_biased_1ns_later", "measured_cp once more, 1 ns later, 4 mm off.", "measured_cp", x_m=0.004, later_ns=1),
-    _displaced("cp_growing_bias", "measured_cp once more, farther by 9 mm/s.", "measured_cp", x_m_per_s=0.009),
-    _displaced("cp_and_setpoint_biased", "measured_cp and setpoint_cp once more, both 4 mm off.", "measured_cp", "setpoint_cp", x_m=0.004),
     _displaced(
-        "cp_and_local_biased", "measured_cp and local/measured_cp once more, both 4 mm off.", "measured_cp", "local/measured_cp", x_m=0.004
+        "cp_biased_1ns_later",
+        "measured_cp once more, 1 ns later, 4 mm off.",
+        "measured_cp",
+        x_m=0.004,
+        later_ns=1,
+    ),
+    _displaced(
+        "cp_growing_bias", "measured_cp once more, farther by 9 mm/s.", "measured_cp", x_m_per_s=0.009
+    ),
+    _displaced(
+        "cp_and_setpoint_biased",
+        "measured_cp and setpoint_cp once more, both 4 mm off.",
+        "measured_cp",
+        "setpoint_cp",
+        x_m=0.004,
+    ),
+    _displaced(
+        "cp_and_local_biased",
+        "measured_cp and local/measured_cp once more, both 4 mm off.",
+        "measured_cp",
+        "local/measured_cp",
+        x_m=0.004,
     ),
     _displaced("cp_jump_20mm", "measured_cp once more, 20 mm off.", "measured_cp", x_m=0.02),
     _mimic("cp_nan", "measured_cp once more, x no number.", "measured_cp", position=_NAN3),
-    _mimic("cp_inf_orientation", "measured_cp once more, an infinite orientation.", "measured_cp", orientation=_INF4),
-    _mimic("cp_zero_orientation", "measured_cp once more, an orientation of zeros.", "measured_cp", orientation=(0.0, 0.0, 0.0, 0.0)),
-    _mimic("cp_1e308", "measured_cp once more, 1e308 m away.", "measured_cp", position=(1e308, -1e308, 1e308)),
+    _mimic(
+        "cp_inf_orientation",
+        "measured_cp once more, an infinite orientation.",
+        "measured_cp",
+        orientation=_INF4,
+    ),
+    _mimic(
+        "cp_zero_orientation",
+        "measured_cp once more, an orientation of zeros.",
+        "measured_cp",
+        orientation=(0.0, 0.0, 0.0, 0.0),
+    ),
+    _mimic(
+        "cp_1e308", "measured_cp once more, 1e308 m away.", "measured_cp", position=(1e308, -1e308, 1e308)
+    ),
     _mimic("cp_wrong_frame", "measured_cp once more, in the frame ECM.", "measured_cp", frame_id="ECM"),
-    _mimic("cp_frame_almost_right", "measured_cp once more, its frame with a blank behind.", "measured_cp", frame_id="PSM1_base "),
-    _mimic("cp_frame_1_MB", "measured_cp once more, with a frame of 1 MB.", "measured_cp", frame_id="x" * 1_000_000),
+    _mimic(
+        "cp_frame_almost_right",
+        "measured_cp once more, its frame with a blank behind.",
+        "measured_cp",
+        frame_id="PSM1_base ",
+    ),
+    _mimic(
+        "cp_frame_1_MB",
+        "measured_cp once more, with a frame of 1 MB.",
+        "measured_cp",
+        frame_id="x" * 1_000_000,
+    ),
     _mimic("cp_stamp_zero", "measured_cp once more, with a stamp of 0.", "measured_cp", stamp_ns=0),
     _second(
         "cp_stamp_10s_old",
@@ -159,7 +215,11 @@ POSES = [
     ),
     _displaced("local_biased_4mm", "local/measured_cp once more, 4 mm off.", "local/measured_cp", x_m=0.004),
     _displaced(
-        "setpoint_1mm_before", "setpoint_cp once more, 1.0 mm off, from before the arming.", "setpoint_cp", x_m=0.001, when="before arming"
+        "setpoint_1mm_before",
+        "setpoint_cp once more, 1.0 mm off, from before the arming.",
+        "setpoint_cp",
+        x_m=0.001,
+        when="before arming",
     ),
     _displaced(
         "setpoint_1_3mm_before",
@@ -169,9 +229,19 @@ POSES = [
         when="before arming",
     ),
     _displaced(
-        "setpoint_9mm_before", "setpoint_cp once more, 9 mm off, from before the arming.", "setpoint_cp", x_m=0.009, when="before arming"
+        "setpoint_9mm_before",
+        "setpoint_cp once more, 9 mm off, from before the arming.",
+        "setpoint_cp",
+        x_m=0.009,
+        when="before arming",
     ),
-    _displaced("setpoint_9mm_ready", "setpoint_cp once more, 9 mm off, before a goal is set.", "setpoint_cp", x_m=0.009, when="ready"),
+    _displaced(
+        "setpoint_9mm_ready",
+        "setpoint_cp once more, 9 mm off, before a goal is set.",
+        "setpoint_cp",
+        x_m=0.009,
+        when="ready",
+    ),
     _displaced("setpoint_9mm", "setpoint_cp once more, 9 mm off.", "setpoint_cp", x_m=0.009),
 ]
 JOINTS_AND_JAW = [
@@ -230,7 +300,12 @@ STATES = [
         "operating_state|busy",
         lambda a: _states(a, lambda state: stated(state, is_busy=True)),
     ),
-    _second("state_spoofed_same", "Somebody says once more what is true.", "operating_state", lambda a: _states(a, lambda state: state)),
+    _second(
+        "state_spoofed_same",
+        "Somebody says once more what is true.",
+        "operating_state",
+        lambda a: _states(a, lambda state: state),
+    ),
     Attack(
         "error_spam_1_MB",
         "Errors of 1 MB in the arm's name, 50 a second.",
@@ -258,7 +333,9 @@ OTHER_TYPES = [
         "cp_other_layout",
         "Another layout on measured_cp under the type's own name.",
         "reaching",
-        partial(_other_type, name="geometry_msgs::msg::dds_::PoseStamped_", fields={"x": float}, values=[1.0]),
+        partial(
+            _other_type, name="geometry_msgs::msg::dds_::PoseStamped_", fields={"x": float}, values=[1.0]
+        ),
         Harmless("DDS compares the types' descriptions"),
     ),
     Attack(

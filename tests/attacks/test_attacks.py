@@ -1,6 +1,8 @@
-"""Every attack of the catalogue, each with a fresh arm and a fresh controller over real DDS; the arm's own word is the judge.
+"""Every attack of the catalogue, each with a fresh arm and a fresh controller over real DDS; the arm's own
+word is the judge.
 
-Several scenes are played at a time, each in a process of its own with two more for the arm and the controller; see docs/safety.md.
+Several scenes are played at a time, each in a process of its own with two more for the arm and the
+controller; see docs/safety.md.
 """
 
 from collections.abc import Iterator
@@ -30,11 +32,15 @@ class Show:
         self._is_strict = bool(config.getoption("--package-limits", False))
         command = config.getoption("--arm-command", None)
         self.is_simulated = command is None
-        self._label = "simulated arm" if self.is_simulated else config.getoption("--arm-label", None) or command
+        self._label = (
+            "simulated arm" if self.is_simulated else config.getoption("--arm-label", None) or command
+        )
         self._table = config.getoption("--write-table", None)
         self.limits_file = None if self._is_strict else write_limits(folder)
         self._limits = load_limits(self.limits_file, ARM)
-        self._pool = ProcessPoolExecutor(config.getoption("--scenes", None) or SCENES, processes(), end_with_parent)
+        self._pool = ProcessPoolExecutor(
+            config.getoption("--scenes", None) or SCENES, processes(), end_with_parent
+        )
         staging = Staging(ARM, command, self.limits_file)
         played = [name for name in names if self.is_simulated or not ATTACKS[name].needs_simulation]
         self._results: dict[str, Future[Result]] = {
@@ -50,13 +56,27 @@ class Show:
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
         if self._table is not None:
-            limits = "the package's limits" if self._is_strict else "the package's limits, those of lateness widened"
-            write_table(self._table, "simulated arm" if self.is_simulated else "another arm", self._label, limits, self.outcomes)
+            limits = (
+                "the package's limits"
+                if self._is_strict
+                else "the package's limits, those of lateness widened"
+            )
+            write_table(
+                self._table,
+                "simulated arm" if self.is_simulated else "another arm",
+                self._label,
+                limits,
+                self.outcomes,
+            )
 
 
 @pytest.fixture(scope="session")
 def show(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show]:
-    names = [item.callspec.params["name"] for item in request.session.items if getattr(item, "originalname", "") == test_attack.__name__]
+    names = [
+        item.callspec.params["name"]
+        for item in request.session.items
+        if getattr(item, "originalname", "") == test_attack.__name__
+    ]
     show = Show(request.config, names, tmp_path_factory.mktemp("attacks"))
     try:
         yield show

@@ -44,7 +44,10 @@ class Way:
 
     def judged(self) -> Findings:
         judge = Judge.__new__(Judge)
-        judge.heard = {"servo_cp": [*self.commands, *self.log.sent.get("servo_cp", [])], "local/measured_cp": self.samples}
+        judge.heard = {
+            "servo_cp": [*self.commands, *self.log.sent.get("servo_cp", [])],
+            "local/measured_cp": self.samples,
+        }
         return judge.find(self.log, LIMITS, "local/measured_cp")
 
 
@@ -67,7 +70,9 @@ def test_a_creeping_base_frame_brings_the_tool_out() -> None:
         way.frame_m = 0.0015 * count
         way.go(20)
     found = way.judged()
-    assert found.outside_mm == pytest.approx(1e3 * (LIMITS.workspace_low_m[2] + 0.1135 + 39 * 0.0015), abs=0.01)
+    assert found.outside_mm == pytest.approx(
+        1e3 * (LIMITS.workspace_low_m[2] + 0.1135 + 39 * 0.0015), abs=0.01
+    )
     assert found.step_mm == pytest.approx(1.5, abs=0.04)
 
 
@@ -94,7 +99,9 @@ def test_stamps_of_a_clock_that_is_set_are_no_steps(set_by_s: float) -> None:
     way = Way().go(300)
     way.log.begun_ns, way.log.clock_ns = way.now_ns, round(1e9 * set_by_s)
     way.go(300)
-    way.commands[60:] = [moved(command, stamp_ns=command.stamp_ns + way.log.clock_ns) for command in way.commands[60:]]
+    way.commands[60:] = [
+        moved(command, stamp_ns=command.stamp_ns + way.log.clock_ns) for command in way.commands[60:]
+    ]
     assert way.judged().step_mm == pytest.approx(0.3)
 
 

@@ -1,4 +1,5 @@
-"""What attackers do, in terms of `Attacker`: streams, poses and joints away from where the arm is, copies, mimicry."""
+"""What attackers do, in terms of `Attacker`: streams, poses and joints away from where the arm is, copies,
+mimicry."""
 
 import dataclasses
 import time
@@ -16,7 +17,9 @@ def nothing(a: Attacker) -> None:
     a.begin()
 
 
-def stream(a: Attacker, topic: str, record: Record, period_s: float = FIVE_MS, lasting_s: float = ONCE_S) -> None:
+def stream(
+    a: Attacker, topic: str, record: Record, period_s: float = FIVE_MS, lasting_s: float = ONCE_S
+) -> None:
     """The same message; once where it does not last."""
     for _ in a.every(period_s, lasting_s):
         a.say(topic, record)
@@ -62,7 +65,9 @@ def replay(a: Attacker, old_s: float) -> None:
             a.say("servo_cp", waiting.pop(0))
 
 
-def replay_once(a: Attacker, old_s: float, change: Callable[[PoseStamped], PoseStamped] = lambda command: command) -> None:
+def replay_once(
+    a: Attacker, old_s: float, change: Callable[[PoseStamped], PoseStamped] = lambda command: command
+) -> None:
     """One copy, perhaps changed."""
     command = a.next("servo_cp")
     a.wait(old_s)
@@ -95,7 +100,9 @@ def mimic(a: Attacker, topic: str, lasting_s: float = LONG_S, **changes: Any) ->
     a.mimic(topic, lambda record, _: dataclasses.replace(record, **changes), lasting_s)
 
 
-def mimic_moved(a: Attacker, *topics: str, x_m: float = 0.0, x_m_per_s: float = 0.0, later_ns: int = 0) -> None:
+def mimic_moved(
+    a: Attacker, *topics: str, x_m: float = 0.0, x_m_per_s: float = 0.0, later_ns: int = 0
+) -> None:
     """Poses once more, displaced (growing), with the stamps of the originals or a little later ones."""
     a.proceed.set()
     for topic in topics[1:]:
@@ -103,7 +110,9 @@ def mimic_moved(a: Attacker, *topics: str, x_m: float = 0.0, x_m_per_s: float = 
     begin = time.monotonic()
 
     def shifted(record: PoseStamped) -> PoseStamped:
-        return moved(record, x_m + x_m_per_s * (time.monotonic() - begin), stamp_ns=record.stamp_ns + later_ns)
+        return moved(
+            record, x_m + x_m_per_s * (time.monotonic() - begin), stamp_ns=record.stamp_ns + later_ns
+        )
 
     a.open(topics[0])
     for record in a.each(topics[0], LONG_S):

@@ -15,9 +15,9 @@ _END_S = 0.05
 def escapes(attack: Attack, result: Result, limits: Limits, patience_s: float = 0.0) -> dict[str, str]:
     """The escapes, by their kind; none where all is well.
 
-    Kinds: outside (the tool left the workspace through a command of the controller), step (such a command moved the arm too far),
-    unnoticed (or noticed as something else, or too late), false goal; late answer (to a disarming during a flood), disturbed (what is
-    harmless was not), trouble (of the scene).
+    Kinds: outside (the tool left the workspace through a command of the controller), step (such a command
+    moved the arm too far), unnoticed (or noticed as something else, or too late), false goal; late answer (to
+    a disarming during a flood), disturbed (what is harmless was not), trouble (of the scene).
 
     Args:
         patience_s: how much later than at a robot's computer it may be noticed.
@@ -27,13 +27,18 @@ def escapes(attack: Attack, result: Result, limits: Limits, patience_s: float = 
     if result.trouble is not None:
         found["trouble"] = result.trouble
     if result.outside_mm > OUTSIDE_MM + most_mm:
-        found["outside"] = f"the tool was {result.outside_mm:.2f} mm outside the workspace (at most {OUTSIDE_MM + most_mm:.2f})"
+        found["outside"] = (
+            f"the tool was {result.outside_mm:.2f} mm outside the workspace (at most "
+            f"{OUTSIDE_MM + most_mm:.2f})"
+        )
     if result.step_mm > most_mm:
         found["step"] = f"one command moved the arm by {result.step_mm:.2f} mm (at most {most_mm:.2f})"
     if result.falsely_reached:
         found["false goal"] = f"a goal was said to be reached and was {result.farthest_mm:.1f} mm off"
     if result.answer_ms is not None and result.answer_ms > 1e3 * (ANSWER_S + patience_s):
-        found["late answer"] = f"disarm was answered after {result.answer_ms:.0f} ms (at most {1e3 * (ANSWER_S + patience_s):g})"
+        found["late answer"] = (
+            f"disarm was answered after {result.answer_ms:.0f} ms (at most {1e3 * (ANSWER_S + patience_s):g})"
+        )
     match attack.expect:
         case Notice():
             if reason := _unnoticed(attack, attack.expect, result, patience_s):

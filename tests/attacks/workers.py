@@ -1,4 +1,5 @@
-"""Processes that last from attack to attack, so that imports are paid for once: one makes fresh arms, the other fresh controllers.
+"""Processes that last from attack to attack, so that imports are paid for once: one makes fresh arms, the
+other fresh controllers.
 
 Each does what it is told over a pipe, and ends when the other end of the pipe is gone.
 """
@@ -34,9 +35,12 @@ Orders = dict[str, Callable[..., Any]]
 
 
 def processes() -> multiprocessing.context.ForkServerContext:
-    """How processes are made: as forks of one that has imported everything once, and has no thread that would not survive."""
+    """How processes are made: as forks of one that has imported everything once, and has no thread that would
+    not survive."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.attacks.scene", "l0_surgical.robot.simulated_arm", "cyclonedds.domain", "mcap.writer"])
+    context.set_forkserver_preload(
+        ["tests.attacks.scene", "l0_surgical.robot.simulated_arm", "cyclonedds.domain", "mcap.writer"]
+    )
     return context
 
 
@@ -51,7 +55,8 @@ def end_with_parent() -> None:
 
 
 class Worker:
-    """A process seen from outside: `ask` gives it an order and returns its answer; `start` replaces one that has died.
+    """A process seen from outside: `ask` gives it an order and returns its answer; `start` replaces one that
+    has died.
 
     Attributes:
         events: what it said unasked, oldest first.
@@ -113,7 +118,8 @@ class Worker:
 
 
 class LyingTransport(DdsTransport):
-    """The arm's own, on which some of what it says may be made untrue: by topic, when that began and what becomes of a record."""
+    """The arm's own, on which some of what it says may be made untrue: by topic, when that began and what
+    becomes of a record."""
 
     def __init__(self, domain: int) -> None:
         super().__init__(domain)
@@ -164,9 +170,11 @@ def serve_arms(pipe: Pipe) -> None:
 
 
 def serve_controllers(pipe: Pipe) -> None:
-    """One controller at a time, run as the ROS 2 node runs it: begin (settings, domain), arm, goal, disarm, reset, report, end.
+    """One controller at a time, run as the ROS 2 node runs it: begin (settings, domain), arm, goal, disarm,
+    reset, report, end.
 
-    Unasked it says ("state", wall time in ns, state, fault) at each change, and ("outcome", wall time in ns, is reached) of each goal.
+    Unasked it says ("state", wall time in ns, state, fault) at each change, and ("outcome", wall time in ns,
+    is reached) of each goal.
     """
     service: ControlService | None = None
     former: State | None = None
@@ -191,13 +199,22 @@ def serve_controllers(pipe: Pipe) -> None:
         now_ns, state = time.time_ns(), service.state
         if state is not former:
             former = state
-            pipe.send(("state", now_ns, state.value, service.report().controller.fault if state is State.FAULT else None))
+            pipe.send(
+                (
+                    "state",
+                    now_ns,
+                    state.value,
+                    service.report().controller.fault if state is State.FAULT else None,
+                )
+            )
         if (is_reached := service.take_outcome()) is not None:
             pipe.send(("outcome", now_ns, is_reached))
 
     def set_clock(seconds: float) -> None:
         """As if the computer's wall clock were set."""
-        clock.time = SimpleNamespace(**vars(time) | {"time_ns": lambda: time.time_ns() + round(1e9 * seconds)})
+        clock.time = SimpleNamespace(
+            **vars(time) | {"time_ns": lambda: time.time_ns() + round(1e9 * seconds)}
+        )
 
     def fill_disk() -> None:
         """The files of this process cannot grow any more."""
@@ -205,12 +222,16 @@ def serve_controllers(pipe: Pipe) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
 
     orders: Orders = {"begin": begin, "end": end, "set_clock": set_clock, "fill_disk": fill_disk}
-    orders |= {name: lambda name=name: getattr(service, name)() for name in ("arm", "disarm", "reset", "report")}
+    orders |= {
+        name: lambda name=name: getattr(service, name)() for name in ("arm", "disarm", "reset", "report")
+    }
     orders["goal"] = lambda tip: service.set_goal(tip)
     _serve(pipe, orders, look, _LOOK_EVERY_S)
 
 
-def _serve(pipe: Pipe, orders: Orders, look: Callable[[], None] = lambda: None, every_s: float | None = None) -> None:
+def _serve(
+    pipe: Pipe, orders: Orders, look: Callable[[], None] = lambda: None, every_s: float | None = None
+) -> None:
     """Carries out orders until the other end of the pipe is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):

@@ -1,4 +1,5 @@
-"""The command line as a user meets it: exit codes, one-line errors, the keys of every --json, files that appear."""
+"""The command line as a user meets it: exit codes, one-line errors, the keys of every --json, files that
+appear."""
 
 import ctypes
 import dataclasses
@@ -24,9 +25,37 @@ from l0_surgical.runtime import ReferenceEngine
 from l0_surgical.settings.presets import preset
 from l0_surgical.system.errors import BadInputError
 
-SMALL = ["--ddpg.hidden", "16", "16", "--ddpg.updates-per-episode", "5", "--episodes", "2", "--demonstration-episodes", "2"]
-SMALL += ["--evaluate-every", "1", "--evaluation-episodes", "1", "--final-evaluation-episodes", "2", "--threads", "1"]
-SWEEP_KEYS = {"rank", "parameters_paper", "parameters", "bytes", "size_decrease_percent", "return_mean", "return_ci95", "success_rate"}
+SMALL = [
+    "--ddpg.hidden",
+    "16",
+    "16",
+    "--ddpg.updates-per-episode",
+    "5",
+    "--episodes",
+    "2",
+    "--demonstration-episodes",
+    "2",
+]
+SMALL += [
+    "--evaluate-every",
+    "1",
+    "--evaluation-episodes",
+    "1",
+    "--final-evaluation-episodes",
+    "2",
+    "--threads",
+    "1",
+]
+SWEEP_KEYS = {
+    "rank",
+    "parameters_paper",
+    "parameters",
+    "bytes",
+    "size_decrease_percent",
+    "return_mean",
+    "return_ci95",
+    "success_rate",
+}
 
 
 def run(capsys: pytest.CaptureFixture, *arguments: object) -> dict:
@@ -49,7 +78,19 @@ def refused(capsys: pytest.CaptureFixture, code: int, *arguments: object) -> str
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder = tmp_path_factory.mktemp("cli") / "run"
-    command = [sys.executable, "-m", "l0_surgical", "train", "needle-reach", "--out", str(folder), "--coefficient", "0.1", *SMALL, "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "l0_surgical",
+        "train",
+        "needle-reach",
+        "--out",
+        str(folder),
+        "--coefficient",
+        "0.1",
+        *SMALL,
+        "--json",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "training" in result.stderr
     return json.loads(result.stdout)
@@ -58,15 +99,38 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict:
 def test_train_prints_its_members(trained: dict):
     assert trained.keys() >= {"run", "members"}
     (member,) = trained["members"]
-    keys = {"seed", "regularizer", "coefficient", "policy", "return_mean", "success_rate", "sparsity", "sparsity_at_init", "parameters"}
+    keys = {
+        "seed",
+        "regularizer",
+        "coefficient",
+        "policy",
+        "return_mean",
+        "success_rate",
+        "sparsity",
+        "sparsity_at_init",
+        "parameters",
+    }
     assert member.keys() >= keys | {"env_steps", "updates", "wall_seconds"}
-    assert (member["regularizer"], member["coefficient"], member["env_steps"], member["updates"]) == ("l0", 0.1, 100, 10)
+    assert (member["regularizer"], member["coefficient"], member["env_steps"], member["updates"]) == (
+        "l0",
+        0.1,
+        100,
+        10,
+    )
 
 
 def test_evaluate_gives_what_the_training_recorded(trained: dict, capsys: pytest.CaptureFixture):
     policy = trained["members"][0]["policy"]
     result = run(capsys, "evaluate", policy, "--episodes", 2)
-    keys = {"task", "episodes", "return_mean", "return_ci95", "success_rate", "success_ci95", "steps_to_success_mean"}
+    keys = {
+        "task",
+        "episodes",
+        "return_mean",
+        "return_ci95",
+        "success_rate",
+        "success_ci95",
+        "steps_to_success_mean",
+    }
     assert result.keys() == keys
     assert result["return_mean"] == trained["members"][0]["return_mean"]
 
@@ -96,20 +160,52 @@ def test_tables_are_for_people(trained: dict, capsys: pytest.CaptureFixture):
 
 
 @pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
-def test_tables_of_a_task_without_success_and_critic(algorithm: str, tmp_path: Path, capsys: pytest.CaptureFixture):
-    run_folder, few = tmp_path / "run", ["--steps", "10000", "--evaluation-episodes", "2", "--final-evaluation-episodes", "2"]
-    assert main(["train", "cartpole", "--algorithm", algorithm, "--regularizer", "l0", "--out", str(run_folder), *few]) == 0
+def test_tables_of_a_task_without_success_and_critic(
+    algorithm: str, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    run_folder, few = (
+        tmp_path / "run",
+        ["--steps", "10000", "--evaluation-episodes", "2", "--final-evaluation-episodes", "2"],
+    )
+    assert (
+        main(
+            [
+                "train",
+                "cartpole",
+                "--algorithm",
+                algorithm,
+                "--regularizer",
+                "l0",
+                "--out",
+                str(run_folder),
+                *few,
+            ]
+        )
+        == 0
+    )
     (coefficient,) = preset("best", "cartpole", algorithm).coefficient
     assert re.search(rf"0 +│ l0 +│ {coefficient:g} +│ - +│", capsys.readouterr().out)
     (policy,) = map(str, (run_folder / "policies").iterdir())
     commands = (["inspect", policy], ["evaluate", policy, "--episodes", "2"])
-    for command in (*commands, ["compress", policy, "--out", str(tmp_path / "small.safetensors"), "--rank", "2", "--episodes", "2"]):
+    for command in (
+        *commands,
+        ["compress", policy, "--out", str(tmp_path / "small.safetensors"), "--rank", "2", "--episodes", "2"],
+    ):
         assert main(command) == 0
         assert capsys.readouterr().out
 
 
 def test_the_table_of_a_search_names_its_methods(tmp_path: Path, capsys: pytest.CaptureFixture):
-    command = ["compress", "needle-reach-l0-compressed", "--keep", "0.5", "--episodes", "10", "--out", str(tmp_path / "small.safetensors")]
+    command = [
+        "compress",
+        "needle-reach-l0-compressed",
+        "--keep",
+        "0.5",
+        "--episodes",
+        "10",
+        "--out",
+        str(tmp_path / "small.safetensors"),
+    ]
     assert main(command) == 0
     shown = capsys.readouterr().out
     assert "│ sparse " in shown
@@ -122,12 +218,19 @@ def test_the_table_of_a_search_names_its_methods(tmp_path: Path, capsys: pytest.
     [
         (
             ["fly"],
-            "unknown command 'fly'; choose one of train, evaluate, compress, inspect, suite, report, demo, export, benchmark, control, ",
+            "unknown command 'fly'; choose one of train, evaluate, compress, inspect, suite, report, demo, "
+            "export, benchmark, control, ",
         ),
-        (["train", "needle-reach", "--algorithm", "dqn"], "needle-reach has continuous ones; train it with --algorithm ddpg"),
+        (
+            ["train", "needle-reach", "--algorithm", "dqn"],
+            "needle-reach has continuous ones; train it with --algorithm ddpg",
+        ),
         (["train", "cartpole", "--algorithm", "ddpg"], "for a choice of actions pass --algorithm dqn or ppo"),
         (["train", "cartpole", "--algorithm", "sarsa"], "choose ddpg, dqn or ppo"),
-        (["suite", "classic", "--coefficients", "0.1", "0.1"], "--coefficients 0.1 0.1: a cell of the grid would be run twice"),
+        (
+            ["suite", "classic", "--coefficients", "0.1", "0.1"],
+            "--coefficients 0.1 0.1: a cell of the grid would be run twice",
+        ),
         (["suite", "surgical"], "classic"),
         (["train", "needle-poke"], "unknown task 'needle-poke'; known are needle-reach"),
         (["train", "--coefficient", "-1"], "--coefficient -1.0: pass a finite number >= 0"),
@@ -152,8 +255,12 @@ def test_an_environment_that_cannot_be_made_or_has_no_limit_is_bad_input(capsys:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_an_environment_that_fails_is_one_line_and_code_1(jobs: int, tmp_path: Path, capsys: pytest.CaptureFixture):
-    task = misbehaving.register(misbehaving.LINE, "CliFailing", fault="raises", seed=episode_seeds("test", 0, 2)[1])
+def test_an_environment_that_fails_is_one_line_and_code_1(
+    jobs: int, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    task = misbehaving.register(
+        misbehaving.LINE, "CliFailing", fault="raises", seed=episode_seeds("test", 0, 2)[1]
+    )
     save_policy(misbehaving.line_policy(task), tmp_path / "line.safetensors")
     line = refused(capsys, 1, "evaluate", tmp_path / "line.safetensors", "--episodes", 3, "--jobs", jobs)
     assert "misbehaving/CliFailing-v0 failed at step 3, episode 1 (seed " in line
@@ -170,18 +277,37 @@ gymnasium.register("ownlab/Cart-v0", entry_point=Cart, max_episode_steps=100)
 """
 
 
-def test_a_task_of_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+def test_a_task_of_a_module_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
     (tmp_path / "ownlab.py").write_text(OWNLAB)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    few = ["--algorithm", "dqn", "--steps", 640, "--dqn.environments", 4, "--dqn.learning-starts", 100, "--dqn.cycles-per-round", 10]
+    few = [
+        "--algorithm",
+        "dqn",
+        "--steps",
+        640,
+        "--dqn.environments",
+        4,
+        "--dqn.learning-starts",
+        100,
+        "--dqn.cycles-per-round",
+        10,
+    ]
     few += ["--evaluation-episodes", 2, "--final-evaluation-episodes", 2, "--dqn.hidden", 16]
     (member,) = run(capsys, "train", "ownlab:ownlab/Cart-v0", *few)["members"]
     assert member["policy"].startswith("runs/ownlab-ownlab-Cart-v0-best-1/policies/")
     assert load_policy(member["policy"]).task == "ownlab:ownlab/Cart-v0"
-    assert run(capsys, "train", "--resume", "runs/ownlab-ownlab-Cart-v0-best-1")["members"][0]["return_mean"] == member["return_mean"]
+    assert (
+        run(capsys, "train", "--resume", "runs/ownlab-ownlab-Cart-v0-best-1")["members"][0]["return_mean"]
+        == member["return_mean"]
+    )
     for options in (["--jobs", 1], ["--jobs", 2], ["--task", "ownlab:ownlab/Cart-v0"]):
-        assert run(capsys, "evaluate", member["policy"], "--episodes", 2, *options)["return_mean"] == member["return_mean"]
+        assert (
+            run(capsys, "evaluate", member["policy"], "--episodes", 2, *options)["return_mean"]
+            == member["return_mean"]
+        )
 
 
 def test_bad_compression_settings(trained: dict, tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -193,7 +319,9 @@ def test_bad_compression_settings(trained: dict, tmp_path: Path, capsys: pytest.
 
 
 def test_a_policy_that_does_not_fit_the_task(trained: dict, capsys: pytest.CaptureFixture):
-    line = refused(capsys, 2, "evaluate", trained["members"][0]["policy"], "--task", "Pendulum-v1", "--episodes", 1)
+    line = refused(
+        capsys, 2, "evaluate", trained["members"][0]["policy"], "--task", "Pendulum-v1", "--episodes", 1
+    )
     assert "10" in line
     assert "Pendulum-v1" in line
 
@@ -235,7 +363,9 @@ def test_what_an_environment_prints_is_no_result(tmp_path: Path, capfd: pytest.C
     assert output.err.count("a new episode") == output.err.count("starting thread 0") == 2
 
 
-def test_the_home_folder_behind_an_equals_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+def test_the_home_folder_behind_an_equals_sign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
@@ -248,7 +378,10 @@ def test_the_home_folder_behind_an_equals_sign(tmp_path: Path, monkeypatch: pyte
 def test_help_names_every_command(capsys: pytest.CaptureFixture):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(name in text for name in ("train", "evaluate", "compress", "inspect", "demo", "control", "simulate-arm"))
+    assert all(
+        name in text
+        for name in ("train", "evaluate", "compress", "inspect", "demo", "control", "simulate-arm")
+    )
 
 
 @pytest.mark.parametrize(("text", "ranks"), [("5:8", [5, 6, 7, 8]), ("10:30:10", [10, 20, 30]), ("3:3", [3])])
@@ -262,7 +395,9 @@ def test_bad_ranks(text: str):
         parse_ranks(text)
 
 
-def test_the_demo_makes_its_table_and_pictures_and_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_the_demo_makes_its_table_and_pictures_and_goes_on_where_it_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+):
     report = run(capsys, "demo", "--quick", "--out", tmp_path / "demo")
     assert [row["name"] for row in report["policies"]] == ["dense", "L0", "L0 compressed"]
     for row in report["policies"]:
@@ -277,9 +412,18 @@ def test_the_demo_makes_its_table_and_pictures_and_goes_on_where_it_stopped(tmp_
             "seconds",
         }
     # without real-time priority, beside other tests, a late machine is a fault, and rightly so
-    assert re.search("stood still|stopped .* ago|ms old|from its setpoint", report["control"]["failure"] or "stood still")
+    assert re.search(
+        "stood still|stopped .* ago|ms old|from its setpoint", report["control"]["failure"] or "stood still"
+    )
     assert report["control"]["setpoints"] > 0
-    for name in ("learning_curves.png", "return_by_rank.png", "reach.gif", "report.json", "compressed.safetensors", "control.mcap"):
+    for name in (
+        "learning_curves.png",
+        "return_by_rank.png",
+        "reach.gif",
+        "report.json",
+        "compressed.safetensors",
+        "control.mcap",
+    ):
         assert (tmp_path / "demo" / name).stat().st_size > 200
     trained_at = (tmp_path / "demo" / "run" / "summary.json").stat().st_mtime_ns
     again = run(capsys, "demo", "--quick", "--out", tmp_path / "demo")

@@ -1,4 +1,5 @@
-"""Processes at an arm that are told to end: waiting, homing, recording to a full disk, speaking to a reader that takes nothing."""
+"""Processes at an arm that are told to end: waiting, homing, recording to a full disk, speaking to a reader
+that takes nothing."""
 
 import contextlib
 import fcntl
@@ -35,7 +36,15 @@ class Started:
     """`l0-surgical` with a command, as a process."""
 
     def __init__(self, *arguments: object, **options: object) -> None:
-        command = [sys.executable, "-m", "l0_surgical", *map(str, arguments), "--domain", str(DOMAIN), "--no-real-time"]
+        command = [
+            sys.executable,
+            "-m",
+            "l0_surgical",
+            *map(str, arguments),
+            "--domain",
+            str(DOMAIN),
+            "--no-real-time",
+        ]
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         self.process = subprocess.Popen(command, **options)
 
@@ -67,8 +76,23 @@ def recording(tmp_path: Path) -> Path:
 def control(start: Callable[..., Started], recording: Path, *options: object, **popen: object) -> Started:
     """A controller that is about to wait for its arm."""
     limits = write_limits(recording.parent)
-    started = start("control", POLICY, "--limits", limits, "--record", recording, "--timeout", 60, "--json", *options, **popen)
-    wait_until(lambda: recording.exists() or started.process.poll() is not None, "the controller to open its recording")
+    started = start(
+        "control",
+        POLICY,
+        "--limits",
+        limits,
+        "--record",
+        recording,
+        "--timeout",
+        60,
+        "--json",
+        *options,
+        **popen,
+    )
+    wait_until(
+        lambda: recording.exists() or started.process.poll() is not None,
+        "the controller to open its recording",
+    )
     time.sleep(0.3)
     return started
 
@@ -102,7 +126,9 @@ def full_pipe() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_waiting_for_an_arm_that_is_not_there(start: Callable[..., Started], recording: Path, number: signal.Signals) -> None:
+def test_waiting_for_an_arm_that_is_not_there(
+    start: Callable[..., Started], recording: Path, number: signal.Signals
+) -> None:
     started = control(start, recording)
     started.process.send_signal(number)
     code, output, said = started.end()
@@ -114,7 +140,9 @@ def test_waiting_for_an_arm_that_is_not_there(start: Callable[..., Started], rec
 
 
 @pytest.mark.parametrize("answers", [True, False], ids=["homing", "hung"])
-def test_while_the_arm_is_homing_or_hangs(start: Callable[..., Started], recording: Path, answers: bool) -> None:
+def test_while_the_arm_is_homing_or_hangs(
+    start: Callable[..., Started], recording: Path, answers: bool
+) -> None:
     # at a hundredth of the time homing takes two minutes
     with arm_beside("--domain", str(DOMAIN), "--speed", "0.01") as arm, DdsTransport(DOMAIN) as transport:
         started = control(start, recording)
@@ -145,7 +173,9 @@ def test_a_terminal_that_goes_away_ends_it_in_order(start: Callable[..., Started
     with arm_beside("--domain", str(DOMAIN)), DdsTransport(DOMAIN) as transport:
         ear = transport.subscription("/PSM1/servo_cp", PoseStamped, Qos(10_000))
         into_terminal = {"stdin": its_end, "stdout": its_end, "stderr": its_end, "start_new_session": True}
-        started = control(start, recording, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **into_terminal)
+        started = control(
+            start, recording, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **into_terminal
+        )
         os.close(its_end)
         wait_until(ear.take, "a setpoint")
         os.close(terminal)
@@ -155,7 +185,11 @@ def test_a_terminal_that_goes_away_ends_it_in_order(start: Callable[..., Started
         assert is_complete(recording)
         sent = [record for topic, _, record in read_recording(recording) if topic == "/PSM1/servo_cp"]
         assert sent[-1] == heard[-1]
-        notes = [record.data for topic, _, record in read_recording(recording) if topic == "/PSM1/l0_surgical/state"]
+        notes = [
+            record.data
+            for topic, _, record in read_recording(recording)
+            if topic == "/PSM1/l0_surgical/state"
+        ]
         assert notes[-1] == "disarmed"
 
 
@@ -164,13 +198,18 @@ def limited(size: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def test_a_disk_that_is_full_from_the_beginning_keeps_the_arm_from_being_touched(start: Callable[..., Started], recording: Path) -> None:
+def test_a_disk_that_is_full_from_the_beginning_keeps_the_arm_from_being_touched(
+    start: Callable[..., Started], recording: Path
+) -> None:
     with arm_beside("--domain", str(DOMAIN)), DdsTransport(DOMAIN) as transport:
         ear = CrtkArm(transport)
         code, output, said = control(start, recording, preexec_fn=limited(0)).end()
         state = ear.poll().operating_state
     assert (code, output) == (1, "")
-    assert said.splitlines()[-1] == f"l0-surgical: cannot record to {recording}: File too large; nothing was begun"
+    assert (
+        said.splitlines()[-1]
+        == f"l0-surgical: cannot record to {recording}: File too large; nothing was begun"
+    )
     assert state.record.state == "DISABLED"
     assert not recording.exists()
 
@@ -188,7 +227,10 @@ def test_a_disk_that_becomes_full_hides_no_result(start: Callable[..., Started],
     result = json.loads(output)
     assert result["interrupted_by"] == "SIGTERM"
     assert result["setpoints"] > 0
-    assert result["failure"] == f"the recording {recording} is not complete: File too large; what was written can be read"
+    assert (
+        result["failure"]
+        == f"the recording {recording} is not complete: File too large; what was written can be read"
+    )
     assert said.splitlines()[-1] == f"l0-surgical: {result['failure']}"
     assert "Traceback" not in said
 
@@ -214,7 +256,9 @@ def test_a_simulated_arm_whose_reader_takes_nothing(start: Callable[..., Started
         assert started.end()[0] == 0
 
 
-def test_a_reader_of_stderr_that_has_gone_ends_nothing(start: Callable[..., Started], recording: Path) -> None:
+def test_a_reader_of_stderr_that_has_gone_ends_nothing(
+    start: Callable[..., Started], recording: Path
+) -> None:
     read, write = os.pipe()
     os.close(read)
     started = start("control", POLICY, "--timeout", 1, "--json", stderr=write)
@@ -224,7 +268,9 @@ def test_a_reader_of_stderr_that_has_gone_ends_nothing(start: Callable[..., Star
     assert "waited 1 s in vain" in json.loads(output)["failure"]
 
 
-def test_a_second_signal_ends_what_waits_for_its_reader(start: Callable[..., Started], recording: Path) -> None:
+def test_a_second_signal_ends_what_waits_for_its_reader(
+    start: Callable[..., Started], recording: Path
+) -> None:
     with full_pipe() as blocked:
         started = control(start, recording, stdout=blocked)
         started.process.send_signal(signal.SIGTERM)

@@ -1,4 +1,5 @@
-"""Compression keeps what was asked for and finds what is there to remove; the reductions and the bound against their definitions."""
+"""Compression keeps what was asked for and finds what is there to remove; the reductions and the bound
+against their definitions."""
 
 import collections
 import dataclasses
@@ -37,13 +38,16 @@ def test_the_bound_of_the_kept_fraction_is_the_paired_t_test() -> None:
     assert 0.99 < bound < fraction < 1.0
     # at k = bound the lower limit of mean(c - r - k (o - r)) is exactly zero
     difference = candidate - random - bound * (original - random)
-    assert difference.mean() == pytest.approx(stdtrit(39, 0.95) * difference.std(ddof=1) / np.sqrt(40), rel=1e-6)
+    assert difference.mean() == pytest.approx(
+        stdtrit(39, 0.95) * difference.std(ddof=1) / np.sqrt(40), rel=1e-6
+    )
     assert kept_fraction(original, original, random) == pytest.approx((1.0, 1.0))
     assert kept_fraction(candidate, original, random, 0.999)[1] < bound
 
 
 def test_the_bound_covers_as_often_as_it_says() -> None:
-    """The true fraction is 0.97; the 90 % bound must lie below it in 90 % of 2000 experiments, up to four standard errors."""
+    """The true fraction is 0.97; the 90 % bound must lie below it in 90 % of 2000 experiments, up to four
+    standard errors."""
     generator = np.random.default_rng(1)
     covered = 0
     for _ in range(2000):
@@ -79,7 +83,9 @@ def test_larger_tolerances_are_smaller_and_nested(method: str) -> None:
     for tolerance in (0.05, 0.2, 0.4, 0.8):
         reduced = reduce_layers(policy, traces, [tolerance] * 3, method)
         sizes.append(reduced.nbytes)
-        errors.append(np.sqrt(np.mean((ReferenceEngine(reduced).act(observations()) - actions) ** 2)) / actions.std())
+        errors.append(
+            np.sqrt(np.mean((ReferenceEngine(reduced).act(observations()) - actions) ** 2)) / actions.std()
+        )
     assert sizes == sorted(sizes, reverse=True) and sizes[-1] < sizes[0] / 3
     assert errors[0] < 0.1 and errors[0] < errors[-1]
 
@@ -91,7 +97,9 @@ def test_refitting_halves_the_error_of_plain_magnitude_pruning() -> None:
     magnitudes = np.sort(np.concatenate([np.abs(layer.weight.to_dense()).ravel() for layer in policy.layers]))
     layers = [
         Layer(
-            Dense(np.where(np.abs(layer.weight.to_dense()) >= magnitudes[-kept], layer.weight.to_dense(), 0)), layer.bias, layer.activation
+            Dense(np.where(np.abs(layer.weight.to_dense()) >= magnitudes[-kept], layer.weight.to_dense(), 0)),
+            layer.bias,
+            layer.activation,
         )
         for layer in policy.layers
     ]
@@ -104,9 +112,12 @@ def test_refitting_halves_the_error_of_plain_magnitude_pruning() -> None:
 
 
 def test_a_weight_counts_by_its_effect_not_by_its_size() -> None:
-    """Input 0 hardly varies and has the large weights; input 1 varies and has small ones: the small ones must stay."""
+    """Input 0 hardly varies and has the large weights; input 1 varies and has small ones: the small ones must
+    stay."""
     base = random_policy(widths=(2, 3))
-    policy = dataclasses.replace(base, layers=(Layer(Dense([[5.0, 0.5]] * 3), np.zeros(3), "tanh"),), normalizer=base.normalizer)
+    policy = dataclasses.replace(
+        base, layers=(Layer(Dense([[5.0, 0.5]] * 3), np.zeros(3), "tanh"),), normalizer=base.normalizer
+    )
     data = policy.normalizer.mean + policy.normalizer.scale * observations(500, 2) * [0.001, 1.0]
     reduced = reduce_layers(policy, trace(policy, data), [0.1], "sparse")
     assert reduced.input_index.tolist() == [1]
@@ -114,7 +125,8 @@ def test_a_weight_counts_by_its_effect_not_by_its_size() -> None:
 
 
 def test_an_input_that_became_constant_goes_into_the_bias() -> None:
-    """It varies by rounding alone, and a regression on that gives huge weights: once this made reduced policies fail completely."""
+    """It varies by rounding alone, and a regression on that gives huge weights: once this made reduced
+    policies fail completely."""
     policy = random_policy(seed=6, widths=(10, 16, 5))
     run = trace(policy, observations())[1]
     hidden = run.inputs.copy()
@@ -122,23 +134,32 @@ def test_an_input_that_became_constant_goes_into_the_bias() -> None:
     weight, bias = _refit(run, hidden, np.ones(run.weight.shape, dtype=bool))
     assert (weight[:, 3] == 0).all()
     assert np.abs(weight).max() < 2 * np.abs(run.weight).max()
-    np.testing.assert_allclose(run.importance @ (hidden @ weight.T + bias), run.importance @ run.outputs, atol=1e-9)
+    np.testing.assert_allclose(
+        run.importance @ (hidden @ weight.T + bias), run.importance @ run.outputs, atol=1e-9
+    )
 
 
 def test_a_noisy_network_is_reduced_to_what_carries_it() -> None:
     policy = point_reach.reaching_policy(hidden=64, noise=0.05)
     messages: list[str] = []
     small, report = compress(policy, episodes=60, progress=messages.append)
-    assert small.numbers < 60 < 4674 == policy.numbers  # four units in two layers, and not the 4674 numbers around them
+    assert (
+        small.numbers < 60 < 4674 == policy.numbers
+    )  # four units in two layers, and not the 4674 numbers around them
     before, after = (evaluate(candidate, episodes=100, seed=0) for candidate in (policy, small))
     assert after.return_mean > before.return_mean - 0.2
     assert after.success_rate == 1.0
     assert small.evaluation == {}
     assert small.provenance["compression"]["chosen"] == report["chosen"]
     assert report["chosen"]["parameters"] == small.numbers and report["chosen"]["bytes"] == small.nbytes
-    assert report["chosen"]["kept_lower_bound"] >= 0.99 and report["chosen"]["confirmation"]["kept_lower_bound"] >= 0.99
+    assert (
+        report["chosen"]["kept_lower_bound"] >= 0.99
+        and report["chosen"]["confirmation"]["kept_lower_bound"] >= 0.99
+    )
     assert report["chosen"]["size_decrease_percent"] > 98.5
-    assert any("refused" in message for message in messages) and any("accepted" in message for message in messages)
+    assert any("refused" in message for message in messages) and any(
+        "accepted" in message for message in messages
+    )
     json.dumps(report, allow_nan=False)
 
 
@@ -188,7 +209,16 @@ def test_the_sweep_reports_both_accountings_and_paired_returns() -> None:
     done: list[int] = []
     rows = rank_sweep(policy, [1, 3, 12], episodes=20, seed=4, progress=done.append)
     assert done == [1, 2, 3]
-    keys = {"rank", "parameters_paper", "parameters", "bytes", "size_decrease_percent", "return_mean", "return_ci95", "success_rate"}
+    keys = {
+        "rank",
+        "parameters_paper",
+        "parameters",
+        "bytes",
+        "size_decrease_percent",
+        "return_mean",
+        "return_ci95",
+        "success_rate",
+    }
     for row in rows:
         folded = fold(policy, row["rank"])
         assert set(row) == keys
@@ -201,7 +231,9 @@ def test_the_sweep_reports_both_accountings_and_paired_returns() -> None:
     assert rows[0]["return_mean"] < rows[-1]["return_mean"] - 3
 
 
-@pytest.mark.parametrize(("ranks", "words"), [([], "range of ranks is empty"), ([0], "rank 0"), ([5, -2], "rank -2")])
+@pytest.mark.parametrize(
+    ("ranks", "words"), [([], "range of ranks is empty"), ([0], "rank 0"), ([5, -2], "rank -2")]
+)
 def test_bad_ranks_are_refused(ranks: list[int], words: str) -> None:
     with pytest.raises(BadInputError, match=words):
         rank_sweep(point_reach.reaching_policy(hidden=4), ranks)
@@ -218,7 +250,9 @@ class Counted:
             self.opened += 1
             return enter(evaluator)
 
-        def counted_run(evaluator: Evaluator, policy: Policy, seeds: list[int], *rest: Any, **settings: Any) -> list:
+        def counted_run(
+            evaluator: Evaluator, policy: Policy, seeds: list[int], *rest: Any, **settings: Any
+        ) -> list:
             acting = policy_bytes(dataclasses.replace(policy, provenance={}, evaluation={}))
             self.runs[acting, tuple(seeds), settings.get("random_share", 0.0)] += 1
             return run(evaluator, policy, seeds, *rest, **settings)
@@ -228,13 +262,29 @@ class Counted:
 
 
 def request(**asked: Any) -> Request:
-    return Request(**{"rank": None, "ranks": None, "keep": None, "confidence": 0.95, "episodes": 10, "seed": 3, "jobs": 1, **asked})
+    return Request(
+        **{
+            "rank": None,
+            "ranks": None,
+            "keep": None,
+            "confidence": 0.95,
+            "episodes": 10,
+            "seed": 3,
+            "jobs": 1,
+            **asked,
+        }
+    )
 
 
-# beside the ranks: the original and random actions (where a rank is to be chosen), and what is chosen on unseen episodes;
-# ranks above the layers' own are one policy
-@pytest.mark.parametrize(("asked", "evaluations"), [({"ranks": "3:13:2"}, 6 + 3), ({"rank": 4}, 1 + 1), ({"ranks": "12:40:14"}, 1 + 3)])
-def test_every_rank_is_run_once(asked: dict[str, Any], evaluations: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+# beside the ranks: the original and random actions (where a rank is to be chosen), and what is chosen on
+# unseen episodes; ranks above the layers' own are one policy
+@pytest.mark.parametrize(
+    ("asked", "evaluations"),
+    [({"ranks": "3:13:2"}, 6 + 3), ({"rank": 4}, 1 + 1), ({"ranks": "12:40:14"}, 1 + 3)],
+)
+def test_every_rank_is_run_once(
+    asked: dict[str, Any], evaluations: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, out = tmp_path / "policy.safetensors", tmp_path / "small.safetensors"
     policy = point_reach.reaching_policy(hidden=12, noise=0.02)
     save_policy(policy, source)
@@ -247,9 +297,12 @@ def test_every_rank_is_run_once(asked: dict[str, Any], evaluations: int, tmp_pat
 
 
 def test_a_search_runs_no_candidate_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both methods, their confirmation, the exact policy as the last resort and the test of what is chosen."""
+    """Both methods, their confirmation, the exact policy as the last resort and the test of what is
+    chosen."""
     source = tmp_path / "policy.safetensors"
-    save_policy(compress(point_reach.reaching_policy(hidden=12, noise=0.05), episodes=10)[0], source)  # simplified: the exact one is itself
+    save_policy(
+        compress(point_reach.reaching_policy(hidden=12, noise=0.05), episodes=10)[0], source
+    )  # simplified: the exact one is itself
     counted = Counted(monkeypatch)
     compress_to(str(source), tmp_path / "small.safetensors", request(keep=0.9), lambda *told: None)
     assert (counted.opened, max(counted.runs.values())) == (1, 1)
@@ -263,14 +316,24 @@ def test_remembered_episodes_are_those_of_a_new_evaluator() -> None:
         first = evaluator.run(policy, seeds)
         again = evaluator.run(dataclasses.replace(policy, provenance={"seed": 1}), seeds, told.append)
         seen = evaluator.run(policy, seeds, keep_observations=True)
-        different = [evaluator.run(other, seeds), evaluator.run(policy, seeds[:4]), evaluator.run(policy, seeds, random_share=1.0)]
+        different = [
+            evaluator.run(other, seeds),
+            evaluator.run(policy, seeds[:4]),
+            evaluator.run(policy, seeds, random_share=1.0),
+        ]
         tested = evaluator.evaluate(policy, "test", 2, 5)
     with Evaluator(policy.task) as fresh:
         expected = fresh.run(policy, seeds)
-        assert [[episode.total_reward for episode in group] for group in (first, again, seen)] == [[e.total_reward for e in expected]] * 3
+        assert [[episode.total_reward for episode in group] for group in (first, again, seen)] == [
+            [e.total_reward for e in expected]
+        ] * 3
         assert [[e.total_reward for e in group] for group in different] == [
             [e.total_reward for e in group]
-            for group in (fresh.run(other, seeds), fresh.run(policy, seeds[:4]), fresh.run(policy, seeds, random_share=1.0))
+            for group in (
+                fresh.run(other, seeds),
+                fresh.run(policy, seeds[:4]),
+                fresh.run(policy, seeds, random_share=1.0),
+            )
         ]
     assert told == [5]
     assert all(episode.observations is not None for episode in seen)

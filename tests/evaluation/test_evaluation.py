@@ -1,4 +1,5 @@
-"""The evaluation loop on a small real environment and on CartPole: seeds, success, intervals, processes, and what it refuses."""
+"""The evaluation loop on a small real environment and on CartPole: seeds, success, intervals, processes, and
+what it refuses."""
 
 import dataclasses
 import math
@@ -48,7 +49,9 @@ def cartpole_policy() -> Policy:
 
 
 def test_seed_streams_are_disjoint_stable_and_prefixes() -> None:
-    streams = {stream: [seed for run in range(20) for seed in episode_seeds(stream, run, 200)] for stream in STREAMS}
+    streams = {
+        stream: [seed for run in range(20) for seed in episode_seeds(stream, run, 200)] for stream in STREAMS
+    }
     for stream, seeds in streams.items():
         assert len(set(seeds)) > 3990
         assert all(0 <= seed < 2**32 for seed in seeds)
@@ -77,9 +80,15 @@ def test_rollouts_count_returns_and_successes() -> None:
         np.testing.assert_array_equal(episode.observations[0], [0, 0, 0.7, *goal])
         # at 0.1 per axis and step, the first step within 0.05 of the goal
         reached = next(n for n in range(21) if np.linalg.norm(goal - np.clip(goal, -0.1 * n, 0.1 * n)) < 0.05)
-        assert (episode.steps_to_success, episode.total_reward, episode.success) == (reached, -(reached - 1.0), True)
+        assert (episode.steps_to_success, episode.total_reward, episode.success) == (
+            reached,
+            -(reached - 1.0),
+            True,
+        )
         assert episode.steps == 20
-    assert rollouts(stand_still, environment, [1])[0] == Episode(-20.0, False, pytest.approx(math.nan, nan_ok=True), 20)
+    assert rollouts(stand_still, environment, [1])[0] == Episode(
+        -20.0, False, pytest.approx(math.nan, nan_ok=True), 20
+    )
 
 
 def test_leaving_the_goal_again_is_no_success() -> None:
@@ -101,7 +110,9 @@ def test_an_episode_is_a_function_of_its_seed() -> None:
         assert [evaluator.run(policy, [seed])[0] for seed in reversed(seeds)] == list(reversed(together))
         for share in (0.3, 1.0):
             disturbed = evaluator.run(policy, seeds, random_share=share)
-            assert [evaluator.run(policy, [seed], random_share=share)[0] for seed in reversed(seeds)] == list(reversed(disturbed))
+            assert [evaluator.run(policy, [seed], random_share=share)[0] for seed in reversed(seeds)] == list(
+                reversed(disturbed)
+            )
             assert disturbed != together
 
 
@@ -130,7 +141,15 @@ def test_needle_reach_is_solved_at_full_speed() -> None:
 def test_the_json_of_an_evaluation() -> None:
     result = evaluate(point_reach.reaching_policy(), episodes=30, seed=1)
     record = result.as_dict()
-    assert set(record) == {"task", "episodes", "return_mean", "return_ci95", "success_rate", "success_ci95", "steps_to_success_mean"}
+    assert set(record) == {
+        "task",
+        "episodes",
+        "return_mean",
+        "return_ci95",
+        "success_rate",
+        "success_ci95",
+        "steps_to_success_mean",
+    }
     assert record["success_rate"] == 1.0
     assert record["success_ci95"] == pytest.approx([0.886487, 1.0], abs=1e-6)
     assert record["return_mean"] == pytest.approx(1 - record["steps_to_success_mean"])
@@ -142,9 +161,13 @@ def test_the_json_of_an_evaluation() -> None:
 
 
 def test_intervals_match_published_values() -> None:
-    # t with 3 degrees of freedom: 3.182446; Wilson for 8 of 10: (0.4901625, 0.9433178), Newcombe 1998's method 3
+    # t with 3 degrees of freedom: 3.182446; Wilson for 8 of 10: (0.4901625, 0.9433178), Newcombe 1998's
+    # method 3
     low, high = mean_interval(np.array([1.0, 2.0, 3.0, 4.0]))
-    assert (low, high) == (pytest.approx(2.5 - 3.182446 * np.sqrt(5 / 3) / 2, abs=1e-5), pytest.approx(4.5543, abs=1e-3))
+    assert (low, high) == (
+        pytest.approx(2.5 - 3.182446 * np.sqrt(5 / 3) / 2, abs=1e-5),
+        pytest.approx(4.5543, abs=1e-3),
+    )
     assert wilson_interval(8, 10) == (pytest.approx(0.4901625, abs=1e-6), pytest.approx(0.9433178, abs=1e-6))
     assert wilson_interval(0, 50)[0] == 0.0
     assert wilson_interval(0, 50)[1] == pytest.approx(0.0713476, abs=1e-6)
@@ -198,9 +221,13 @@ def test_observations_are_kept_even_if_the_environment_uses_its_array_again() ->
 def test_a_policy_that_may_leave_the_tasks_box_is_refused() -> None:
     policy, environment = point_reach.reaching_policy(), point_reach.PointReach()
     wide = dataclasses.replace(policy, outputs=(Field("x", 1, "1", -1, 1), Field("y", 1, "1", -1, 1.5)))
-    with pytest.raises(BadInputError, match=r"gives actions in \[-1, 1.5\] on axis 1, but PointReach takes \[-1, 1\] there"):
+    with pytest.raises(
+        BadInputError, match=r"gives actions in \[-1, 1.5\] on axis 1, but PointReach takes \[-1, 1\] there"
+    ):
         policy_act(wide, environment, "PointReach")
-    environment.action_space = gymnasium.spaces.Box(np.array([-0.79, 0.0]), np.array([0.7, 5.0]), dtype=np.float64)
+    environment.action_space = gymnasium.spaces.Box(
+        np.array([-0.79, 0.0]), np.array([0.7, 5.0]), dtype=np.float64
+    )
     inside = dataclasses.replace(policy, outputs=(Field("x", 1, "1", -0.79, 0.7), Field("y", 1, "1", 0, 5)))
     act = policy_act(inside, environment, "PointReach")
     for far in (-100.0, 100.0):
@@ -217,10 +244,14 @@ def test_discrete_actions_take_the_largest_output() -> None:
 
 
 def test_a_policy_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(BadInputError, match="reads 10 numbers and gives 5, but PointReach-v0 observes 5 and takes 2") as caught:
+    with pytest.raises(
+        BadInputError, match="reads 10 numbers and gives 5, but PointReach-v0 observes 5 and takes 2"
+    ) as caught:
         evaluate(random_policy(), task=point_reach.TASK, episodes=2)
     assert "\n" not in str(caught.value)
-    with pytest.raises(BadInputError, match="reads 5 numbers and gives 2, but needle-reach observes 10 and takes 5"):
+    with pytest.raises(
+        BadInputError, match="reads 5 numbers and gives 2, but needle-reach observes 10 and takes 5"
+    ):
         evaluate(point_reach.reaching_policy(), task="needle-reach", episodes=2, jobs=2)
     with pytest.raises(BadInputError, match="--jobs 0: pass a whole number >= 1"):
         evaluate(random_policy(), jobs=0)
@@ -236,7 +267,9 @@ def test_actions_that_no_policy_gives_are_refused() -> None:
 
 
 def test_nan_observations_name_episode_and_step() -> None:
-    with pytest.raises(L0SurgicalError, match=r"episode 0 \(seed 9\) is NaN or infinite at step 3 in entries \[2\]"):
+    with pytest.raises(
+        L0SurgicalError, match=r"episode 0 \(seed 9\) is NaN or infinite at step 3 in entries \[2\]"
+    ):
         rollouts(stand_still, point_reach.PointReach(nan_at=3), [9, 10])
 
 

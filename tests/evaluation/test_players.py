@@ -1,4 +1,5 @@
-"""Evaluation processes: what they know, how they fail, and that they end with the process that started them."""
+"""Evaluation processes: what they know, how they fail, and that they end with the process that started
+them."""
 
 import os
 import signal
@@ -50,12 +51,18 @@ def start(folder: Path, source: str, *arguments: str) -> subprocess.Popen:
     heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     (folder / "script.py").write_text(heard + source)
     command = [sys.executable, str(folder / "script.py"), *arguments]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parents[1])])}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parents[1])])
+    }
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def test_a_task_that_a_script_registers_is_known_to_its_processes(tmp_path: Path) -> None:
-    output, errors = start(tmp_path, OWN + "if __name__ == '__main__':\n    main()\n", "1", "2").communicate(timeout=120)
+    output, errors = start(tmp_path, OWN + "if __name__ == '__main__':\n    main()\n", "1", "2").communicate(
+        timeout=120
+    )
     alone, spread = output.splitlines()
     assert alone == spread, errors
     assert len(set(alone.split())) > 1
@@ -73,7 +80,10 @@ def test_a_script_that_is_not_guarded_is_told_what_to_do(tmp_path: Path) -> None
     [
         ("kills", r"was ended by SIGKILL \(out of memory\? run again with fewer jobs\)"),
         ("exits", "ended with exit code 7; what it said stands above"),
-        ("signals", r"was ended by SIGTERM \(the environment's native code is at fault, or someone ended it\)"),
+        (
+            "signals",
+            r"was ended by SIGTERM \(the environment's native code is at fault, or someone ended it\)",
+        ),
     ],
 )
 def test_how_a_process_ended_is_told(fault: str, said: str) -> None:
@@ -91,7 +101,10 @@ def test_a_failure_names_the_episode_whoever_played_it(jobs: int) -> None:
     seeds = episode_seeds("test", 0, 8)
     policy = misbehaving.line_policy(misbehaving.register(LINE, "Failing", fault="raises", seed=seeds[6]))
     with Evaluator(policy.task, jobs=jobs) as evaluator:
-        said = rf"misbehaving/Failing-v0 failed at step 3, episode 6 \(seed {seeds[6]}\): RuntimeError: lost the physics server"
+        said = (
+            rf"misbehaving/Failing-v0 failed at step 3, episode 6 \(seed {seeds[6]}\): RuntimeError: "
+            r"lost the physics server"
+        )
         with pytest.raises(L0SurgicalError, match=said):
             evaluator.run(policy, seeds)
         healthy = evaluator.run(policy, seeds[:6])
@@ -114,10 +127,14 @@ def test_an_environment_that_failed_is_opened_anew() -> None:
 
 
 def test_what_cannot_be_made_in_a_process_is_bad_input(tmp_path: Path) -> None:
-    policy = misbehaving.line_policy(misbehaving.register(LINE, "Gone", fault="making", while_there=tmp_path / "gone"))
+    policy = misbehaving.line_policy(
+        misbehaving.register(LINE, "Gone", fault="making", while_there=tmp_path / "gone")
+    )
     with Evaluator(policy.task, jobs=2) as evaluator:
         (tmp_path / "gone").touch()
-        with pytest.raises(BadInputError, match=r"'misbehaving/Gone-v0' cannot be made: ModuleNotFoundError: .*simulator"):
+        with pytest.raises(
+            BadInputError, match=r"'misbehaving/Gone-v0' cannot be made: ModuleNotFoundError: .*simulator"
+        ):
             evaluator.run(policy, [1, 2])
 
 
@@ -126,7 +143,10 @@ def test_a_task_that_cannot_be_sent_is_refused() -> None:
     gymnasium.registry.pop("misbehaving/Locked-v0", None)
     gymnasium.register("misbehaving/Locked-v0", lambda: (lock, Line())[1], max_episode_steps=20)
     policy = misbehaving.line_policy("misbehaving/Locked-v0")
-    with Evaluator(policy.task, jobs=2) as evaluator, pytest.raises(BadInputError, match=r"cannot be sent to .*lock.*with 1 job"):
+    with (
+        Evaluator(policy.task, jobs=2) as evaluator,
+        pytest.raises(BadInputError, match=r"cannot be sent to .*lock.*with 1 job"),
+    ):
         evaluator.run(policy, [1, 2])
     with Evaluator(policy.task) as evaluator:
         assert len(evaluator.run(policy, [1, 2])) == 2
@@ -136,7 +156,10 @@ def test_a_task_that_cannot_be_sent_is_refused() -> None:
 def test_a_stop_is_heard_in_the_middle_of_an_episode(jobs: int) -> None:
     policy = misbehaving.line_policy(misbehaving.register(LINE, "Slow", fault="sleeps"))
     began = time.monotonic()
-    with Evaluator(policy.task, jobs=jobs, stop=lambda: time.monotonic() > began + 1) as evaluator, pytest.raises(Stopped):
+    with (
+        Evaluator(policy.task, jobs=jobs, stop=lambda: time.monotonic() > began + 1) as evaluator,
+        pytest.raises(Stopped),
+    ):
         evaluator.run(policy, range(100))
     assert time.monotonic() - began < 20  # the episodes take 100 s or more
 
@@ -186,7 +209,10 @@ def is_alive(pid: int) -> bool:
 def test_episodes_come_in_the_order_of_their_seeds() -> None:
     policy, seeds = misbehaving.line_policy(), episode_seeds("train", 0, 23)
     with Evaluator(LINE) as one, Evaluator(LINE, jobs=3) as three:
-        alone, spread = (evaluator.run(policy, seeds, keep_observations=True, random_share=0.4) for evaluator in (one, three))
+        alone, spread = (
+            evaluator.run(policy, seeds, keep_observations=True, random_share=0.4)
+            for evaluator in (one, three)
+        )
     for mine, theirs in zip(alone, spread, strict=True):
         assert mine.total_reward == theirs.total_reward
         np.testing.assert_array_equal(mine.observations, theirs.observations)

@@ -1,4 +1,5 @@
-"""What the cells of the tests do, in real workers. Each execution writes its start and its end to a log that all of them share."""
+"""What the cells of the tests do, in real workers. Each execution writes its start and its end to a log that
+all of them share."""
 
 import atexit
 import itertools
@@ -55,7 +56,8 @@ def _die() -> None:
 
 
 def _steps(folder: Path, steps: int, held: Path) -> list[int]:
-    """Counts to `steps`, 20 a second, and on while the file `held` is there; interrupted, it saves how far it came.
+    """Counts to `steps`, 20 a second, and on while the file `held` is there; interrupted, it saves how far it
+    came.
 
     Returns where each attempt has started.
     """

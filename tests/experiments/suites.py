@@ -30,7 +30,10 @@ except L0SurgicalError as error:
 def make_cells(folder: Path, *do: str | int, **more: Any) -> list[Cell]:
     """One cell for each thing to do, or that many ordinary ones; their log is in `folder`."""
     kinds = do if isinstance(do[0], str) else [""] * do[0]
-    return [Cell(f"cell-{number}", {"number": number, "do": kind, "log": str(folder / "log"), **more}) for number, kind in enumerate(kinds)]
+    return [
+        Cell(f"cell-{number}", {"number": number, "do": kind, "log": str(folder / "log"), **more})
+        for number, kind in enumerate(kinds)
+    ]
 
 
 def log_counts(folder: Path) -> Counter[str]:
@@ -38,10 +41,13 @@ def log_counts(folder: Path) -> Counter[str]:
     return Counter((folder / "log").read_text().splitlines())
 
 
-def start_driver(folder: Path, engine: str = "local", steps: int = 12, do: str = "", cells: int = 3) -> subprocess.Popen[str]:
+def start_driver(
+    folder: Path, engine: str = "local", steps: int = 12, do: str = "", cells: int = 3
+) -> subprocess.Popen[str]:
     """A suite, two cells at a time, in a process group of its own; returns once two are at work.
 
-    Its own processes ("local") do not end their work before `release`, however long a test takes; Ray's count to `steps`.
+    Its own processes ("local") do not end their work before `release`, however long a test takes; Ray's count
+    to `steps`.
     """
     if engine == "local":
         (folder / "held").touch()

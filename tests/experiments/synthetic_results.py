@@ -1,4 +1,5 @@
-"""A small classic results folder with numbers that are known in advance: written by code, the same each time."""
+"""A small classic results folder with numbers that are known in advance: written by code, the same each
+time."""
 
 import csv
 import json
@@ -6,14 +7,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from l0_surgical.policy.low_rank import dense_parameters, folded_parameters, paper_parameters, size_decrease_percent
+from l0_surgical.policy.low_rank import (
+    dense_parameters,
+    folded_parameters,
+    paper_parameters,
+    size_decrease_percent,
+)
 
-ENVIRONMENTS = {"cartpole": (4, 2, 500.0, 22.0), "acrobot": (6, 3, -100.0, -499.0), "lunar-lander": (8, 4, 200.0, -182.0)}
+ENVIRONMENTS = {
+    "cartpole": (4, 2, 500.0, 22.0),
+    "acrobot": (6, 3, -100.0, -499.0),
+    "lunar-lander": (8, 4, 200.0, -182.0),
+}
 COEFFICIENTS = (1e-4, 1e-2, 5e-1)
 SEEDS = range(5)
 RUN = {"suite": "classic", "format": 1, "l0_surgical": "0.1.0", "commit": "abc1234def, 567890abcd"}
 RUN |= {"versions": {"torch": "2.13.0"}, "preset": "best"}
-RUN |= {"command": "l0-surgical suite classic", "machine": "a test", "wall_seconds": 3600.0, "cpu_seconds": 7000.0}
+RUN |= {
+    "command": "l0-surgical suite classic",
+    "machine": "a test",
+    "wall_seconds": 3600.0,
+    "cpu_seconds": 7000.0,
+}
 
 # coefficient: sparsity at the end, and the share of the way from random to the dense reward that is kept
 L0 = {1e-4: (0.40, 1.0), 1e-2: (0.90, 1.0), 5e-1: (0.99, 0.2)}
@@ -39,7 +54,9 @@ def shapes(environment: str) -> list[tuple[int, int]]:
     return list(zip(widths[1:], widths[:-1], strict=True))
 
 
-def policies(coefficients: Sequence[float] = COEFFICIENTS, seeds: Sequence[int] = SEEDS) -> list[dict[str, Any]]:
+def policies(
+    coefficients: Sequence[float] = COEFFICIENTS, seeds: Sequence[int] = SEEDS
+) -> list[dict[str, Any]]:
     """The grid: one dictionary per policy with its key, sparsity and share of the dense reward."""
     grid = []
     for environment in ENVIRONMENTS:
@@ -48,7 +65,12 @@ def policies(coefficients: Sequence[float] = COEFFICIENTS, seeds: Sequence[int] 
             for name, table in (("l0", L0), ("l1", L1), ("l2", L2)):
                 cells += [(name, c, *table.get(c, (0.3, 1.0))) for c in coefficients]
             for name, coefficient, sparsity, share in cells:
-                head = {"environment": environment, "algorithm": algorithm, "regularizer": name, "coefficient": coefficient}
+                head = {
+                    "environment": environment,
+                    "algorithm": algorithm,
+                    "regularizer": name,
+                    "coefficient": coefficient,
+                }
                 grid += [{**head, "seed": seed, "sparsity": sparsity, "share": share} for seed in seeds]
     return grid
 
@@ -91,7 +113,12 @@ def _curve(policy: dict[str, Any], points: int) -> list[dict[str, Any]]:
         share = policy["share"] * point / points
         mean = policy_return(policy["environment"], share, policy["seed"])
         rows.append(
-            {**_key(policy), "env_steps": STEPS * point // points, "return_mean": mean, "sparsity": policy["sparsity"] * point / points}
+            {
+                **_key(policy),
+                "env_steps": STEPS * point // points,
+                "return_mean": mean,
+                "sparsity": policy["sparsity"] * point / points,
+            }
         )
     return rows
 
@@ -104,7 +131,10 @@ def _ranks(policy: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for rank in range(5, 30):
         share = policy["share"] if rank >= first else 0.5
-        numbers = {"parameters_paper": paper_parameters(sizes, rank), "parameters": folded_parameters(sizes, rank)}
+        numbers = {
+            "parameters_paper": paper_parameters(sizes, rank),
+            "parameters": folded_parameters(sizes, rank),
+        }
         decrease = {"size_decrease_percent": size_decrease_percent(numbers["parameters"], dense)}
         mean = policy_return(policy["environment"], share, 2)
         rows.append({**_key(policy), "rank": rank, **numbers, **decrease, **_returns(mean)})
@@ -116,8 +146,20 @@ def _compressed(policy: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for method, share in (("one rank", 0.5), ("automatic ranks", 0.4), ("best", 0.1)):
         numbers = round(dense * share * (1 if policy["regularizer"] == "none" else 0.5))
-        size = {"parameters": numbers, "bytes": 4 * numbers, "size_decrease_percent": size_decrease_percent(numbers, dense)}
-        rows.append({**_key(policy), "method": method, **size, **_returns(policy_return(policy["environment"], 1.0, 2)), "kept": "true"})
+        size = {
+            "parameters": numbers,
+            "bytes": 4 * numbers,
+            "size_decrease_percent": size_decrease_percent(numbers, dense),
+        }
+        rows.append(
+            {
+                **_key(policy),
+                "method": method,
+                **size,
+                **_returns(policy_return(policy["environment"], 1.0, 2)),
+                "kept": "true",
+            }
+        )
     return rows
 
 
@@ -143,7 +185,11 @@ def write_results(
     """
     folder.mkdir(parents=True, exist_ok=True)
     grid = policies(coefficients)
-    swept = [p for p in grid if p["regularizer"] == "none" or (p["regularizer"] == "l0" and p["coefficient"] == 1e-2)]
+    swept = [
+        p
+        for p in grid
+        if p["regularizer"] == "none" or (p["regularizer"] == "l0" and p["coefficient"] == 1e-2)
+    ]
     tables = {
         "members": [_member(policy) for policy in grid],
         "curves": [row for policy in grid for row in _curve(policy, points)],
@@ -153,7 +199,11 @@ def write_results(
     if temperatures:
         tables["temperatures"] = _temperatures()
     if more_seeds:
-        further = [p for p in policies(COEFFICIENTS, range(5, 10)) if p["regularizer"] == "none" or p["regularizer"] == "l0"]
+        further = [
+            p
+            for p in policies(COEFFICIENTS, range(5, 10))
+            if p["regularizer"] == "none" or p["regularizer"] == "l0"
+        ]
         tables["members_ten_seeds"] = [_member(p) for p in further if p["coefficient"] != 1e-4]
     (folder / "run.json").write_text(json.dumps(RUN))
     for name, rows in tables.items():

@@ -22,13 +22,19 @@ from l0_surgical.system.errors import BadInputError
 
 def content(folder: Path) -> dict[str, bytes]:
     """Every file below `folder` but the lock."""
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    return {
+        str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"
+    }
 
 
 def test_a_failing_cell_costs_only_itself(tmp_path: Path) -> None:
-    cells = make_cells(tmp_path, "", "die once", "raise once", "die", "exit", "raise", "refuse", "leave NaN", "die at exit")
+    cells = make_cells(
+        tmp_path, "", "die once", "raise once", "die", "exit", "raise", "refuse", "leave NaN", "die at exit"
+    )
     told: list[tuple[str, int, int]] = []
-    outcome = run_cells(cells, WORK, tmp_path / "out", jobs=2, retries=1, progress=lambda *what: told.append(what))
+    outcome = run_cells(
+        cells, WORK, tmp_path / "out", jobs=2, retries=1, progress=lambda *what: told.append(what)
+    )
 
     assert [result.name for result in outcome.finished] == ["cell-0", "cell-1", "cell-2", "cell-8"]
     assert squares(outcome) == [0, 1, 4, 64]
@@ -84,7 +90,9 @@ def test_a_finished_cell_is_never_run_again_and_a_failed_one_is(tmp_path: Path) 
     ],
     ids=["cut short", "changed", "a part lost", "something else"],
 )
-def test_a_corrupted_result_is_put_aside_and_the_cell_run_again(tmp_path: Path, damage: Callable[[str], str], reason: str) -> None:
+def test_a_corrupted_result_is_put_aside_and_the_cell_run_again(
+    tmp_path: Path, damage: Callable[[str], str], reason: str
+) -> None:
     cells = make_cells(tmp_path, 2)
     first = run_cells(cells, WORK, tmp_path / "out")
     file = tmp_path / "out" / "cells" / "cell-1" / "result.json"
@@ -122,7 +130,10 @@ def test_another_suites_folder_is_refused_and_left_as_it_was(tmp_path: Path) -> 
     refused("in cell cell-1 number is 1 there and 5 here", [cells[0], other])
     refused("cell cell-1 is not of this suite", cells[:1])
     refused("cell cell-2 is not of the suite in that folder", make_cells(tmp_path, 3))
-    refused("holds a suite of cell_works:work and this one is of cell_works:other_work", work="cell_works:other_work")
+    refused(
+        "holds a suite of cell_works:work and this one is of cell_works:other_work",
+        work="cell_works:other_work",
+    )
     edit(result, format=2)
     refused("the result of cell cell-1 in")
     result.write_text(sound)
@@ -142,7 +153,9 @@ def test_results_of_another_version_are_read_but_never_added_to(tmp_path: Path) 
     edit(out / "cells" / "cell-0" / "result.json", l0_surgical="0.0.9")
     assert [result.version for result in run_cells(cells, WORK, out).finished] == ["0.0.9", __version__]
     (out / "cells" / "cell-1" / "result.json").unlink()
-    with pytest.raises(BadInputError, match=r"results of l0_surgical 0\.0\.9 and this is .* choose another --out"):
+    with pytest.raises(
+        BadInputError, match=r"results of l0_surgical 0\.0\.9 and this is .* choose another --out"
+    ):
         run_cells(cells, WORK, out)
 
 
@@ -150,8 +163,14 @@ def test_results_of_another_version_are_read_but_never_added_to(tmp_path: Path) 
     ("cells", "words"),
     [
         ([], "no cells"),
-        ([Cell("a", {"n": 1}), Cell("b", {"n": 2}), Cell("a", {"n": 3})], "cell names a are given more than once"),
-        ([Cell("a", {"n": 1, "m": 2}), Cell("b", {"m": 2, "n": 1})], "cells a and b have the same specification"),
+        (
+            [Cell("a", {"n": 1}), Cell("b", {"n": 2}), Cell("a", {"n": 3})],
+            "cell names a are given more than once",
+        ),
+        (
+            [Cell("a", {"n": 1, "m": 2}), Cell("b", {"m": 2, "n": 1})],
+            "cells a and b have the same specification",
+        ),
         ([Cell("../a", {})], "'../a' cannot be a folder's"),
         ([Cell("a b", {})], "'a b' cannot be a folder's"),
         ([Cell("a", {"n": float("nan")})], "specification of cell a is not JSON"),
@@ -178,7 +197,9 @@ def test_cells_that_make_no_sense_are_refused(tmp_path: Path, cells: list[Cell],
         (WORK, {"address": "here:6379"}, "only ray has an address"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(tmp_path: Path, work: str, arguments: dict[str, Any], words: str) -> None:
+def test_arguments_that_make_no_sense_are_refused(
+    tmp_path: Path, work: str, arguments: dict[str, Any], words: str
+) -> None:
     with pytest.raises(BadInputError, match=words):
         run_cells(make_cells(tmp_path, 1), work, tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
@@ -193,7 +214,9 @@ def test_without_ray_only_its_engine_is_refused(tmp_path: Path, monkeypatch: pyt
 
 def test_two_suites_never_work_in_one_folder(tmp_path: Path) -> None:
     with start_driver(tmp_path) as driver:
-        with pytest.raises(BadInputError, match=rf"another suite \(process {driver.pid} on .*\) works in .* wait for its end"):
+        with pytest.raises(
+            BadInputError, match=rf"another suite \(process {driver.pid} on .*\) works in .* wait for its end"
+        ):
             run_cells(make_cells(tmp_path, 3, steps=12), WORK, tmp_path / "out")
         release(tmp_path)
         assert driver.wait(30) == 0
@@ -207,14 +230,21 @@ def end_by_ctrl_c(driver: subprocess.Popen[str]) -> None:
     os.killpg(driver.pid, signal.SIGINT)
 
 
-@pytest.mark.parametrize(("end", "cells"), [(end_by_ctrl_c, 3), (subprocess.Popen.terminate, 2)], ids=["Ctrl-C", "SIGTERM"])
-def test_an_interrupted_suite_saves_and_goes_on(tmp_path: Path, end: Callable[[subprocess.Popen[str]], None], cells: int) -> None:
+@pytest.mark.parametrize(
+    ("end", "cells"), [(end_by_ctrl_c, 3), (subprocess.Popen.terminate, 2)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_an_interrupted_suite_saves_and_goes_on(
+    tmp_path: Path, end: Callable[[subprocess.Popen[str]], None], cells: int
+) -> None:
     with start_driver(tmp_path, cells=cells) as driver:
         wait_for(lambda: has_counted(tmp_path, 0, 3) and has_counted(tmp_path, 1, 3))
         end(driver)
         output = driver.communicate(timeout=30)[0]
     assert driver.returncode == 130
-    assert output == f"stopped with 0 of {cells} cells finished; run the same command again to go on in {tmp_path / 'out'}\n"
+    assert (
+        output == f"stopped with 0 of {cells} cells finished; run the same command again to go on in "
+        f"{tmp_path / 'out'}\n"
+    )
     assert log_counts(tmp_path) == {"start 0": 1, "start 1": 1}
 
     release(tmp_path)
@@ -244,7 +274,9 @@ def test_an_attempt_that_ended_unseen_is_not_repeated(tmp_path: Path) -> None:
     with start_driver(tmp_path, do="ignore signals") as driver:
         driver.kill()
     release(tmp_path)
-    outcome = run_cells(make_cells(tmp_path, *["ignore signals"] * 3, steps=12), WORK, tmp_path / "out", jobs=3)
+    outcome = run_cells(
+        make_cells(tmp_path, *["ignore signals"] * 3, steps=12), WORK, tmp_path / "out", jobs=3
+    )
     assert squares(outcome) == [0, 1, 4]
     assert set(log_counts(tmp_path).values()) == {1}
 

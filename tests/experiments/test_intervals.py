@@ -1,9 +1,16 @@
-"""Interquartile means and intervals: values by hand, the same each time, and no trace in NumPy's global generator."""
+"""Interquartile means and intervals: values by hand, the same each time, and no trace in NumPy's global
+generator."""
 
 import numpy as np
 import pytest
 
-from l0_surgical.experiments.intervals import Estimates, across_tasks, differences, interquartile_mean, interquartile_means
+from l0_surgical.experiments.intervals import (
+    Estimates,
+    across_tasks,
+    differences,
+    interquartile_mean,
+    interquartile_means,
+)
 
 
 def test_the_best_and_the_worst_of_five_seeds_are_cut_off():

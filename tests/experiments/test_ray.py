@@ -39,7 +39,12 @@ def test_a_killed_node_loses_nothing_and_repeats_nothing(tmp_path: Path, cluster
     cells = make_cells(tmp_path, *["refuse", "", "", "", "", "die once"], steps=80)
 
     def kill_a_node() -> None:
-        wait_for(lambda: (tmp_path / "log").exists() and log_counts(tmp_path)["start 3"] + log_counts(tmp_path)["start 4"] == 2)
+        wait_for(
+            lambda: (
+                (tmp_path / "log").exists()
+                and log_counts(tmp_path)["start 3"] + log_counts(tmp_path)["start 4"] == 2
+            )
+        )
         cluster.remove_node(*cluster.worker_nodes, allow_graceful=False)
 
     with ThreadPoolExecutor(1) as thread:
@@ -82,7 +87,10 @@ def test_an_interrupted_suite_on_its_own_cluster_saves_and_goes_on(tmp_path: Pat
         output = driver.communicate(timeout=30)[0]
     assert driver.returncode == 130
     # on a busy machine Ray may take longer to interrupt than the cells take to finish
-    line = rf"stopped with ([0-2]) of 3 cells finished; run the same command again to go on in {tmp_path / 'out'}\n"
+    line = (
+        r"stopped with ([0-2]) of 3 cells finished; run the same command again to go on in "
+        rf"{tmp_path / 'out'}\n"
+    )
     stopped = re.fullmatch(line, output)
     assert stopped
     outcome = run_cells(make_cells(tmp_path, 3, steps=160), WORK, tmp_path / "out", jobs=3)

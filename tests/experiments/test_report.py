@@ -1,4 +1,5 @@
-"""The report on a synthetic folder whose numbers are known: tables, figures, verdicts, refusals, incompleteness."""
+"""The report on a synthetic folder whose numbers are known: tables, figures, verdicts, refusals,
+incompleteness."""
 
 import csv
 import json
@@ -24,11 +25,25 @@ from l0_surgical.experiments.report.printed import printed
 from l0_surgical.system.errors import BadInputError
 
 SURGICAL = Path(__file__).parents[2] / "results" / "surgical"
-CELLS = [f"{environment}-{algorithm}" for environment in ("cartpole", "acrobot", "lunar-lander") for algorithm in ("dqn", "ppo")]
+CELLS = [
+    f"{environment}-{algorithm}"
+    for environment in ("cartpole", "acrobot", "lunar-lander")
+    for algorithm in ("dqn", "ppo")
+]
 FIGURES = {f"figure-{number:02d}" for number in (*range(1, 7), 16, 17, 18, *range(19, 31), 32)}
 FIGURES |= {f"{kind}-{cell}" for kind in ("trade-off", "sparsity", "ranks") for cell in CELLS}
 FIGURES |= {"compression-sizes", "temperatures-cartpole-dqn"}
-TABLES = {"claims", "table-1", "table-2", "table-3", "table-4", "figure-32-numbers", "selection", "aggregate", "regularizers"}
+TABLES = {
+    "claims",
+    "table-1",
+    "table-2",
+    "table-3",
+    "table-4",
+    "figure-32-numbers",
+    "selection",
+    "aggregate",
+    "regularizers",
+}
 TABLES |= {"coefficients", "compression", "temperatures", "cost", "more-seeds"}
 TABLES |= {"needle-reach-policies", "needle-reach-ranks", "needle-reach-compressed"}
 
@@ -55,8 +70,14 @@ def test_every_table_and_figure_is_written(report: tuple[Path, dict]):
 def test_table_1_counts_the_seeds_at_the_target(report: tuple[Path, dict]):
     rows = {row["Cell"]: row for row in read(report, "table-1")}
     # CartPole's returns are 499.8, 499.9, 500, 500, 500: two seeds miss 500; Acrobot's are about -80
-    assert (rows["CartPole DQN"]["Seeds at the target"], rows["CartPole DQN"]["Verdict"]) == ("3 of 5", "not reproduced")
-    assert (rows["Acrobot PPO"]["Seeds at the target"], rows["Acrobot PPO"]["Verdict"]) == ("5 of 5", "reproduced")
+    assert (rows["CartPole DQN"]["Seeds at the target"], rows["CartPole DQN"]["Verdict"]) == (
+        "3 of 5",
+        "not reproduced",
+    )
+    assert (rows["Acrobot PPO"]["Seeds at the target"], rows["Acrobot PPO"]["Verdict"]) == (
+        "5 of 5",
+        "reproduced",
+    )
     assert float(rows["Acrobot DQN"]["Reward, here (dense)"]) == pytest.approx(-499 + 1.05 * 399)
 
 
@@ -72,14 +93,21 @@ def test_table_2_shows_both_picks_beside_the_printed_numbers(report: tuple[Path,
 
 
 def test_table_3_is_reproduced_by_the_networks(report: tuple[Path, dict]):
-    assert [row["Parameters, of the network"] for row in read(report, "table-3")] == ["11042", "11331", "11620"]
+    assert [row["Parameters, of the network"] for row in read(report, "table-3")] == [
+        "11042",
+        "11331",
+        "11620",
+    ]
     assert {row["Verdict"] for row in read(report, "table-3")} == {"reproduced"}
 
 
 def test_table_4_finds_the_lowest_rank_of_each_seed(report: tuple[Path, dict]):
     dense, sparse, _ = (row for row in read(report, "table-4") if row["Cell"] == "CartPole DQN")
     assert dense["Rank of each seed"] == "12, 13, 14, 15, 16"
-    assert (float(dense["Rank, here"]), float(dense["Size decrease %, here"])) == (14.0, pytest.approx(52.31, abs=0.005))
+    assert (float(dense["Rank, here"]), float(dense["Size decrease %, here"])) == (
+        14.0,
+        pytest.approx(52.31, abs=0.005),
+    )
     assert dense["Verdict"] == "not reproduced"  # printed: 8
     assert (float(sparse["Rank, here"]), sparse["Verdict"]) == (6.0, "exceeded")  # printed: 7
     assert float(sparse["Reward, here"]) == 500.0
@@ -101,7 +129,9 @@ def test_figure_32_is_reproduced_but_for_a_misprint(report: tuple[Path, dict]):
 def test_the_claims_are_judged_from_the_data(report: tuple[Path, dict]):
     verdicts = {row["Claim of the paper"]: row["Verdict"] for row in read(report, "claims")}
     assert {
-        row["What is found here"].partition(" · ")[2] for row in read(report, "claims") if "NeedleReach" not in row["Claim of the paper"]
+        row["What is found here"].partition(" · ")[2]
+        for row in read(report, "claims")
+        if "NeedleReach" not in row["Claim of the paper"]
     } == {
         "paper's rule, 5 seeds",
         "every λ, 5 seeds",
@@ -112,14 +142,22 @@ def test_the_claims_are_judged_from_the_data(report: tuple[Path, dict]):
     assert verdicts["The best sparse policies are 24 to 53 % sparse"] == "exceeded"
     assert verdicts["Sparse policies compress to lower ranks than dense ones"] == "holds"
     assert verdicts["Sparse policies need more steps to converge"] == "holds"
-    assert verdicts["L0 gives more sparsity than L1 and L2 at the dense reward (the paper: in Mario)"] == "holds"
+    assert (
+        verdicts["L0 gives more sparsity than L1 and L2 at the dense reward (the paper: in Mario)"] == "holds"
+    )
     assert verdicts["NeedleReach keeps the reward at 36 % sparsity (settings as printed)"] == "does not hold"
-    assert verdicts["NeedleReach: only sparse policies perform after low rank (preset best)"] == "does not hold"
+    assert (
+        verdicts["NeedleReach: only sparse policies perform after low rank (preset best)"] == "does not hold"
+    )
 
 
 def test_l0_is_not_said_to_beat_what_a_cell_has_no_policies_of(tmp_path: Path):
     def thin(name: str, rows: list[dict]) -> list[dict]:
-        return [r for r in rows if r["regularizer"] != "l2" or (r["environment"], r["algorithm"]) == ("acrobot", "ppo")]
+        return [
+            r
+            for r in rows
+            if r["regularizer"] != "l2" or (r["environment"], r["algorithm"]) == ("acrobot", "ppo")
+        ]
 
     results = read_classic(write_results(tmp_path, thin))
     claims = classic_claims(results, [CellAnalysis(results, cell) for cell in results.cells])
@@ -135,13 +173,21 @@ def test_the_other_tables_hold_the_numbers_of_the_folder(report: tuple[Path, dic
     costs = read(report, "cost")
     assert {(row["Wall s each"], row["CPU s each"]) for row in costs} == {("60.0", "55.0")}
     assert len(read(report, "temperatures")) == 9
-    best = next(r for r in read(report, "compression") if (r["Cell"], r["Policy"], r["Method"]) == ("CartPole DQN", "L0 0.01", "best"))
+    best = next(
+        r
+        for r in read(report, "compression")
+        if (r["Cell"], r["Policy"], r["Method"]) == ("CartPole DQN", "L0 0.01", "best")
+    )
     assert float(best["Size decrease %"]) == pytest.approx(95, abs=0.01)
 
 
 def test_a_seed_that_stopped_keeps_its_last_value(tmp_path: Path):
     def stop(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return rows if name != "curves" else [row for row in rows if row["seed"] != 0 or row["env_steps"] <= 10_000]
+        return (
+            rows
+            if name != "curves"
+            else [row for row in rows if row["seed"] != 0 or row["env_steps"] <= 10_000]
+        )
 
     analysis = CellAnalysis(read_classic(write_results(tmp_path, stop)), ("acrobot", "dqn"))
     steps, found = analysis.curves["none", 0.0]
@@ -152,7 +198,10 @@ def test_a_seed_that_stopped_keeps_its_last_value(tmp_path: Path):
 
 def test_nothing_shown_leaves_the_table_with_no_pick(tmp_path: Path):
     def ruin(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [{**row, "return_mean": -500.0} if row["regularizer"] == "l0" and name == "members" else row for row in rows]
+        return [
+            {**row, "return_mean": -500.0} if row["regularizer"] == "l0" and name == "members" else row
+            for row in rows
+        ]
 
     analysis = CellAnalysis(read_classic(write_results(tmp_path, ruin)), ("acrobot", "dqn"))
     assert (analysis.pick("ours"), analysis.pick("paper")) == (None, 0.5)
@@ -164,9 +213,12 @@ def test_nothing_shown_leaves_the_table_with_no_pick(tmp_path: Path):
 
 def test_further_seeds_are_judged_with_the_others_and_alone(tmp_path: Path):
     def spoil(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Of the further seeds of L0 with 1e-2, three lose the reward on Acrobot with DQN, where the first five keep it."""
+        """Of the further seeds of L0 with 1e-2, three lose the reward on Acrobot with DQN, where the first
+        five keep it."""
         wanted = {"environment": "acrobot", "algorithm": "dqn", "regularizer": "l0", "coefficient": 1e-2}
-        lost = name == "members_ten_seeds" and [row for row in rows if wanted.items() <= row.items() and row["seed"] in (5, 6, 7)]
+        lost = name == "members_ten_seeds" and [
+            row for row in rows if wanted.items() <= row.items() and row["seed"] in (5, 6, 7)
+        ]
         return [{**row, "return_mean": -300.0} if lost and row in lost else row for row in rows]
 
     results = read_classic(write_results(tmp_path, spoil))
@@ -176,19 +228,30 @@ def test_further_seeds_are_judged_with_the_others_and_alone(tmp_path: Path):
     assert len(rows) == 6 * 3
     kept = rows["Acrobot PPO", "0.01"]
     assert kept["Picked by"] == "not shown lower, grid; our rule, grid; our rule, all seeds"
-    assert (kept["Seeds"], kept["Further seeds"], kept["Dense reward"], kept["Dense reward, further seeds"]) == (10, 5, "kept", "kept")
+    assert (
+        kept["Seeds"],
+        kept["Further seeds"],
+        kept["Dense reward"],
+        kept["Dense reward, further seeds"],
+    ) == (10, 5, "kept", "kept")
     assert kept["Reward"].seeds == 10
     assert kept["Their reward less dense"].value == pytest.approx(0.0)
     spoiled = rows["Acrobot DQN", "0.01"]
-    assert spoiled["Picked by"] == "not shown lower, grid; our rule, grid"  # with all seeds nothing in the table keeps it
+    assert (
+        spoiled["Picked by"] == "not shown lower, grid; our rule, grid"
+    )  # with all seeds nothing in the table keeps it
     assert (spoiled["Dense reward"], spoiled["Seeds at the target"]) == ("open", "7 of 10")
     assert rows["Acrobot DQN", "0.5"]["Dense reward, further seeds"] == "lost"
-    assert CellAnalysis(results, ("acrobot", "dqn")).pick("ours") == 1e-2  # the choice is that of the grid's seeds
+    assert (
+        CellAnalysis(results, ("acrobot", "dqn")).pick("ours") == 1e-2
+    )  # the choice is that of the grid's seeds
 
 
 def test_a_seed_of_the_grid_is_no_further_seed(tmp_path: Path):
     def mixed(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [{**row, "seed": 4} if name == "members_ten_seeds" and row["seed"] == 5 else row for row in rows]
+        return [
+            {**row, "seed": 4} if name == "members_ten_seeds" and row["seed"] == 5 else row for row in rows
+        ]
 
     with pytest.raises(BadInputError, match=r"members_ten_seeds.csv holds CartPole DQN, dense, seed 4 twice"):
         read_classic(write_results(tmp_path, mixed))
@@ -200,17 +263,28 @@ def test_without_further_seeds_there_is_no_table_of_them(tmp_path: Path):
 
 
 def _without(**wanted: Any) -> Callable[[str, list[dict[str, Any]]], list[dict[str, Any]]]:
-    return lambda _, rows: [row for row in rows if any(row.get(name) != value for name, value in wanted.items())]
+    return lambda _, rows: [
+        row for row in rows if any(row.get(name) != value for name, value in wanted.items())
+    ]
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_without(environment="acrobot", algorithm="ppo", regularizer="l0", coefficient=0.01, seed=3), "Acrobot PPO, L0 0.01: seed 3"),
+        (
+            _without(environment="acrobot", algorithm="ppo", regularizer="l0", coefficient=0.01, seed=3),
+            "Acrobot PPO, L0 0.01: seed 3",
+        ),
         (_without(environment="acrobot", algorithm="ppo"), "Acrobot PPO, dense: seeds 0, 1, 2, 3, 4"),
         (_without(regularizer="l2"), "no policy with L2"),
-        (_without(environment="cartpole", algorithm="dqn", rank=7), "CartPole DQN, dense: not every rank from 5 to 29"),
-        (lambda name, rows: [] if name == "curves" else rows, "CartPole DQN, dense: no reward curve of seeds 0, 1, 2, 3, 4"),
+        (
+            _without(environment="cartpole", algorithm="dqn", rank=7),
+            "CartPole DQN, dense: not every rank from 5 to 29",
+        ),
+        (
+            lambda name, rows: [] if name == "curves" else rows,
+            "CartPole DQN, dense: no reward curve of seeds 0, 1, 2, 3, 4",
+        ),
         (lambda name, rows: [] if name == "compressed" else rows, "CartPole DQN: no compressed policy"),
     ],
     ids=["one seed", "a whole cell", "a regularizer", "a rank", "the curves", "the compression"],
@@ -222,9 +296,19 @@ def test_what_is_missing_is_said(tmp_path: Path, change: Any, words: str):
 
 def test_an_incomplete_folder_is_reported_with_what_is_there(tmp_path: Path):
     def thin(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        kept = [row for row in rows if row["seed"] < 1 and row["environment"] == "acrobot" and name in ("members", "curves")]
+        kept = [
+            row
+            for row in rows
+            if row["seed"] < 1 and row["environment"] == "acrobot" and name in ("members", "curves")
+        ]
         if name == "members":
-            empty = {"return_mean": "", "return_low": "", "return_high": "", "sparsity": "", "failed": "out of memory"}
+            empty = {
+                "return_mean": "",
+                "return_low": "",
+                "return_high": "",
+                "sparsity": "",
+                "failed": "out of memory",
+            }
             kept[-1] = {**kept[-1], **empty}
         return kept
 
@@ -252,7 +336,10 @@ def _edit(name: str, **changes: Any) -> Callable[[Path], None]:
 
 
 def _run(**changes: Any) -> Callable[[Path], None]:
-    return lambda folder: (folder / "run.json").write_text(json.dumps(json.loads((folder / "run.json").read_text()) | changes)) and None
+    return lambda folder: (
+        (folder / "run.json").write_text(json.dumps(json.loads((folder / "run.json").read_text()) | changes))
+        and None
+    )
 
 
 def _drop_column(folder: Path) -> None:
@@ -279,7 +366,9 @@ def _drop_column(folder: Path) -> None:
         (_edit("compressed", kept="perhaps"), "perhaps is neither true nor false"),
     ],
 )
-def test_what_is_refused_and_why(tmp_path: Path, spoil: Callable[[Path], Any], message: str, capsys: pytest.CaptureFixture):
+def test_what_is_refused_and_why(
+    tmp_path: Path, spoil: Callable[[Path], Any], message: str, capsys: pytest.CaptureFixture
+):
     folder = write_results(tmp_path / "results")
     spoil(folder)
     with pytest.raises(BadInputError, match=message):

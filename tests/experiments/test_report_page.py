@@ -1,4 +1,5 @@
-"""The page in a real browser: all is there, sorting works, nothing is loaded, the console is silent, a phone does not scroll sideways."""
+"""The page in a real browser: all is there, sorting works, nothing is loaded, the console is silent, a phone
+does not scroll sideways."""
 
 import re
 import shutil
@@ -62,22 +63,42 @@ class Dom(HTMLParser):
 
 
 def framed(page: Path, folder: Path, width: int) -> Path:
-    """A page that shows `page` as wide as a phone does: the browser's own window is never narrower than 500."""
+    """A page that shows `page` as wide as a phone does: the browser's own window is never narrower than
+    500."""
     frame = folder / "framed.html"
     inside = escape(page.read_text(encoding="utf-8"))
     style = f"width: {width}px; height: 800px; border: 0"
-    frame.write_text(f'<html lang="en"><body><iframe class="probe" style="{style}" srcdoc="{inside}"></iframe></body></html>')
+    frame.write_text(
+        f'<html lang="en"><body><iframe class="probe" style="{style}" srcdoc="{inside}"></iframe></body></html>'
+    )
     return frame
 
 
 def browse(page: Path, folder: Path, fragment: str = "", dark: bool = False) -> tuple[Dom, list[str]]:
     """The rendered page with the probe's numbers on its root, and what the browser's console said."""
     probed = folder / "probed.html"
-    probed.write_text(page.read_text(encoding="utf-8").replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
-    command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
-    command += ["--window-size=1280,900", "--enable-logging=stderr", "--virtual-time-budget=3000", "--dump-dom"]
-    command += ["--blink-settings=preferredColorScheme=0"] if dark else ["--blink-settings=preferredColorScheme=1"]
-    result = subprocess.run([*command, f"{probed.as_uri()}{fragment}"], capture_output=True, text=True, check=True, timeout=180)
+    probed.write_text(
+        page.read_text(encoding="utf-8").replace("</body>", f"{PROBE}</body>"), encoding="utf-8"
+    )
+    command = [
+        CHROMIUM,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={folder / 'profile'}",
+    ]
+    command += [
+        "--window-size=1280,900",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=3000",
+        "--dump-dom",
+    ]
+    command += (
+        ["--blink-settings=preferredColorScheme=0"] if dark else ["--blink-settings=preferredColorScheme=1"]
+    )
+    result = subprocess.run(
+        [*command, f"{probed.as_uri()}{fragment}"], capture_output=True, text=True, check=True, timeout=180
+    )
     return Dom(result.stdout), re.findall(r"CONSOLE.*", result.stderr)
 
 
@@ -118,7 +139,9 @@ def test_a_table_is_sorted_by_number_and_unknown_comes_last(wide: tuple[Dom, lis
     assert len(numbers) == 12
     assert numbers == sorted(numbers, reverse=True)
     assert shown[12:] == ["–"] * 6
-    sorted_heads = [values["aria-sort"] for tag, values in wide[0].elements if tag == "th" and "aria-sort" in values]
+    sorted_heads = [
+        values["aria-sort"] for tag, values in wide[0].elements if tag == "th" and "aria-sort" in values
+    ]
     assert sorted_heads == ["descending"]
 
 

@@ -2,17 +2,34 @@
 
 import pytest
 
-from l0_surgical.experiments.selection import RANDOM_RETURN, TARGET_RETURN, by_doubt, by_evidence, by_paper, compare, tolerance
+from l0_surgical.experiments.selection import (
+    RANDOM_RETURN,
+    TARGET_RETURN,
+    by_doubt,
+    by_evidence,
+    by_paper,
+    compare,
+    tolerance,
+)
 
 DENSE = [{"coefficient": 0.0, "return_mean": 200.0 + 0.1 * seed, "sparsity": 0.0} for seed in range(5)]
 
 
 def rows(coefficient: float, returns: list[float | None], sparsity: float) -> list[dict]:
-    return [{"coefficient": coefficient, "return_mean": value, "sparsity": sparsity if value is not None else None} for value in returns]
+    return [
+        {
+            "coefficient": coefficient,
+            "return_mean": value,
+            "sparsity": sparsity if value is not None else None,
+        }
+        for value in returns
+    ]
 
 
 def comparisons(sparse: list[dict], random_return: float = 0.0) -> dict:
-    groups = {c: [row for row in sparse if row["coefficient"] == c] for c in {row["coefficient"] for row in sparse}}
+    groups = {
+        c: [row for row in sparse if row["coefficient"] == c] for c in {row["coefficient"] for row in sparse}
+    }
     return compare(groups, DENSE, random_return)
 
 
@@ -65,6 +82,6 @@ def test_higher_means_above_the_tolerance():
 def test_the_tolerance_is_a_hundredth_of_the_gain_over_random():
     assert tolerance(-100.0, -500.0) == pytest.approx(4.0)
     assert tolerance(-600.0, -500.0) == 0.0
-    assert {name: tolerance(TARGET_RETURN[name], RANDOM_RETURN[name]) for name in TARGET_RETURN} == pytest.approx(
-        {"cartpole": 4.778, "acrobot": 3.991, "lunar-lander": 3.817}
-    )
+    assert {
+        name: tolerance(TARGET_RETURN[name], RANDOM_RETURN[name]) for name in TARGET_RETURN
+    } == pytest.approx({"cartpole": 4.778, "acrobot": 3.991, "lunar-lander": 3.817})

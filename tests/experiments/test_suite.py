@@ -13,7 +13,15 @@ from l0_surgical import training
 from l0_surgical.commands.main import main
 from l0_surgical.evaluation import Evaluator
 from l0_surgical.experiments.cells import read_result
-from l0_surgical.experiments.suite import SuiteConfig, choose, reduction_cells, run_classic, seed_cells, train_seeds, training_cells
+from l0_surgical.experiments.suite import (
+    SuiteConfig,
+    choose,
+    reduction_cells,
+    run_classic,
+    seed_cells,
+    train_seeds,
+    training_cells,
+)
 from l0_surgical.experiments.suite_format import TABLES
 from l0_surgical.experiments.suite_tables import Tables, write_tables
 from l0_surgical.experiments.suite_work import cell_config, reduce_cell, train_cell
@@ -68,11 +76,15 @@ def test_every_table_is_complete(suite: tuple[Path, dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize(("regularizers", "policies"), [(("l2",), 2), ((), 2)])
-def test_a_part_without_anything_to_reduce(regularizers: tuple[str, ...], policies: int, tmp_path: Path) -> None:
+def test_a_part_without_anything_to_reduce(
+    regularizers: tuple[str, ...], policies: int, tmp_path: Path
+) -> None:
     part = dataclasses.replace(SMALL, regularizers=regularizers, temperatures=() if regularizers else (0.25,))
     result = run_classic(part, tmp_path)
     assert (result["failed"], result["policies"]) == ({}, policies)
-    assert [row["temperature"] for row in read(tmp_path / "temperatures.csv")] == ([] if regularizers else ["0.25"] * 2)
+    assert [row["temperature"] for row in read(tmp_path / "temperatures.csv")] == (
+        [] if regularizers else ["0.25"] * 2
+    )
     assert len(read(tmp_path / "members.csv")) == (policies if regularizers else 0)
     assert read(tmp_path / "compressed.csv") == []
 
@@ -80,11 +92,15 @@ def test_a_part_without_anything_to_reduce(regularizers: tuple[str, ...], polici
 def test_the_tables_tell_what_the_policy_files_hold(suite: tuple[Path, dict[str, Any]]) -> None:
     out, _ = suite
     for row in read(out / "members.csv"):
-        name = "dense" if row["regularizer"] == "none" else f"{row['regularizer']}-{float(row['coefficient']):g}"
+        name = (
+            "dense" if row["regularizer"] == "none" else f"{row['regularizer']}-{float(row['coefficient']):g}"
+        )
         policy = load_policy(out / "policies" / "cartpole" / "ppo" / f"{name}-seed0.safetensors")
         nonzero = sum(int((layer.weight.to_dense() != 0).sum()) for layer in policy.layers)
         assert int(row["nonzero"]) == nonzero
-        assert float(row["sparsity"]) == pytest.approx(1 - nonzero / (4 * 128 + 128 * 64 + 64 * 32 + 32 * 2), abs=1e-5)
+        assert float(row["sparsity"]) == pytest.approx(
+            1 - nonzero / (4 * 128 + 128 * 64 + 64 * 32 + 32 * 2), abs=1e-5
+        )
         assert int(row["parameters"]) == 11_042
         assert float(row["return_mean"]) == pytest.approx(policy.evaluation["return_mean"], rel=1e-5)
 
@@ -98,26 +114,41 @@ def test_the_default_coefficients_are_no_setting_of_the_suite(monkeypatch: pytes
     assert training_cells(SuiteConfig()) == before
 
 
-def test_a_reduction_runs_nothing_twice(suite: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sweep, one rank, automatic ranks, best representation and the tests of all three share one evaluator."""
+def test_a_reduction_runs_nothing_twice(
+    suite: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sweep, one rank, automatic ranks, best representation and the tests of all three share one
+    evaluator."""
     out, _ = suite
     cell = next(path for path in sorted((out / "reduction" / "cells").iterdir()) if "l0" in path.name)
     before = read_result(cell / "result.json", cell.name)
     runs, opened, run, enter = Counter(), [], Evaluator.run, Evaluator.__enter__
 
     def counted(evaluator: Evaluator, policy: Policy, seeds: list[int], *rest: Any, **settings: Any) -> list:
-        runs[policy_bytes(dataclasses.replace(policy, provenance={}, evaluation={})), tuple(seeds), settings.get("random_share", 0.0)] += 1
+        runs[
+            policy_bytes(dataclasses.replace(policy, provenance={}, evaluation={})),
+            tuple(seeds),
+            settings.get("random_share", 0.0),
+        ] += 1
         return run(evaluator, policy, seeds, *rest, **settings)
 
     monkeypatch.setattr(Evaluator, "run", counted)
-    monkeypatch.setattr(Evaluator, "__enter__", lambda evaluator: (opened.append(evaluator), enter(evaluator))[1])
+    monkeypatch.setattr(
+        Evaluator, "__enter__", lambda evaluator: (opened.append(evaluator), enter(evaluator))[1]
+    )
     assert reduce_cell(before.specification, cell) == before.result
     assert len(opened) == 1
     assert max(runs.values()) == 1
 
 
 def test_the_tables_tell_coefficients_apart_that_agree_in_six_digits(tmp_path: Path) -> None:
-    row = {**dict.fromkeys(TABLES["members"]), "environment": "cartpole", "algorithm": "ppo", "regularizer": "l0", "mapped": False}
+    row = {
+        **dict.fromkeys(TABLES["members"]),
+        "environment": "cartpole",
+        "algorithm": "ppo",
+        "regularizer": "l0",
+        "mapped": False,
+    }
     row |= {"wall_seconds": 1.0, "cpu_seconds": 1.0, "sparsity": 0.12345678}
     members = [{**row, "coefficient": coefficient} for coefficient in (0.01234567, 0.01234568, 0.02)]
     write_tables(Tables(members, [], []), tmp_path, config={"preset": "best"}, command="", cpu_seconds=1.0)
@@ -136,10 +167,14 @@ def test_it_goes_on_and_runs_again_only_what_is_corrupted(suite: tuple[Path, dic
     assert len(result["run_again"]) == 1
     assert "cartpole-ppo-l1-seed0" in result["run_again"][0]
     assert {path for path, data in results.items() if path.read_bytes() != data} <= {spoiled}
-    assert read(out / "members.csv")[-1]["return_mean"] == before[-1]["return_mean"]  # the training itself was finished
+    assert (
+        read(out / "members.csv")[-1]["return_mean"] == before[-1]["return_mean"]
+    )  # the training itself was finished
 
 
-def test_the_report_reads_it_and_says_what_is_missing(suite: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture) -> None:
+def test_the_report_reads_it_and_says_what_is_missing(
+    suite: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture
+) -> None:
     out, _ = suite
     assert main(["report", str(out), "--out", str(out / "report"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -147,13 +182,21 @@ def test_the_report_reads_it_and_says_what_is_missing(suite: tuple[Path, dict[st
     assert report["missing"]
 
 
-def test_further_seeds_are_trained_once_and_as_the_grid_is(suite: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_further_seeds_are_trained_once_and_as_the_grid_is(
+    suite: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     dense, sparse = seed_cells("cartpole", "ppo", [0.0, 0.1], range(7), quick=True)
     assert (dense.name, sparse.name) == ("cartpole-ppo-dense-seeds0-6", "cartpole-ppo-l0-0.1-seeds0-6")
-    assert cell_config(dense.specification).members() == tuple(MemberSpec(seed, "none", 0.0) for seed in range(7))
+    assert cell_config(dense.specification).members() == tuple(
+        MemberSpec(seed, "none", 0.0) for seed in range(7)
+    )
     cells = seed_cells("cartpole", "ppo", [0.1], range(2), quick=True)
     rows = train_seeds(cells, tmp_path)
-    (of_grid,) = (row for row in read(suite[0] / "members.csv") if (row["regularizer"], row["coefficient"]) == ("l0", "0.1"))
+    (of_grid,) = (
+        row
+        for row in read(suite[0] / "members.csv")
+        if (row["regularizer"], row["coefficient"]) == ("l0", "0.1")
+    )
     assert [(row["coefficient"], row["seed"]) for row in rows] == [(0.1, 0), (0.1, 1)]
     assert rows[0]["return_mean"] == pytest.approx(float(of_grid["return_mean"]), rel=1e-5)
     made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
@@ -186,26 +229,50 @@ def test_the_whole_grid_has_every_cell_once() -> None:
     cells = training_cells(SuiteConfig())
     assert len({cell.name for cell in cells}) == len(cells)
     policies = sum(
-        max(1, len(c.specification["coefficients"])) * c.specification["seeds"] for c in cells if c.specification["temperature"] is None
+        max(1, len(c.specification["coefficients"])) * c.specification["seeds"]
+        for c in cells
+        if c.specification["temperature"] is None
     )
     assert policies == 6 * 5 * (1 + 3 * 10)
     first = next(i for i, cell in enumerate(cells) if cell.specification["regularizer"] in ("l1", "l2"))
-    assert sum(c.specification["seeds"] * max(1, len(c.specification["coefficients"])) for c in cells[:first]) == 330
+    assert (
+        sum(c.specification["seeds"] * max(1, len(c.specification["coefficients"])) for c in cells[:first])
+        == 330
+    )
 
 
 def row(regularizer: str, coefficient: float, seed: int, reward: float, sparsity: float) -> dict[str, Any]:
-    label = {"environment": "cartpole", "algorithm": "dqn", "regularizer": regularizer, "coefficient": coefficient, "seed": seed}
-    return {**label, "return_mean": reward, "sparsity": sparsity, "failed": "", "policy": f"{regularizer}-{seed}", "sha256": "0"}
+    label = {
+        "environment": "cartpole",
+        "algorithm": "dqn",
+        "regularizer": regularizer,
+        "coefficient": coefficient,
+        "seed": seed,
+    }
+    return {
+        **label,
+        "return_mean": reward,
+        "sparsity": sparsity,
+        "failed": "",
+        "policy": f"{regularizer}-{seed}",
+        "sha256": "0",
+    }
 
 
 def test_every_rule_chooses_what_is_reduced() -> None:
     members = [row("none", 0.0, seed, 500.0, 0.0) for seed in range(5)]
     members += [row("l0", 0.01, seed, 500.0, 0.6) for seed in range(5)]
-    members += [row("l0", 0.05, seed, reward, 0.8) for seed, reward in enumerate((500.0, 500.0, 500.0, 500.0, 450.0))]  # kept or not
-    members += [row("l0", 0.1, seed, 470.0 + seed, 0.99) for seed in range(5)]  # sparser, but the reward is lost
+    members += [
+        row("l0", 0.05, seed, reward, 0.8) for seed, reward in enumerate((500.0, 500.0, 500.0, 500.0, 450.0))
+    ]  # kept or not
+    members += [
+        row("l0", 0.1, seed, 470.0 + seed, 0.99) for seed in range(5)
+    ]  # sparser, but the reward is lost
     members += [row("l0", 0.5, seed, 455.0, 0.995) for seed in range(5)]
     chosen = choose(members)
-    assert chosen == {("cartpole", "dqn"): [0.1, 0.01, 0.05]}  # the largest reward + percent; reward shown to be kept; not shown to be lost
+    assert chosen == {
+        ("cartpole", "dqn"): [0.1, 0.01, 0.05]
+    }  # the largest reward + percent; reward shown to be kept; not shown to be lost
     cells = reduction_cells(SMALL, members, chosen)
     assert len(cells) == 20
 

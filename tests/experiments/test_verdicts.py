@@ -20,7 +20,9 @@ def test_a_reward_against_100_printed_with_tolerance_1(low: float, high: float, 
     assert judge(Estimate((low + high) / 2, low, high, 5), 100, 1) is verdict
 
 
-@pytest.mark.parametrize(("low", "high", "verdict"), [(5, 6, "exceeded"), (6, 8, "reproduced"), (8, 9, "not reproduced")])
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"), [(5, 6, "exceeded"), (6, 8, "reproduced"), (8, 9, "not reproduced")]
+)
 def test_a_rank_is_better_when_lower(low: float, high: float, verdict: str):
     assert str(judge(Estimate((low + high) / 2, low, high, 5), 7, 0, lower_is_better=True)) == verdict
 

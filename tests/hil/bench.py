@@ -94,7 +94,8 @@ class DistortedArm(CrtkArm):
 def _changed(change: Callable[[PoseStamped], dict[str, Any]]) -> Callable[[ArmInputs], ArmInputs]:
     def distort(inputs: ArmInputs) -> ArmInputs:
         poses = [
-            dataclasses.replace(pose, record=dataclasses.replace(pose.record, **change(pose.record))) for pose in inputs.news["measured_cp"]
+            dataclasses.replace(pose, record=dataclasses.replace(pose.record, **change(pose.record)))
+            for pose in inputs.news["measured_cp"]
         ]
         news = inputs.news | {"measured_cp": poses}
         return dataclasses.replace(inputs, news=news, measured_cp=poses[-1] if poses else inputs.measured_cp)
@@ -104,7 +105,9 @@ def _changed(change: Callable[[PoseStamped], dict[str, Any]]) -> Callable[[ArmIn
 
 def _stopped(inputs: ArmInputs) -> ArmInputs:
     news = inputs.news | {"measured_cp": []}
-    return dataclasses.replace(inputs, news=news, measured_cp=dataclasses.replace(inputs.measured_cp, received_ns=0))
+    return dataclasses.replace(
+        inputs, news=news, measured_cp=dataclasses.replace(inputs.measured_cp, received_ns=0)
+    )
 
 
 # what `simulated_arm.faults` does at the source, done here for a real arm
@@ -146,16 +149,21 @@ class Witness:
 
     def audit(self, limits: Limits) -> Audit:
         self.settle()
-        return audit([(f"/{self._setup.arm}/servo_cp", 0, record) for record in self.heard], self._setup.arm, limits)
+        return audit(
+            [(f"/{self._setup.arm}/servo_cp", 0, record) for record in self.heard], self._setup.arm, limits
+        )
 
     def close(self) -> None:
         self._transport.close()
 
 
 class Bench:
-    """A controller ticking in a thread of its own. Everything that concerns it is done in that thread, by `call`."""
+    """A controller ticking in a thread of its own. Everything that concerns it is done in that thread, by
+    `call`."""
 
-    def __init__(self, setup: Setup, folder: Path, *, policy: Policy | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, setup: Setup, folder: Path, *, policy: Policy | None = None, clock: Clock | None = None
+    ) -> None:
         self.setup = setup
         self.witness = Witness(setup)
         self.foreign_commands = 0
@@ -169,7 +177,11 @@ class Bench:
         self._thread.start()
         self._opened.result(TIMEOUT_S)
         # a writer sends only to readers that it has discovered: the arm and the witness
-        wait_until(lambda: self.call(self.arm.peers)[f"/{setup.arm}/servo_cp"] >= 2, TIMEOUT_S, "the arm and the witness to be heard of")
+        wait_until(
+            lambda: self.call(self.arm.peers)[f"/{setup.arm}/servo_cp"] >= 2,
+            TIMEOUT_S,
+            "the arm and the witness to be heard of",
+        )
 
     def _run(self) -> None:
         """All that is opened here inherits the thread's priority."""
@@ -215,7 +227,11 @@ class Bench:
         """Lets an operator's session bring the arm up and set goals; returns it when it is over."""
         session = Session(self.controller, self.arm, goals, clock=self._clock)
         self.call(lambda: setattr(self, "_job", session))
-        wait_until(lambda: session.is_over, TIMEOUT_S + 20 * len(goals) / self.setup.speed, f"the session's end, it is {session.doing}")
+        wait_until(
+            lambda: session.is_over,
+            TIMEOUT_S + 20 * len(goals) / self.setup.speed,
+            f"the session's end, it is {session.doing}",
+        )
         self.call(lambda: setattr(self, "_job", self.controller))
         return session
 
@@ -231,7 +247,9 @@ class Bench:
 
     def wait_for(self, *states: State) -> None:
         wait_until(
-            lambda: self.controller.state in states, TIMEOUT_S / self.setup.speed, f"one of {states}, not {self.controller.status()}"
+            lambda: self.controller.state in states,
+            TIMEOUT_S / self.setup.speed,
+            f"one of {states}, not {self.controller.status()}",
         )
 
     def cause(self, fault: str) -> None:
@@ -244,7 +262,8 @@ class Bench:
             self.call(lambda: setattr(self.arm, "distort", DISTORTIONS.get(fault, lambda inputs: inputs)))
 
     def assert_fault(self, words: str) -> None:
-        """The controller is or comes to be at fault for that reason; the stream has ended and the arm holds."""
+        """The controller is or comes to be at fault for that reason; the stream has ended and the arm
+        holds."""
         self.wait_for(State.FAULT)
         assert words in self.controller.fault
         time.sleep(0.1)

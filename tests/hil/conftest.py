@@ -1,7 +1,7 @@
 """The hardware-in-the-loop suite: the same tests at a simulated arm (which they start) and at a real one.
 
 pytest tests/hil                                          a simulated arm over DDS
-pytest tests/hil --arm PSM1 --transport ros2 --real       a real arm: asks first, runs at a quarter of the speed
+pytest tests/hil --arm PSM1 --transport ros2 --real    a real arm: asks first, a quarter of the speed
 """
 
 import contextlib
@@ -25,8 +25,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hardware in the loop")
     group.addoption("--arm", help="the arm's ROS namespace (default: PSM1)")
     group.addoption("--transport", choices=("dds", "ros2"), help="default: dds")
-    group.addoption("--domain", type=int, help="ROS_DOMAIN_ID; by default that of the environment, and one of its own for a simulated arm")
-    group.addoption("--discovery", choices=("localhost", "subnet"), help="whom dds finds (default: localhost)")
+    group.addoption(
+        "--domain",
+        type=int,
+        help="ROS_DOMAIN_ID; by default that of the environment, and one of its own for a simulated arm",
+    )
+    group.addoption(
+        "--discovery", choices=("localhost", "subnet"), help="whom dds finds (default: localhost)"
+    )
     group.addoption("--real", action="store_true", help="the arm is real: it will move")
     group.addoption("--confirm", metavar="ARM", help="instead of typing the arm's name when asked")
     group.addoption("--limits", type=Path, help="safety limits (YAML) of a real arm")
@@ -40,7 +46,8 @@ def option(config: pytest.Config, name: str, default: object) -> object:
 
 @pytest.fixture(scope="session")
 def setup(request: pytest.FixtureRequest) -> Iterator[Setup]:
-    """The arm under test; a simulated one is started here and ended afterwards, a real one only touched after a confirmation."""
+    """The arm under test; a simulated one is started here and ended afterwards, a real one only touched after
+    a confirmation."""
     config = request.config
     arm, is_real = option(config, "--arm", "PSM1"), bool(option(config, "--real", False))
     transport = option(config, "--transport", "dds")
@@ -68,8 +75,12 @@ def setup(request: pytest.FixtureRequest) -> Iterator[Setup]:
 
 @contextlib.contextmanager
 def ended_in_order() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the suite as Ctrl-C does: the controller disarms, a simulated arm does not outlive it."""
-    former = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    """SIGTERM and a closed terminal end the suite as Ctrl-C does: the controller disarms, a simulated arm
+    does not outlive it."""
+    former = {
+        number: signal.signal(number, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:
@@ -80,14 +91,20 @@ def ended_in_order() -> Iterator[None]:
 def confirm(config: pytest.Config, setup: Setup) -> None:
     """Ends the run unless a person has said that this arm may move."""
     limits = setup.limits_file or "the package's limits"
-    asked = f"{setup.arm} will be enabled, homed and moved at {setup.speed:.0%} of the policy's speed, within {limits}"
+    asked = (
+        f"{setup.arm} will be enabled, homed and moved at {setup.speed:.0%} of the policy's speed, "
+        f"within {limits}"
+    )
     given = option(config, "--confirm", None)
     if given is None and sys.stdin is not None and sys.__stdin__.isatty():
         capture = config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
             given = input(f"\n{asked}. A hand on the emergency stop; then type the arm's name: ").strip()
     if given != setup.arm:
-        pytest.exit(f"{asked}: not confirmed. Type the arm's name when asked, or give --confirm {setup.arm}", returncode=2)
+        pytest.exit(
+            f"{asked}: not confirmed. Type the arm's name when asked, or give --confirm {setup.arm}",
+            returncode=2,
+        )
 
 
 @pytest.fixture

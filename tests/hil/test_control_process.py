@@ -1,4 +1,5 @@
-"""The command as a process: signals, a kill, a policy file that is replaced. At a simulated arm only: they begin without a question."""
+"""The command as a process: signals, a kill, a policy file that is replaced. At a simulated arm only: they
+begin without a question."""
 
 import contextlib
 import json
@@ -50,7 +51,16 @@ class Control:
 
     def __init__(self, setup: Setup, folder: Path, limits: Path, policy: str | Path, *options: str) -> None:
         self.recording = folder / f"{time.monotonic_ns()}.mcap"
-        command = [sys.executable, "-m", "l0_surgical", "control", str(policy), *setup.where(), "--record", str(self.recording)]
+        command = [
+            sys.executable,
+            "-m",
+            "l0_surgical",
+            "control",
+            str(policy),
+            *setup.where(),
+            "--record",
+            str(self.recording),
+        ]
         command += ["--limits", str(limits), "--json", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -106,7 +116,9 @@ def test_a_signal_ends_it_in_order(
     assert commands == result["setpoints"]
     # the first of them may have been sent before the witness was discovered
     heard = witness.settle()
-    recorded = [record for topic, _, record in read_recording(control.recording) if topic == f"/{setup.arm}/servo_cp"]
+    recorded = [
+        record for topic, _, record in read_recording(control.recording) if topic == f"/{setup.arm}/servo_cp"
+    ]
     assert 300 <= heard <= len(recorded)
     assert witness.heard == recorded[-heard:]
 
@@ -174,7 +186,9 @@ def test_a_second_controller_is_refused_while_the_first_one_goes_on(
     assert assert_recording_is_clean(first, setup, limits_file) == result["setpoints"]
 
 
-def test_a_dry_run_sends_nothing(setup: Setup, start: Callable[..., Control], tmp_path: Path, limits_file: Path, witness: Witness) -> None:
+def test_a_dry_run_sends_nothing(
+    setup: Setup, start: Callable[..., Control], tmp_path: Path, limits_file: Path, witness: Witness
+) -> None:
     control = start("--duration", "4", "--dry-run")
     code, result, said = control.end()
     assert code == 0, said
@@ -187,7 +201,18 @@ def test_a_dry_run_sends_nothing(setup: Setup, start: Callable[..., Control], tm
 
 
 def test_without_an_arm_it_says_who_is_missing(setup: Setup, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "l0_surgical", "control", "needle-reach-l0-compressed", "--arm", "PSM9", "--timeout", "2", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "l0_surgical",
+        "control",
+        "needle-reach-l0-compressed",
+        "--arm",
+        "PSM9",
+        "--timeout",
+        "2",
+        "--json",
+    ]
     environment = os.environ | {"ROS_DOMAIN_ID": str(setup.domain)}
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     assert ended.returncode == 1

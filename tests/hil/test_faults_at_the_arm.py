@@ -1,4 +1,5 @@
-"""Each fault at an arm in motion: the stream ends, the arm holds, a reset is needed, and no command has broken a limit."""
+"""Each fault at an arm in motion: the stream ends, the arm holds, a reset is needed, and no command has
+broken a limit."""
 
 import time
 from collections.abc import Iterator
@@ -119,7 +120,8 @@ def test_the_clock_is_set(shifted_bench: Bench, clock: ShiftedClock) -> None:
 
 
 def corner_policy() -> Policy:
-    """A policy that always moves along +x, +z and a little -y of its world, to where the arm's pitch joint cannot follow."""
+    """A policy that always moves along +x, +z and a little -y of its world, to where the arm's pitch joint
+    cannot follow."""
     shipped = load_policy(find_policy(POLICY))
     size, actions = shipped.observation_size, 5
     weight, bias = np.full((actions, size), 1e-9), np.array((20.0, -0.2, 20.0, 0.0, 0.0))

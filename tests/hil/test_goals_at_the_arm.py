@@ -33,7 +33,9 @@ def test_a_slow_move_to_the_start_pose(bench: Bench) -> None:
     bench.call(bench.controller.go_to_start)
     bench.wait_for(State.HOLDING, State.FAULT)
     assert bench.controller.fault is None
-    wait_until(lambda: bench.measured().distance_to(START_POSE) < 0.002, 5.0, "the arm to be at the start pose")
+    wait_until(
+        lambda: bench.measured().distance_to(START_POSE) < 0.002, 5.0, "the arm to be at the start pose"
+    )
     assert bench.measured().angle_to(START_POSE) < 0.05
     bench.close()
     found = bench.witness.audit(bench.setup.limits())

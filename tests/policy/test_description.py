@@ -1,4 +1,5 @@
-"""The command inspect on a robot's computer, which has NumPy and safetensors, and perhaps neither tyro nor rich."""
+"""The command inspect on a robot's computer, which has NumPy and safetensors, and perhaps neither tyro nor
+rich."""
 
 import json
 import subprocess
@@ -13,7 +14,10 @@ from l0_surgical.policy.description import describe
 
 POLICY = "needle-reach-l0-compressed"
 TRAINING_SIDE = ("torch", "gymnasium", "pybullet", "scipy", "matplotlib")
-ABSENT = {"core": (*TRAINING_SIDE, "numba", "tyro", "rich", "yaml", "cyclonedds", "mcap"), "dds": TRAINING_SIDE}
+ABSENT = {
+    "core": (*TRAINING_SIDE, "numba", "tyro", "rich", "yaml", "cyclonedds", "mcap"),
+    "dds": TRAINING_SIDE,
+}
 INSTALLS = ["core", *(["dds"] if find_spec("tyro") and find_spec("rich") else [])]
 
 
@@ -48,7 +52,9 @@ def test_it_shows_what_is_in_a_policy(installed: str) -> None:
     cells = [line.replace("│", " ").split() for line in ended.stdout.splitlines()]
     for layer in description["layers"]:
         shape = [str(layer["shape"][0]), "x", str(layer["shape"][1])]
-        assert [layer["name"], *shape, *layer["representation"].split(), str(layer["parameters"])] in [row[:7] for row in cells]
+        assert [layer["name"], *shape, *layer["representation"].split(), str(layer["parameters"])] in [
+            row[:7] for row in cells
+        ]
 
 
 @pytest.mark.parametrize("installed", INSTALLS)
@@ -73,7 +79,11 @@ def test_bad_input_is_one_line_and_code_2(installed: str, tmp_path: Path) -> Non
 def test_the_core_alone_says_what_the_other_commands_need() -> None:
     ended = run("core", "control", POLICY)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "l0-surgical: control needs tyro, rich, yaml; install the robot side: pip install '.[dds]' in a clone\n"
+    assert (
+        ended.stderr
+        == "l0-surgical: control needs tyro, rich, yaml; install the robot side: pip install '.[dds]' "
+        "in a clone\n"
+    )
     ended = run("core", "inspect", "--help")
     assert ended.returncode == 0
     assert "POLICY" in ended.stdout

@@ -1,4 +1,5 @@
-"""The policy file: what is written comes back, equal policies are equal files, and nothing damaged or foreign is accepted."""
+"""The policy file: what is written comes back, equal policies are equal files, and nothing damaged or foreign
+is accepted."""
 
 import dataclasses
 import json
@@ -41,7 +42,11 @@ def mixed_policy(seed: int = 0) -> Policy:
         base,
         layers=(
             Layer(PackedSparse.pack(sparse), generator.normal(size=6), "relu"),
-            Layer(LowRank(generator.normal(size=(7, 2)), generator.normal(size=(2, 6))), generator.normal(size=7), "relu"),
+            Layer(
+                LowRank(generator.normal(size=(7, 2)), generator.normal(size=(2, 6))),
+                generator.normal(size=7),
+                "relu",
+            ),
             Layer(Dense(generator.normal(size=(5, 7))), generator.normal(size=5), "tanh"),
         ),
         input_index=np.array([9, 0, 3, 4]),
@@ -53,7 +58,8 @@ def header_of(data: bytes) -> dict:
 
 
 def rewrite(data: bytes, edit) -> bytes:
-    """The file with its metadata document (parsed) and tensors edited, the digest made right again: a well-formed but wrong file."""
+    """The file with its metadata document (parsed) and tensors edited, the digest made right again: a
+    well-formed but wrong file."""
     document = json.loads(header_of(data)["__metadata__"]["l0_surgical"])
     tensors = {name: array.copy() for name, array in load_tensors(data).items()}
     document.pop("sha256")
@@ -106,7 +112,11 @@ def test_arrays_are_read_only_copies() -> None:
     layer = Layer(Dense(weight), np.zeros(2), "relu")
     weight[0, 0] = 5
     assert layer.weight.to_dense()[0, 0] == 1
-    for array in (layer.weight.weight, layer.bias, policy_from_bytes(policy_bytes(mixed_policy())).layers[0].weight.values):
+    for array in (
+        layer.weight.weight,
+        layer.bias,
+        policy_from_bytes(policy_bytes(mixed_policy())).layers[0].weight.values,
+    ):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0
 
@@ -115,7 +125,10 @@ def test_representations_count_what_they_store() -> None:
     sparse = np.zeros((10, 13))
     sparse[2, 3], sparse[9, 12] = 1.5, -2.0
     packed = PackedSparse.pack(sparse)
-    assert (packed.numbers, packed.nbytes) == (2 + 5, 2 * 4 + 17)  # 130 bits are 17 bytes, or five 32-bit numbers
+    assert (packed.numbers, packed.nbytes) == (
+        2 + 5,
+        2 * 4 + 17,
+    )  # 130 bits are 17 bytes, or five 32-bit numbers
     np.testing.assert_array_equal(packed.to_dense(), sparse.astype(np.float32))
     low_rank = LowRank(np.ones((10, 2)), np.ones((2, 13)))
     assert (low_rank.numbers, low_rank.nbytes, low_rank.shape, low_rank.rank) == (46, 184, (10, 13), 2)
@@ -124,7 +137,9 @@ def test_representations_count_what_they_store() -> None:
 
 
 def test_every_single_flipped_bit_is_refused() -> None:
-    policy = dataclasses.replace(random_policy(widths=(3, 2, 1)), provenance={"é\n": 1e-7}, inputs=(Field("x", 3, "m"),))
+    policy = dataclasses.replace(
+        random_policy(widths=(3, 2, 1)), provenance={"é\n": 1e-7}, inputs=(Field("x", 3, "m"),)
+    )
     data = policy_bytes(policy)
     assert policy_from_bytes(data).provenance == {"é\n": 1e-7}
     for bit in range(8 * len(data)):
@@ -153,9 +168,15 @@ def test_random_damage_is_refused() -> None:
 
 def test_foreign_files_are_refused(tmp_path: Path) -> None:
     assert "lacks its metadata" in refusal(save_tensors({"weight": np.ones(3, dtype=np.float32)}))
-    assert "lacks its metadata" in refusal(save_tensors({"weight": np.ones(3, dtype=np.float32)}, metadata={"other": "{}"}))
+    assert "lacks its metadata" in refusal(
+        save_tensors({"weight": np.ones(3, dtype=np.float32)}, metadata={"other": "{}"})
+    )
     refusal(save_tensors({"weight": np.ones(3, dtype=np.float32)}, metadata={"l0_surgical": "[1"}))
-    refusal(save_tensors({"weight": np.ones(3, dtype=np.float32)}, metadata={"l0_surgical": "[" * 10**5 + "]" * 10**5}))
+    refusal(
+        save_tensors(
+            {"weight": np.ones(3, dtype=np.float32)}, metadata={"l0_surgical": "[" * 10**5 + "]" * 10**5}
+        )
+    )
     refusal(save_tensors({"weight": np.ones(3, dtype=np.float32)}, metadata={"l0_surgical": "[1]"}))
     refusal(b"\x80\x04\x95 a pickle, to be sure")
     for content in (b"", b"[]", b"[1]", b'{"__metadata__":3}', b'"text"', b"\xff\xff"):
@@ -240,10 +261,19 @@ def test_wrong_content_under_a_right_digest_is_refused(edit, words: str) -> None
         (lambda: dataclasses.replace(random_policy(), task=""), "task"),
         (lambda: dataclasses.replace(random_policy(), normalizer=Normalizer.identity(9)), "9 entries"),
         (lambda: dataclasses.replace(random_policy(), input_index=np.array([1, 1])), "different entries"),
-        (lambda: dataclasses.replace(random_policy(), input_index=np.arange(9)), "layer 0 reads 10 numbers, but 9"),
-        (lambda: dataclasses.replace(random_policy(), layers=random_policy().layers[:2]), "last layer gives 12"),
+        (
+            lambda: dataclasses.replace(random_policy(), input_index=np.arange(9)),
+            "layer 0 reads 10 numbers, but 9",
+        ),
+        (
+            lambda: dataclasses.replace(random_policy(), layers=random_policy().layers[:2]),
+            "last layer gives 12",
+        ),
         (lambda: dataclasses.replace(random_policy(), trained_parameters=0), "trained_parameters"),
-        (lambda: policy_bytes(dataclasses.replace(random_policy(), evaluation={"return": float("nan")})), "JSON"),
+        (
+            lambda: policy_bytes(dataclasses.replace(random_policy(), evaluation={"return": float("nan")})),
+            "JSON",
+        ),
     ],
 )
 def test_inconsistent_records_cannot_be_built(build, words: str) -> None:
@@ -291,7 +321,13 @@ except L0SurgicalError as error:
     print(error)
     sys.exit(error.exit_code)
 """
-    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        check=False,
+    )
     assert done.returncode == 1, done.stderr
     assert "the version saved before is intact" in done.stdout
     assert done.stdout.count("\n") == 1
@@ -300,6 +336,9 @@ except L0SurgicalError as error:
 
 
 def test_the_core_loads_neither_torch_nor_gymnasium() -> None:
-    script = "import sys, l0_surgical.runtime; print([name for name in ('torch', 'gymnasium', 'pybullet') if name in sys.modules])"
+    script = (
+        "import sys, l0_surgical.runtime; print([name for name in ('torch', 'gymnasium', 'pybullet') if "
+        "name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

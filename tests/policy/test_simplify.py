@@ -29,7 +29,10 @@ def assert_acts_like(reduced: Policy, policy: Policy) -> None:
 
 def with_weights(weights: list[np.ndarray], biases: list[np.ndarray]) -> Policy:
     base = random_policy(widths=(weights[0].shape[1], *(len(weight) for weight in weights)))
-    layers = [Layer(Dense(weight), bias, layer.activation) for weight, bias, layer in zip(weights, biases, base.layers, strict=True)]
+    layers = [
+        Layer(Dense(weight), bias, layer.activation)
+        for weight, bias, layer in zip(weights, biases, base.layers, strict=True)
+    ]
     return dataclasses.replace(base, layers=tuple(layers))
 
 
@@ -52,12 +55,14 @@ def test_random_sparse_networks_act_the_same(seed: int) -> None:
 
 
 def test_a_chain_of_dead_units_by_hand() -> None:
-    # unit 1 of layer 0 is constant 0.5; it alone drives unit 0 of layer 1, which becomes constant 2 * 0.5 + 1 = 2;
-    # unit 2 of layer 0 is unread
+    # unit 1 of layer 0 is constant 0.5; it alone drives unit 0 of layer 1, which becomes constant 2 * 0.5 + 1
+    # = 2; unit 2 of layer 0 is unread
     first = np.array([[1.0, 0, 0, 2.0], [0, 0, 0, 0], [0, 3.0, 0, 0]])
     second = np.array([[0, 2.0, 0], [4.0, 0, 0]])
     last = np.array([[5.0, 6.0]])
-    policy = with_weights([first, second, last], [np.array([0, 0.5, 0]), np.array([1.0, 0]), np.array([-1.0])])
+    policy = with_weights(
+        [first, second, last], [np.array([0, 0.5, 0]), np.array([1.0, 0]), np.array([-1.0])]
+    )
     reduced = remove_dead_units(policy)
     assert [layer.weight.to_dense().tolist() for layer in reduced.layers] == [[[1.0, 2.0]], [[4.0]], [[6.0]]]
     assert [layer.bias.tolist() for layer in reduced.layers] == [[0.0], [0.0], [9.0]]
@@ -72,7 +77,9 @@ def test_an_existing_input_index_is_composed() -> None:
     weight = policy.layers[0].weight.to_dense()[:, [7, 2, 5]].copy()
     weight[:, 1] = 0
     indexed = dataclasses.replace(
-        policy, input_index=np.array([7, 2, 5]), layers=(Layer(Dense(weight), policy.layers[0].bias, "relu"), policy.layers[1])
+        policy,
+        input_index=np.array([7, 2, 5]),
+        layers=(Layer(Dense(weight), policy.layers[0].bias, "relu"), policy.layers[1]),
     )
     reduced = remove_dead_units(indexed)
     assert reduced.input_index.tolist() == [7, 5]
@@ -130,8 +137,19 @@ def test_describe_counts_stored_numbers() -> None:
     assert record["nonzero"] == sum(np.count_nonzero(weight) for weight in weights)
     assert record["sparsity"] == pytest.approx(1 - record["nonzero"] / 412)
     assert record["bytes"] == 4 * (445 + 20)
-    assert set(record["layers"][0]) == {"name", "shape", "representation", "parameters", "nonzero", "sparsity", "dead_units", "bytes"}
+    assert set(record["layers"][0]) == {
+        "name",
+        "shape",
+        "representation",
+        "parameters",
+        "nonzero",
+        "sparsity",
+        "dead_units",
+        "bytes",
+    }
     packed = describe(simplify(policy))
     assert packed["layers"][1]["representation"] == "packed sparse"
-    assert packed["parameters"] == sum(layer["parameters"] for layer in packed["layers"]) < record["parameters"]
+    assert (
+        packed["parameters"] == sum(layer["parameters"] for layer in packed["layers"]) < record["parameters"]
+    )
     assert packed["size_decrease_percent"] == pytest.approx(100 * (1 - packed["parameters"] / 445))

@@ -1,4 +1,5 @@
-"""What a node's process does with signals and parameters. Without ROS: a few lines stand for rclpy; tests/ros2 has the real one."""
+"""What a node's process does with signals and parameters. Without ROS: a few lines stand for rclpy;
+tests/ros2 has the real one."""
 
 import math
 import os
@@ -20,8 +21,10 @@ from l0_surgical.system.errors import BadInputError
 RCLPY = {
     "__init__.py": "is_open = False\ndef init(**options): global is_open; is_open = True\n"
     "def ok(): return is_open\ndef shutdown(): global is_open; is_open = False\n",
-    "executors.py": "import time\nclass ExternalShutdownException(Exception): pass\nclass SingleThreadedExecutor:\n"
-    "    def add_node(self, node): pass\n    def shutdown(self): pass\n    def spin_once(self, timeout_sec): time.sleep(timeout_sec)\n",
+    "executors.py": "import time\nclass ExternalShutdownException(Exception): pass\nclass "
+    "SingleThreadedExecutor:\n"
+    "    def add_node(self, node): pass\n    def shutdown(self): pass\n    def spin_once(self, "
+    "timeout_sec): time.sleep(timeout_sec)\n",
     "signals.py": "class SignalHandlerOptions: NO = 0\n",
 }
 NODE = """import sys, time
@@ -45,7 +48,9 @@ def node(tmp_path: Path) -> Iterator[Callable[[float], subprocess.Popen]]:
     def start(closing_s: float) -> subprocess.Popen:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), *filter(None, sys.path)))}
         command = [sys.executable, "-c", NODE, str(closing_s)]
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         started.append(process)
         assert process.stdout.readline() == "ready\n"
         return process
@@ -57,7 +62,9 @@ def node(tmp_path: Path) -> Iterator[Callable[[float], subprocess.Popen]]:
 
 
 @pytest.mark.parametrize("numbers", [["SIGINT"], ["SIGTERM"], ["SIGHUP"], ["SIGINT", "SIGINT"]], ids="-".join)
-def test_a_signal_closes_the_node_also_when_launch_repeats_it(node: Callable[[float], subprocess.Popen], numbers: list[str]) -> None:
+def test_a_signal_closes_the_node_also_when_launch_repeats_it(
+    node: Callable[[float], subprocess.Popen], numbers: list[str]
+) -> None:
     process = node(0.3)
     for number in numbers:
         process.send_signal(signal.Signals[number])
@@ -66,8 +73,12 @@ def test_a_signal_closes_the_node_also_when_launch_repeats_it(node: Callable[[fl
     assert (process.returncode, output, said) == (0, "closing\nclosed\n", "")
 
 
-@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", -signal.SIGTERM), ("SIGHUP", -signal.SIGHUP)])
-def test_a_second_signal_ends_a_node_that_does_not_close(node: Callable[[float], subprocess.Popen], number: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [("SIGINT", 130), ("SIGTERM", -signal.SIGTERM), ("SIGHUP", -signal.SIGHUP)]
+)
+def test_a_second_signal_ends_a_node_that_does_not_close(
+    node: Callable[[float], subprocess.Popen], number: str, code: int
+) -> None:
     process = node(600)
     process.send_signal(signal.Signals[number])
     assert process.stdout.readline() == "closing\n"
@@ -89,7 +100,9 @@ GOOD = {"arm": "PSM2", "goals": 0, "timeout": 3, "rate": 50.0, "inject": True}
 
 
 def values_of(values: dict[str, object]) -> dict[str, object]:
-    return parameter_values(SimpleNamespace(get_parameter=lambda name: SimpleNamespace(value=values[name])), PARAMETERS)
+    return parameter_values(
+        SimpleNamespace(get_parameter=lambda name: SimpleNamespace(value=values[name])), PARAMETERS
+    )
 
 
 def test_parameters_of_a_launch_file_have_their_defaults_types() -> None:

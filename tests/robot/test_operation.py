@@ -47,7 +47,8 @@ def refused(capsys: pytest.CaptureFixture, *arguments: object) -> str:
         ([POLICY, "--seed", "-3"], "--seed -3: "),
         (
             [POLICY, "--goal", "nan", "0", "-0.12"],
-            "the goal (nan, 0.0, -0.12) is not three finite numbers; give x y z in metres: the jaw's tip may be at x",
+            "the goal (nan, 0.0, -0.12) is not three finite numbers; give x y z in metres: the jaw's tip "
+            "may be at x",
         ),
         (
             [POLICY, "--goal", "50", "60", "-120"],
@@ -71,11 +72,15 @@ def test_bad_input_is_one_line_and_code_2(
     arguments: list[str], says: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the transport is opened: the arm hears nothing of it."""
-    monkeypatch.setattr(operation, "open_transport", lambda *arguments: pytest.fail("the transport was opened"))
+    monkeypatch.setattr(
+        operation, "open_transport", lambda *arguments: pytest.fail("the transport was opened")
+    )
     assert says in refused(capsys, "control", *arguments, "--no-real-time")
 
 
-def test_limits_that_the_goals_do_not_fit_are_refused_before_the_arm_moves(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_limits_that_the_goals_do_not_fit_are_refused_before_the_arm_moves(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     path = write_limits(tmp_path)
     path.write_text(path.read_text().replace("-0.1572]", "-0.1500]"))
     line = refused(capsys, "control", POLICY, "--limits", path, "--domain", DOMAIN, "--no-real-time")
@@ -95,8 +100,12 @@ def test_an_existing_recording_is_not_overwritten(tmp_path: Path, capsys: pytest
     assert path.read_bytes() == b"precious"
 
 
-def test_a_policy_of_another_task_is_refused_before_the_transport_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operation, "open_transport", lambda *arguments: pytest.fail("the transport was opened"))
+def test_a_policy_of_another_task_is_refused_before_the_transport_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        operation, "open_transport", lambda *arguments: pytest.fail("the transport was opened")
+    )
     from example_policies import random_policy
 
     from l0_surgical.policy import save_policy
@@ -121,12 +130,25 @@ def test_a_policy_of_another_task_is_refused_before_the_transport_is_opened(tmp_
         (["--mode", "magic"], "magic"),
     ],
 )
-def test_a_simulated_arm_that_cannot_be(arguments: list[str], says: str, capsys: pytest.CaptureFixture) -> None:
+def test_a_simulated_arm_that_cannot_be(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture
+) -> None:
     assert says in refused(capsys, "simulate-arm", *arguments, "--domain", DOMAIN, "--no-real-time")
 
 
 def test_a_simulated_arm_ends_after_its_duration_and_says_whom_it_has_found() -> None:
-    command = [sys.executable, "-m", "l0_surgical", "simulate-arm", "--domain", DOMAIN, "--duration", "2.5", "--speed", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "l0_surgical",
+        "simulate-arm",
+        "--domain",
+        DOMAIN,
+        "--duration",
+        "2.5",
+        "--speed",
+        "0",
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0
     assert "PSM1 is simulated (kinematic), DISABLED and not homed" in ended.stderr
@@ -134,7 +156,10 @@ def test_a_simulated_arm_ends_after_its_duration_and_says_whom_it_has_found() ->
 
 
 def test_an_arm_beside_that_does_not_start_says_why() -> None:
-    with pytest.raises(BadInputError, match=r"did not start: .*choose 1 to 400 Hz"), arm_beside("--telemetry-rate", "0"):
+    with (
+        pytest.raises(BadInputError, match=r"did not start: .*choose 1 to 400 Hz"),
+        arm_beside("--telemetry-rate", "0"),
+    ):
         pass
 
 

@@ -54,7 +54,9 @@ class Bench:
         self.commands_heard = operator.subscription("/PSM1/servo_cp", PoseStamped, Qos(100_000))
         self._worker = Worker("arm", self._arm.run)
         self.limits_file = folder / "limits.yaml"
-        text = resources.files("l0_surgical.robot.control").joinpath("limits.yaml").read_text(encoding="utf-8")
+        text = (
+            resources.files("l0_surgical.robot.control").joinpath("limits.yaml").read_text(encoding="utf-8")
+        )
         for name, value in SHARED_MACHINE.items():
             text = re.sub(f"(?m)^{name}: .*$", f"{name}: {value}", text)
         self.limits_file.write_text(text, encoding="utf-8")
@@ -210,7 +212,9 @@ def test_stopping_disarms_and_a_new_start_is_disarmed(bench: Bench) -> None:
         ({"policy": "p" * 5000}, "neither a file nor a shipped policy"),
     ],
 )
-def test_bad_settings_are_refused_before_anything_is_opened(bench: Bench, settings: dict[str, object], message: str) -> None:
+def test_bad_settings_are_refused_before_anything_is_opened(
+    bench: Bench, settings: dict[str, object], message: str
+) -> None:
     opened: list[CountedTransport] = []
 
     def open_transport() -> CountedTransport:
@@ -218,7 +222,10 @@ def test_bad_settings_are_refused_before_anything_is_opened(bench: Bench, settin
         return opened[-1]
 
     with pytest.raises(BadInputError, match=message):
-        ControlService(dataclasses.replace(ConnectionSettings(POLICY, "PSM1", real_time=False), **settings), open_transport)
+        ControlService(
+            dataclasses.replace(ConnectionSettings(POLICY, "PSM1", real_time=False), **settings),
+            open_transport,
+        )
     assert opened == []
 
 
@@ -237,4 +244,9 @@ class Outer:
 
 def test_a_report_becomes_pairs_of_texts() -> None:
     report = Outer(Inner(0.123456789, None), (0.1, -0.2), True)
-    assert report_texts(report) == [("inner.p99_ms", "0.123457"), ("inner.reason", "none"), ("goal", "0.1; -0.2"), ("is_reached", "True")]
+    assert report_texts(report) == [
+        ("inner.p99_ms", "0.123457"),
+        ("inner.reason", "none"),
+        ("goal", "0.1; -0.2"),
+        ("is_reached", "True"),
+    ]

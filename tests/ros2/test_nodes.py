@@ -1,4 +1,5 @@
-"""The nodes and launch files on a real ROS 2: lifecycle, services, errors, signals, and the whole simulation."""
+"""The nodes and launch files on a real ROS 2: lifecycle, services, errors, signals, and the whole
+simulation."""
 
 import os
 import shutil
@@ -16,7 +17,9 @@ GOAL = (0.0591, 0.0392, -0.1653)
 
 def start_policy_node(observer: Observer, **parameters: str) -> Any:
     options = [option for name, value in parameters.items() for option in ("-p", f"{name}:={value}")]
-    return observer.start("ros2", "run", "l0_surgical", "policy_node", "--ros-args", "-r", "__ns:=/PSM1", *options)
+    return observer.start(
+        "ros2", "run", "l0_surgical", "policy_node", "--ros-args", "-r", "__ns:=/PSM1", *options
+    )
 
 
 def transition(observer: Observer, label: str) -> bool:
@@ -87,7 +90,9 @@ def test_the_lifecycle_of_the_policy_node(observer: Observer) -> None:
         ({"dry_run": "3"}, "parameter dry_run"),
     ],
 )
-def test_bad_input_ends_an_autostarted_node_with_one_line(observer: Observer, parameters: dict[str, str], message: str) -> None:
+def test_bad_input_ends_an_autostarted_node_with_one_line(
+    observer: Observer, parameters: dict[str, str], message: str
+) -> None:
     process = start_policy_node(observer, autostart="true", **parameters)
     output, _ = process.communicate(timeout=20)
     assert process.returncode != 0
@@ -105,8 +110,12 @@ def test_the_simulation_reaches_its_goals(observer: Observer, tmp_path: Path, li
 
     diagnostics: list[DiagnosticArray] = []
     outcomes: list[bool] = []
-    observer.node.create_subscription(DiagnosticArray, "/diagnostics", lambda message: diagnostics.append(message), 10)
-    observer.node.create_subscription(Bool, f"{NODE}/goal_reached", lambda message: outcomes.append(message.data), 10)
+    observer.node.create_subscription(
+        DiagnosticArray, "/diagnostics", lambda message: diagnostics.append(message), 10
+    )
+    observer.node.create_subscription(
+        Bool, f"{NODE}/goal_reached", lambda message: outcomes.append(message.data), 10
+    )
     recording, policy = tmp_path / "simulation.mcap", tmp_path / "policy.safetensors"
     shutil.copy(find_policy("needle-reach-l0-compressed"), policy)
     arguments = ("goals:=3", f"record:={recording}", f"policy:={policy}", f"limits_file:={limits_file}")
@@ -121,7 +130,11 @@ def test_the_simulation_reaches_its_goals(observer: Observer, tmp_path: Path, li
     assert output.count(f"the policy file {policy} has changed") == 1
     assert outcomes == [True] * 3
     statuses = diagnostics_of(diagnostics, NODE)
-    assert {status.level for status in statuses} <= {DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.STALE}
+    assert {status.level for status in statuses} <= {
+        DiagnosticStatus.OK,
+        DiagnosticStatus.WARN,
+        DiagnosticStatus.STALE,
+    }
     last = statuses[-1]
     values = {pair.key: pair.value for pair in last.values}
     assert last.hardware_id == "PSM1"
@@ -133,7 +146,9 @@ def test_the_simulation_reaches_its_goals(observer: Observer, tmp_path: Path, li
 
 
 @pytest.mark.usefixtures("simulator")
-def test_without_crtk_msgs_the_simulation_reaches_its_goal(observer: Observer, tmp_path: Path, limits_file: Path) -> None:
+def test_without_crtk_msgs_the_simulation_reaches_its_goal(
+    observer: Observer, tmp_path: Path, limits_file: Path
+) -> None:
     hidden = tmp_path / "crtk_msgs"
     hidden.mkdir()
     (hidden / "__init__.py").write_text("raise ImportError('hidden')\n", encoding="utf-8")
@@ -149,7 +164,9 @@ def test_without_crtk_msgs_the_simulation_reaches_its_goal(observer: Observer, t
 
 @pytest.mark.usefixtures("simulator")
 def test_a_node_that_fails_ends_the_whole_simulation(observer: Observer) -> None:
-    process = observer.start("ros2", "launch", "l0_surgical", "needle_reach_sim.launch.py", "policy:=no-such-policy")
+    process = observer.start(
+        "ros2", "launch", "l0_surgical", "needle_reach_sim.launch.py", "policy:=no-such-policy"
+    )
     observer.wait(lambda: process.poll() is not None, "the simulation to end", timeout_s=30)
     output, _ = process.communicate()
     assert process.returncode == 1
@@ -158,7 +175,9 @@ def test_a_node_that_fails_ends_the_whole_simulation(observer: Observer) -> None
 
 @pytest.mark.usefixtures("simulator")
 @pytest.mark.parametrize("transport", ["ros2", "dds"])
-def test_at_an_arm_nothing_moves_until_an_operator_arms(observer: Observer, limits_file: Path, transport: str) -> None:
+def test_at_an_arm_nothing_moves_until_an_operator_arms(
+    observer: Observer, limits_file: Path, transport: str
+) -> None:
     """By hand: bring up, arm, goal, the arm dies. The arm of the other transport has no rclpy."""
     from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
     from geometry_msgs.msg import PointStamped, PoseStamped
@@ -168,13 +187,21 @@ def test_at_an_arm_nothing_moves_until_an_operator_arms(observer: Observer, limi
     diagnostics: list[DiagnosticArray] = []
     outcomes: list[bool] = []
     setpoints: list[PoseStamped] = []
-    observer.node.create_subscription(DiagnosticArray, "/diagnostics", lambda message: diagnostics.append(message), 10)
-    observer.node.create_subscription(Bool, f"{NODE}/goal_reached", lambda message: outcomes.append(message.data), 10)
-    observer.node.create_subscription(PoseStamped, "/PSM1/servo_cp", lambda message: setpoints.append(message), 100)
+    observer.node.create_subscription(
+        DiagnosticArray, "/diagnostics", lambda message: diagnostics.append(message), 10
+    )
+    observer.node.create_subscription(
+        Bool, f"{NODE}/goal_reached", lambda message: outcomes.append(message.data), 10
+    )
+    observer.node.create_subscription(
+        PoseStamped, "/PSM1/servo_cp", lambda message: setpoints.append(message), 100
+    )
     commands = observer.node.create_publisher(crtk_msgs.StringStamped, "/PSM1/state_command", 10)
     goals = observer.node.create_publisher(PointStamped, f"{NODE}/goal", 1)
     arm = start_arm(observer, transport)
-    launch = observer.start("ros2", "launch", "l0_surgical", "needle_reach_dvrk.launch.py", f"limits_file:={limits_file}")
+    launch = observer.start(
+        "ros2", "launch", "l0_surgical", "needle_reach_dvrk.launch.py", f"limits_file:={limits_file}"
+    )
 
     def value(key: str) -> str:
         statuses = diagnostics_of(diagnostics[-1:], NODE)
@@ -198,7 +225,9 @@ def test_at_an_arm_nothing_moves_until_an_operator_arms(observer: Observer, limi
     observer.wait(lambda: outcomes == [False, True], "the goal")
     assert len(setpoints) > 100
     os.killpg(arm.pid, signal.SIGKILL)
-    observer.wait(lambda: diagnostics_of(diagnostics[-1:], NODE)[0].level == DiagnosticStatus.ERROR, "the fault")
+    observer.wait(
+        lambda: diagnostics_of(diagnostics[-1:], NODE)[0].level == DiagnosticStatus.ERROR, "the fault"
+    )
     assert "measured_cp stopped" in diagnostics_of(diagnostics[-1:], NODE)[0].message
     assert "reset it first" in trigger(observer, "arm").message
     assert trigger(observer, "reset").message == "disarmed"

@@ -1,4 +1,5 @@
-"""What can be said of nodes/ and launch/ on a machine without ROS: they parse, and names, defaults and documents agree."""
+"""What can be said of nodes/ and launch/ on a machine without ROS: they parse, and names, defaults and
+documents agree."""
 
 import ast
 import os
@@ -21,18 +22,29 @@ Argument = tuple[str, str | float | int | bool, str]
 def constants(path: Path) -> dict[str, ast.expr]:
     """The module's top-level assignments by name."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
-    return {node.targets[0].id: node.value for node in body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)}
+    return {
+        node.targets[0].id: node.value
+        for node in body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
 
 
 def parameters(node: Path) -> list[Argument]:
-    return [tuple(ast.literal_eval(argument) for argument in call.args) for call in constants(node)["PARAMETERS"].elts]
+    return [
+        tuple(ast.literal_eval(argument) for argument in call.args)
+        for call in constants(node)["PARAMETERS"].elts
+    ]
 
 
 def arguments(launch: Path) -> list[Argument]:
     """What the launch file declares, with the arguments of its parts."""
     found: list[Argument] = []
     for value in constants(launch).values():
-        if isinstance(value, ast.Tuple) and value.elts and all(isinstance(element, ast.Tuple) for element in value.elts):
+        if (
+            isinstance(value, ast.Tuple)
+            and value.elts
+            and all(isinstance(element, ast.Tuple) for element in value.elts)
+        ):
             found += ast.literal_eval(value)
     return found
 
@@ -43,7 +55,9 @@ def defaults(of: list[Argument]) -> dict[str, str | float | int | bool]:
 
 def test_there_is_something_to_check() -> None:
     assert [path.stem for path in NODES] == ["operator_node", "policy_node", "psm_sim_node"]
-    assert [path.name for path in LAUNCHES] == [f"needle_reach_{name}.launch.py" for name in ("dvrk", "hil", "sim")]
+    assert [path.name for path in LAUNCHES] == [
+        f"needle_reach_{name}.launch.py" for name in ("dvrk", "hil", "sim")
+    ]
 
 
 @pytest.mark.parametrize("node", NODES, ids=lambda path: path.stem)
@@ -68,7 +82,9 @@ def test_every_parameter_is_described_and_documented(node: Path) -> None:
 
 
 def test_every_parameter_of_the_policy_node_can_be_set_by_the_launch_files() -> None:
-    dvrk, sim = (defaults(arguments(ROOT / f"launch/needle_reach_{kind}.launch.py")) for kind in ("dvrk", "sim"))
+    dvrk, sim = (
+        defaults(arguments(ROOT / f"launch/needle_reach_{kind}.launch.py")) for kind in ("dvrk", "sim")
+    )
     of_node = defaults(parameters(ROOT / "nodes/policy_node.py"))
     # of the environment of the nodes
     network = {"discovery": "", "interface": ""}
@@ -105,6 +121,8 @@ def test_only_declared_packages_are_imported(path: Path) -> None:
     }
     ours = {"l0_surgical", "numpy"} if path in NODES else set()
     assert imported - ours - set(sys.stdlib_module_names) <= ROS_PACKAGES
-    declared = {element.text for element in ElementTree.parse(ROOT / "package.xml").getroot().iter("exec_depend")}
+    declared = {
+        element.text for element in ElementTree.parse(ROOT / "package.xml").getroot().iter("exec_depend")
+    }
     # rcl_interfaces comes with rclpy
     assert imported & ROS_PACKAGES - {"rcl_interfaces"} <= declared

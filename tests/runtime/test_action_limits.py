@@ -78,12 +78,16 @@ ENGINES: dict[str, Callable[[Policy, Path], np.ndarray]] = {
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("activation", "gain"), [("tanh", 100.0), ("linear", 30.0)])
-def test_actions_reach_their_own_limits_and_never_leave_them(engine: str, activation: str, gain: float, tmp_path: Path) -> None:
+def test_actions_reach_their_own_limits_and_never_leave_them(
+    engine: str, activation: str, gain: float, tmp_path: Path
+) -> None:
     actions = ENGINES[engine](uneven(activation, gain), tmp_path).astype(np.float64)
     low, high = np.array(LIMITS).T
     assert (actions >= low).all(), actions.min(axis=0) - low
     assert (actions <= high).all(), actions.max(axis=0) - high
-    reached = np.stack([actions.min(axis=0) - low, high - actions.max(axis=0)]) / np.maximum(abs(low), abs(high))
+    reached = np.stack([actions.min(axis=0) - low, high - actions.max(axis=0)]) / np.maximum(
+        abs(low), abs(high)
+    )
     assert reached.max() < 3e-7, reached
 
 
@@ -99,7 +103,10 @@ def test_float32_limits_are_the_nearest_inside() -> None:
     assert Field("x", 1, "1").float32_limits == (-np.inf, np.inf)
 
 
-@pytest.mark.parametrize("limits", [(np.nan, 1.0), (0.0, np.nan), (2.0, 1.0), (0.3, 0.3), (-np.inf, 1.0), (-1e300, 1e300), (0.0, 1e39)])
+@pytest.mark.parametrize(
+    "limits",
+    [(np.nan, 1.0), (0.0, np.nan), (2.0, 1.0), (0.3, 0.3), (-np.inf, 1.0), (-1e300, 1e300), (0.0, 1e39)],
+)
 def test_limits_that_are_no_box_are_refused(limits: tuple[float, float]) -> None:
     with pytest.raises(PolicyFileError, match="'x' needs finite limits with low < high"):
         Field("x", 1, "1", *limits)

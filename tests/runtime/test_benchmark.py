@@ -23,7 +23,9 @@ KEYS = {"p50_us", "p99_us", "p999_us", "resident_mib", "first_action_s"}
 def test_every_engine_computes_the_same_actions(engine: str, name: str) -> None:
     policy = load_policy(find_policy(name))
     act, observations = engines.build(engine, policy), sample_observations(policy)[:200].astype(np.float64)
-    assert_rounded(np.array([np.array(act(observation)) for observation in observations]), policy, observations)
+    assert_rounded(
+        np.array([np.array(act(observation)) for observation in observations]), policy, observations
+    )
 
 
 def test_the_report(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +54,9 @@ def test_an_engine_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPat
         return lambda observation: observation
 
     monkeypatch.setattr(benchmark, "build", build)
-    monkeypatch.setattr(benchmark, "fresh_process", lambda engine, policy: {"resident_mib": 1.0, "first_action_s": 1.0})
+    monkeypatch.setattr(
+        benchmark, "fresh_process", lambda engine, policy: {"resident_mib": 1.0, "first_action_s": 1.0}
+    )
     monkeypatch.setattr(benchmark, "ROUND_S", 1e-4)
     report = benchmark.benchmark(SMALL, rounds=1)
     assert report["absent"] == {"torch_eager": "No module named 'torch'"}

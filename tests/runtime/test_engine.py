@@ -38,7 +38,9 @@ from l0_surgical.system.errors import BadInputError
 def observations(policy: Policy, count: int = 100) -> np.ndarray:
     generator = np.random.default_rng(7)
     scale = generator.choice((0.1, 1.0, 10.0), size=(count, 1))
-    return policy.normalizer.mean + scale * policy.normalizer.scale * generator.normal(size=(count, policy.observation_size))
+    return policy.normalizer.mean + scale * policy.normalizer.scale * generator.normal(
+        size=(count, policy.observation_size)
+    )
 
 
 def with_weights(policy: Policy, make: object) -> Policy:
@@ -65,10 +67,14 @@ def test_the_shipped_policies(name: str) -> None:
     assert_agrees(compile(policy), policy)
 
 
-@pytest.mark.parametrize("widths", [(1, 1), (10, 5), (4, 1, 2), (10, 16, 12, 5), (13, 67, 130, 9, 3), (30, 256, 256, 7)])
+@pytest.mark.parametrize(
+    "widths", [(1, 1), (10, 5), (4, 1, 2), (10, 16, 12, 5), (13, 67, 130, 9, 3), (30, 256, 256, 7)]
+)
 @pytest.mark.parametrize("density", [1.0, 0.5, 0.02])
 @pytest.mark.parametrize("representation", [Dense, PackedSparse.pack, low_rank])
-def test_every_shape_density_and_representation_in_every_form(widths: tuple[int, ...], density: float, representation: object) -> None:
+def test_every_shape_density_and_representation_in_every_form(
+    widths: tuple[int, ...], density: float, representation: object
+) -> None:
     policy = with_weights(random_policy(1, widths, density), representation)
     assert_agrees(compile(policy), policy)
     for choice in range(3):
@@ -103,7 +109,9 @@ def test_a_wrong_kernel_is_far_from_rounding(widths: tuple[int, ...], layer: int
 def test_dead_units_are_left_out() -> None:
     policy = load_policy(find_policy("needle-reach-l0"))
     first = compile(policy).explain().splitlines()[1]
-    assert re.match(r"layer 1: 256 x 256, \d+ x \d+ alive, \d+ % of that not zero, stored as dense, runs sparse ", first), first
+    assert re.match(
+        r"layer 1: 256 x 256, \d+ x \d+ alive, \d+ % of that not zero, stored as dense, runs sparse ", first
+    ), first
     rows, columns = map(int, re.search(r"(\d+) x (\d+) alive", first).groups())
     assert max(rows, columns) < 128
 
@@ -142,7 +150,9 @@ def test_lists_and_other_types_of_numbers() -> None:
         np.testing.assert_array_equal(engine.act(other), expected)
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda engine: pickle.loads(pickle.dumps(engine))])
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda engine: pickle.loads(pickle.dumps(engine))]
+)
 def test_a_copy_acts_on_its_own(copied: Callable[[Engine], Engine]) -> None:
     engine, (one, other) = compile(random_policy()), observations(random_policy(), 2)
     first, second = (engine.act(observation).copy() for observation in (one, other))
@@ -234,19 +244,32 @@ def test_the_rule_for_sparse_layers(rows: int, columns: int, nonzero: int, form:
     assert all(isinstance(cost, int) for cost in expected.values())
 
 
-@pytest.mark.parametrize(("rows", "columns", "rank", "form"), [(256, 256, 8, "low rank"), (256, 256, 64, "dense"), (32, 32, 3, "dense")])
+@pytest.mark.parametrize(
+    ("rows", "columns", "rank", "form"),
+    [(256, 256, 8, "low rank"), (256, 256, 64, "dense"), (32, 32, 3, "dense")],
+)
 def test_the_rule_for_low_rank_layers(rows: int, columns: int, rank: int, form: str) -> None:
     expected = costs(Layer(LowRank(np.ones((rows, rank)), np.ones((rank, columns))), np.zeros(rows), "relu"))
     assert min(expected, key=expected.get) == form
 
 
 @pytest.mark.parametrize("name", shipped_policies())
-def test_the_forms_come_from_no_clock_and_no_file(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_forms_come_from_no_clock_and_no_file(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     policy = load_policy(find_policy(name))
     forms = compile(policy).forms
     assert forms == choose(remove_dead_units(policy))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for clock in ("perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "time", "time_ns", "process_time"):
+    for clock in (
+        "perf_counter",
+        "perf_counter_ns",
+        "monotonic",
+        "monotonic_ns",
+        "time",
+        "time_ns",
+        "process_time",
+    ):
         monkeypatch.delattr(time, clock)
     assert compile(policy).forms == forms
     assert list(tmp_path.iterdir()) == []

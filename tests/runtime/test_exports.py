@@ -14,7 +14,15 @@ import pytest
 from example_policies import random_policy
 from rounding import LIMIT, assert_rounded, in_float64
 
-from l0_surgical.policy import Field, Normalizer, PackedSparse, Policy, find_policy, load_policy, shipped_policies
+from l0_surgical.policy import (
+    Field,
+    Normalizer,
+    PackedSparse,
+    Policy,
+    find_policy,
+    load_policy,
+    shipped_policies,
+)
 from l0_surgical.policy.low_rank import fold
 from l0_surgical.runtime import ReferenceEngine, c_export
 from l0_surgical.runtime.c_export import FLAGS, export_c
@@ -26,7 +34,10 @@ COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 
 
 def packed(policy: Policy) -> Policy:
-    layers = [dataclasses.replace(layer, weight=PackedSparse.pack(layer.weight.to_dense())) for layer in policy.layers]
+    layers = [
+        dataclasses.replace(layer, weight=PackedSparse.pack(layer.weight.to_dense()))
+        for layer in policy.layers
+    ]
     return dataclasses.replace(policy, layers=tuple(layers))
 
 
@@ -93,7 +104,10 @@ def test_c_compiles_without_a_warning_and_agrees(policy: Policy, compiler: str, 
     assert error <= tolerance(policy)
     library = tmp_path / "policy.so"
     strict = [*FLAGS, "-Wshadow", "-Wstrict-prototypes", "-Wdouble-promotion"]
-    subprocess.run([compiler, *strict, "-shared", "-fPIC", str(tmp_path / "my_policy.c"), "-o", str(library), "-lm"], check=True)
+    subprocess.run(
+        [compiler, *strict, "-shared", "-fPIC", str(tmp_path / "my_policy.c"), "-o", str(library), "-lm"],
+        check=True,
+    )
     act = ctypes.CDLL(str(library)).my_policy_act
     observations = sample_observations(policy)
     actions = np.zeros((1000, policy.action_size), dtype=np.float32)
@@ -105,21 +119,49 @@ def test_c_compiles_without_a_warning_and_agrees(policy: Policy, compiler: str, 
 @pytest.mark.skipif(not COMPILERS, reason="there is no C compiler")
 def test_c_refuses_what_is_not_finite_and_leaves_the_action(tmp_path: Path) -> None:
     export_c(load_policy(find_policy("needle-reach-l0-compressed")), tmp_path / "p.c")
-    subprocess.run([COMPILERS[0], *FLAGS, "-shared", "-fPIC", str(tmp_path / "p.c"), "-o", str(tmp_path / "p.so"), "-lm"], check=True)
+    subprocess.run(
+        [
+            COMPILERS[0],
+            *FLAGS,
+            "-shared",
+            "-fPIC",
+            str(tmp_path / "p.c"),
+            "-o",
+            str(tmp_path / "p.so"),
+            "-lm",
+        ],
+        check=True,
+    )
     act = ctypes.CDLL(str(tmp_path / "p.so")).p_act
     for bad in (np.nan, np.inf, -np.inf):
         for place in range(10):
             observation, action = np.zeros(10, np.float32), np.full(5, 7, np.float32)
             observation[place] = bad
-            assert act(observation.ctypes.data_as(ctypes.c_void_p), action.ctypes.data_as(ctypes.c_void_p)) == 1
+            assert (
+                act(observation.ctypes.data_as(ctypes.c_void_p), action.ctypes.data_as(ctypes.c_void_p)) == 1
+            )
             assert (action == 7).all()
     overflowing = random_policy(clip=np.inf)
     weight = dataclasses.replace(overflowing.layers[2].weight, weight=np.full((5, 12), 3e38))
     end = dataclasses.replace(overflowing.layers[2], weight=weight, activation="linear")
     export_c(random_policy(), tmp_path / "q.c")
-    overflowing = dataclasses.replace(overflowing, layers=(*overflowing.layers[:2], end), outputs=(Field("q", 5, "1"),))
+    overflowing = dataclasses.replace(
+        overflowing, layers=(*overflowing.layers[:2], end), outputs=(Field("q", 5, "1"),)
+    )
     (tmp_path / "q.c").write_text(c_export.c_code(overflowing, "q")[1])
-    subprocess.run([COMPILERS[0], *FLAGS, "-shared", "-fPIC", str(tmp_path / "q.c"), "-o", str(tmp_path / "q.so"), "-lm"], check=True)
+    subprocess.run(
+        [
+            COMPILERS[0],
+            *FLAGS,
+            "-shared",
+            "-fPIC",
+            str(tmp_path / "q.c"),
+            "-o",
+            str(tmp_path / "q.so"),
+            "-lm",
+        ],
+        check=True,
+    )
     observation, action = np.full(10, 1e30, np.float32), np.full(5, 7, np.float32)
     act = ctypes.CDLL(str(tmp_path / "q.so")).q_act
     assert act(observation.ctypes.data_as(ctypes.c_void_p), action.ctypes.data_as(ctypes.c_void_p)) == 2
@@ -129,7 +171,9 @@ def test_c_refuses_what_is_not_finite_and_leaves_the_action(tmp_path: Path) -> N
 @pytest.mark.skipif(not COMPILERS or not shutil.which("nm"), reason="there is no C compiler")
 def test_c_needs_tanh_only(tmp_path: Path) -> None:
     export_c(load_policy(find_policy("needle-reach-l0-compressed")), tmp_path / "p.c")
-    subprocess.run([COMPILERS[0], *FLAGS, "-c", str(tmp_path / "p.c"), "-o", str(tmp_path / "p.o")], check=True)
+    subprocess.run(
+        [COMPILERS[0], *FLAGS, "-c", str(tmp_path / "p.c"), "-o", str(tmp_path / "p.o")], check=True
+    )
     symbols = subprocess.run(["nm", str(tmp_path / "p.o")], capture_output=True, text=True, check=True).stdout
     assert re.findall(r" U (\w+)", symbols) == ["tanhf"]
     assert re.findall(r" T (\w+)", symbols) == ["p_act"]
@@ -155,7 +199,9 @@ def test_a_name_that_is_no_identifier_is_refused(name: str, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_compiler_it_is_written_but_not_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_it_is_written_but_not_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert export_c(random_policy(), tmp_path / "p.c") is None
     assert (tmp_path / "p.h").exists()
@@ -170,4 +216,6 @@ def test_a_compiler_that_refuses_is_an_error(tmp_path: Path, monkeypatch: pytest
 
 def test_the_difference_is_seen() -> None:
     policy = random_policy()
-    assert worst_difference(policy, lambda batch: ReferenceEngine(policy).act(batch) + 0.25) == pytest.approx(0.25, abs=1e-6)
+    assert worst_difference(policy, lambda batch: ReferenceEngine(policy).act(batch) + 0.25) == pytest.approx(
+        0.25, abs=1e-6
+    )

@@ -16,7 +16,9 @@ def test_the_action_is_the_formula() -> None:
     policy = random_policy(seed=3)
     observation = (np.random.default_rng(1).normal(size=10) * 3).astype(np.float32).astype(float)
     x = np.clip((observation - policy.normalizer.mean) / policy.normalizer.scale, -5, 5)
-    for layer, function in zip(policy.layers, (lambda y: np.maximum(y, 0), lambda y: np.maximum(y, 0), np.tanh), strict=True):
+    for layer, function in zip(
+        policy.layers, (lambda y: np.maximum(y, 0), lambda y: np.maximum(y, 0), np.tanh), strict=True
+    ):
         x = function(layer.weight.to_dense().astype(float) @ x + layer.bias)
     action = ReferenceEngine(policy).act(observation)
     assert action.dtype == np.float32
@@ -45,7 +47,10 @@ def test_representations_act_alike() -> None:
 
     def act(middle):
         return ReferenceEngine(
-            dataclasses.replace(policy, layers=(policy.layers[0], Layer(middle, policy.layers[1].bias, "relu"), policy.layers[2]))
+            dataclasses.replace(
+                policy,
+                layers=(policy.layers[0], Layer(middle, policy.layers[1].bias, "relu"), policy.layers[2]),
+            )
         ).act(observation)
 
     np.testing.assert_array_equal(act(LowRank(u, v)), act(Dense(weight)))
@@ -57,7 +62,9 @@ def test_input_index_picks_and_orders_entries() -> None:
     weight = policy.layers[0].weight.to_dense()
     index = np.array([4, 1, 9, 0, 2, 3, 5, 6, 7, 8])
     permuted = dataclasses.replace(
-        policy, input_index=index, layers=(Layer(Dense(weight[:, index]), policy.layers[0].bias, "relu"), *policy.layers[1:])
+        policy,
+        input_index=index,
+        layers=(Layer(Dense(weight[:, index]), policy.layers[0].bias, "relu"), *policy.layers[1:]),
     )
     observation = np.random.default_rng(5).normal(size=10)
     assert_rounded(ReferenceEngine(permuted).act(observation[None]), policy, observation[None])

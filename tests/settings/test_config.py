@@ -11,9 +11,19 @@ from l0_surgical.system.errors import BadInputError
 def test_the_paper_preset_is_what_the_paper_prints():
     paper = preset("paper")
     ddpg = paper.ddpg
-    assert (ddpg.batch_size, ddpg.buffer_size, ddpg.updates_per_episode, paper.episodes) == (64, 10_000, 50, 200)
+    assert (ddpg.batch_size, ddpg.buffer_size, ddpg.updates_per_episode, paper.episodes) == (
+        64,
+        10_000,
+        50,
+        200,
+    )
     assert (ddpg.actor_learning_rate, ddpg.critic_learning_rate, ddpg.target_rate) == (1e-5, 1e-5, 1e-3)
-    assert (ddpg.dex_coefficient, ddpg.dex_anneal_episodes, ddpg.neighbours, ddpg.noise_scale) == (5.0, 0, 5, 0.1)
+    assert (ddpg.dex_coefficient, ddpg.dex_anneal_episodes, ddpg.neighbours, ddpg.noise_scale) == (
+        5.0,
+        0,
+        5,
+        0.1,
+    )
     assert ddpg.relabel_fraction == pytest.approx(4 / 5)
     assert paper.demonstration_episodes * 50 == 5_000
     assert paper.coefficient == PAPER_COEFFICIENTS == (5e-5, 5e-4, 5e-3, 5e-2, 5e-1, 1, 2, 5)
@@ -24,7 +34,14 @@ def test_the_paper_preset_is_what_the_paper_prints():
 def test_the_grid_has_dense_members_once_per_seed():
     config = TrainingConfig(regularizer=("none", "l0"), coefficient=(0.1, 0.2), seeds=2, seed=5)
     names = [member.name for member in config.members()]
-    assert names == ["dense-seed5", "dense-seed6", "l0-0.1-seed5", "l0-0.1-seed6", "l0-0.2-seed5", "l0-0.2-seed6"]
+    assert names == [
+        "dense-seed5",
+        "dense-seed6",
+        "l0-0.1-seed5",
+        "l0-0.1-seed6",
+        "l0-0.2-seed5",
+        "l0-0.2-seed6",
+    ]
 
 
 @pytest.mark.parametrize("name", ["best", "paper"])
@@ -39,7 +56,9 @@ def test_coefficients_that_agree_in_six_digits_have_names_of_their_own():
     for name, value in zip(names, close, strict=False):
         assert float(name.removeprefix("l0-").removesuffix("-seed0")) == value
     # where six digits are enough, names are what they always were
-    assert [name for name in names[:11] if len(name) < 16] == [f"l0-{c}-seed0" for c in ("0.1", "0.02", "5", "1e-05", "123456")]
+    assert [name for name in names[:11] if len(name) < 16] == [
+        f"l0-{c}-seed0" for c in ("0.1", "0.02", "5", "1e-05", "123456")
+    ]
 
 
 def test_a_configuration_of_another_version_is_refused():
@@ -74,7 +93,9 @@ def test_a_damaged_configuration_is_refused_in_one_line(changes: dict, says: str
     data = as_dict(preset("best"))
     for name, value in changes.items():
         data[name] = {**data[name], **value} if isinstance(value, dict) else value
-    with pytest.raises(BadInputError, match=rf"^the run's configuration is damaged \(.*{re.escape(says)}.*; train anew$"):
+    with pytest.raises(
+        BadInputError, match=rf"^the run's configuration is damaged \(.*{re.escape(says)}.*; train anew$"
+    ):
         from_dict(data)
 
 
@@ -102,7 +123,10 @@ def test_what_is_no_configuration_is_refused(data: object):
 )
 def test_bad_settings_are_named_with_their_value(changes: dict, message: str):
     config = preset("best")
-    changes = {k: dataclasses.replace(getattr(config, k), **v) if isinstance(v, dict) else v for k, v in changes.items()}
+    changes = {
+        k: dataclasses.replace(getattr(config, k), **v) if isinstance(v, dict) else v
+        for k, v in changes.items()
+    }
     with pytest.raises(BadInputError, match=message.replace(".", r"\.")):
         dataclasses.replace(config, **changes).validate()
     preset("best").validate()

@@ -9,9 +9,14 @@ from l0_surgical.experiments.selection import RANDOM_RETURN
 from l0_surgical.settings.presets import DQN_BEST, PPO_BEST, Recipe, preset
 
 RESULTS = Path(__file__).parents[2] / "results" / "classic"
-RECIPES = {(task, name): recipe for name, recipes in (("dqn", DQN_BEST), ("ppo", PPO_BEST)) for task, recipe in recipes.items()}
+RECIPES = {
+    (task, name): recipe
+    for name, recipes in (("dqn", DQN_BEST), ("ppo", PPO_BEST))
+    for task, recipe in recipes.items()
+}
 BELOW = {("cartpole", "dqn"): 2, ("lunar-lander", "ppo"): 2}
-"""How many trial seeds keep less than 95 %: DQN loses CartPole on some at 80 % sparsity, and PPO keeps 94.7 % on LunarLander."""
+"""How many trial seeds keep less than 95 %: DQN loses CartPole on some at 80 % sparsity, and PPO keeps 94.7 %
+on LunarLander."""
 
 
 def rows(table: str) -> list[dict[str, str]]:
@@ -19,8 +24,12 @@ def rows(table: str) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-@pytest.mark.parametrize(("cell", "recipe"), RECIPES.items(), ids=lambda value: "-".join(value) if isinstance(value, tuple) else "")
-def test_a_default_gives_80_percent_sparsity_and_keeps_the_reward_on_trial_seeds(cell: tuple[str, str], recipe: Recipe) -> None:
+@pytest.mark.parametrize(
+    ("cell", "recipe"), RECIPES.items(), ids=lambda value: "-".join(value) if isinstance(value, tuple) else ""
+)
+def test_a_default_gives_80_percent_sparsity_and_keeps_the_reward_on_trial_seeds(
+    cell: tuple[str, str], recipe: Recipe
+) -> None:
     dense = [
         float(row["return_mean"])
         for row in rows("members")
@@ -33,7 +42,9 @@ def test_a_default_gives_80_percent_sparsity_and_keeps_the_reward_on_trial_seeds
     ]
     assert preset("best", *cell).coefficient == (recipe.coefficient,)
     assert len(tried) >= 3
-    assert {int(row["seed"]) for row in tried}.isdisjoint(range(10))  # never the seeds that results are reported on
+    assert {int(row["seed"]) for row in tried}.isdisjoint(
+        range(10)
+    )  # never the seeds that results are reported on
     assert sum(float(row["sparsity"]) for row in tried) / len(tried) >= 0.8
     random = RANDOM_RETURN[cell[0]]
     enough = random + 0.95 * (sum(dense) / len(dense) - random)

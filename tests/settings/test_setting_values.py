@@ -1,4 +1,5 @@
-"""Every setting with values that nobody means: refused in one line that names it, or good for a training to its end."""
+"""Every setting with values that nobody means: refused in one line that names it, or good for a training to
+its end."""
 
 import csv
 import dataclasses
@@ -31,7 +32,8 @@ FOREVER = 10**9
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A field of a section ("" for the run itself) and what it holds: one or several of a kind, one of some choices, within a bound."""
+    """A field of a section ("" for the run itself) and what it holds: one or several of a kind, one of some
+    choices, within a bound."""
 
     section: str
     name: str
@@ -49,7 +51,9 @@ class Setting:
         held = (value,) if self.is_tuple and value != () else value
         if not self.section:
             return dataclasses.replace(config, **{self.name: held})
-        return dataclasses.replace(config, **{self.section: dataclasses.replace(getattr(config, self.section), **{self.name: held})})
+        return dataclasses.replace(
+            config, **{self.section: dataclasses.replace(getattr(config, self.section), **{self.name: held})}
+        )
 
     def good_values(self) -> list[Any]:
         """The ends of what is allowed, where a round does not get long by them, and something between."""
@@ -59,7 +63,11 @@ class Setting:
             high = bound.most if bound.most is not None else math.nextafter(bound.below, -math.inf)
             return [low, high, (low + high) / 2, *(0.5 for _ in [0] if low < 0.5 < high)]
         if self.kind is int:
-            return [self.bound.least, *([FOREVER] if self.bound.most == FOREVER else []), *([()] if self.name == "hidden" else [])]
+            return [
+                self.bound.least,
+                *([FOREVER] if self.bound.most == FOREVER else []),
+                *([()] if self.name == "hidden" else []),
+            ]
         return list(self.choices)
 
 
@@ -74,24 +82,42 @@ def settings_of(record: type, section: str = "") -> Iterator[Setting]:
                 bound = next((one for one in hint.__metadata__ if isinstance(one, Bound)), bound)
             is_tuple |= get_origin(hint) is tuple
             hint = get_args(hint)[0]
-        yield Setting(section, name, is_tuple, hint, get_args(hint) or ((False, True) if hint is bool else ()), bound)
+        yield Setting(
+            section, name, is_tuple, hint, get_args(hint) or ((False, True) if hint is bool else ()), bound
+        )
 
 
 SETTINGS = list(settings_of(TrainingConfig))
-TEXTS, TRUTHS, FLOATS = ({setting.flag for setting in SETTINGS if setting.kind is kind} for kind in (str, bool, float))
+TEXTS, TRUTHS, FLOATS = (
+    {setting.flag for setting in SETTINGS if setting.kind is kind} for kind in (str, bool, float)
+)
 
 
 def tiny(algorithm: Algorithm) -> TrainingConfig:
     """A training whose rounds take milliseconds."""
     config = preset("best", "needle-reach" if algorithm == "ddpg" else "cartpole", algorithm)
-    few = {"updates_per_cycle": 2, "cycles_per_round": 5, "learning_starts": 4, "buffer_size": 64, "batch_size": 8}
+    few = {
+        "updates_per_cycle": 2,
+        "cycles_per_round": 5,
+        "learning_starts": 4,
+        "buffer_size": 64,
+        "batch_size": 8,
+    }
     sections = {
         "ddpg": dataclasses.replace(config.ddpg, hidden=(4,), updates_per_episode=2, batch_size=8),
         "dqn": dataclasses.replace(config.dqn, hidden=(4,), environments=2, steps_per_cycle=2, **few),
-        "ppo": dataclasses.replace(config.ppo, hidden=(4,), environments=2, horizon=10, minibatch_size=10, epochs=2),
+        "ppo": dataclasses.replace(
+            config.ppo, hidden=(4,), environments=2, horizon=10, minibatch_size=10, epochs=2
+        ),
         "sparsity": dataclasses.replace(config.sparsity, penalty_start=1, finetune_start=None),
     }
-    counts = {"evaluation_episodes": 1, "final_evaluation_episodes": 1, "demonstration_episodes": 1, "evaluate_every": 2, "threads": 1}
+    counts = {
+        "evaluation_episodes": 1,
+        "final_evaluation_episodes": 1,
+        "demonstration_episodes": 1,
+        "evaluate_every": 2,
+        "threads": 1,
+    }
     return dataclasses.replace(config, regularizer=("l0",), **counts, **sections)
 
 
@@ -117,15 +143,20 @@ def test_every_number_has_bounds_at_both_ends(record: type) -> None:
         (0.5, FLOATS - {"--sparsity.stretch-low", "--sparsity.stretch-high"}),
         (1e9, set()),
     ],
-    ids=lambda value: re.sub(r"\W", "", str(value)[:6]) if not isinstance(value, set | int) or value == -1 else "",
+    ids=lambda value: (
+        re.sub(r"\W", "", str(value)[:6]) if not isinstance(value, set | int) or value == -1 else ""
+    ),
 )
 def test_only_these_settings_take(value: Any, takers: set[str], algorithm: Algorithm) -> None:
-    """Of all sections, also of those that the algorithm leaves idle; the others are named with the value and what to pass instead."""
+    """Of all sections, also of those that the algorithm leaves idle; the others are named with the value and
+    what to pass instead."""
     config = tiny(algorithm)
     refusals = {setting.flag: refusal(setting.put(config, value)) for setting in SETTINGS}
     assert {flag for flag, said in refusals.items() if said is None} == takers
     for flag, said in refusals.items():
-        assert said is None or re.fullmatch(rf"{flag} .+: (pass|choose) .+", said)  # one line: a dot matches no line's end
+        assert said is None or re.fullmatch(
+            rf"{flag} .+: (pass|choose) .+", said
+        )  # one line: a dot matches no line's end
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -133,7 +164,12 @@ def test_a_count_is_at_least_one(algorithm: Algorithm) -> None:
     """Zero is a seed, no limit, or the start."""
     config = tiny(algorithm)
     refusals = {setting.flag: refusal(setting.put(config, 0)) for setting in SETTINGS if setting.kind is int}
-    starts = {"--sparsity.penalty-start", "--sparsity.penalty-ramp", "--sparsity.finetune-start", "--ddpg.dex-anneal-episodes"}
+    starts = {
+        "--sparsity.penalty-start",
+        "--sparsity.penalty-ramp",
+        "--sparsity.finetune-start",
+        "--ddpg.dex-anneal-episodes",
+    }
     for flag in {"--seed", "--demonstration-seed", "--threads", *starts}:
         said = refusals.pop(flag)
         assert said is None or "pass a round after the penalty's (1)" in said
@@ -160,7 +196,8 @@ CHANGES = {
     algorithm: [
         (setting, value)
         for setting in SETTINGS
-        if setting.section in ("", "sparsity", algorithm) and setting.name not in ("task", "device", "algorithm", "episodes", "steps")
+        if setting.section in ("", "sparsity", algorithm)
+        and setting.name not in ("task", "device", "algorithm", "episodes", "steps")
         for value in setting.good_values()
     ]
     for algorithm in ALGORITHMS
@@ -171,7 +208,8 @@ CHANGES = {
 @settings(max_examples=20, derandomize=True, database=None, deadline=None)
 @given(data=st.data())
 def test_whatever_is_taken_trains_three_rounds(algorithm: Algorithm, data: st.DataObject) -> None:
-    """Up to eight settings at once, at the ends of their bounds; rules between settings may refuse them, before there is a run."""
+    """Up to eight settings at once, at the ends of their bounds; rules between settings may refuse them,
+    before there is a run."""
     config = tiny(algorithm)
     for setting, value in data.draw(st.lists(st.sampled_from(CHANGES[algorithm]), max_size=8)):
         config = setting.put(config, value)
@@ -187,7 +225,9 @@ def test_whatever_is_taken_trains_three_rounds(algorithm: Algorithm, data: st.Da
         assert [row["policy"] for row in summary["members"] if not Path(row["policy"]).exists()] == []
         with (run / "metrics.csv").open(newline="") as stream:
             rows = list(csv.DictReader(stream))
-        assert [int(row["round"]) for row in rows] == [number for number in range(ROUNDS) for _ in summary["members"]]
+        assert [int(row["round"]) for row in rows] == [
+            number for number in range(ROUNDS) for _ in summary["members"]
+        ]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +238,10 @@ def test_whatever_is_taken_trains_three_rounds(algorithm: Algorithm, data: st.Da
         ("--sparsity.initial-log-alpha nan", "--sparsity.initial-log-alpha nan: pass a finite number"),
         ("--seeds 0", "--seeds 0: pass a whole number >= 1"),
         ("--seeds 1000000000", "start further runs with another --seed"),
-        ("--ddpg.hidden 256 1000000", "--ddpg.hidden 1000000: pass a whole number >= 1 and <= 4096; two such layers"),
+        (
+            "--ddpg.hidden 256 1000000",
+            "--ddpg.hidden 1000000: pass a whole number >= 1 and <= 4096; two such layers",
+        ),
         ("--ddpg.buffer-size 1000000000000", "more would not fit into memory"),
         ("--ddpg.neighbours 65", "--ddpg.neighbours 65: pass at most the batch's size, 64"),
         ("--coefficient 1e-2 0.01", "name every member of the grid once"),
@@ -229,7 +272,10 @@ def test_the_command_refuses_in_one_line_and_leaves_nothing(
         ("compress POLICY --out FILE --rank 0", "--rank 0: pass a whole number >= 1"),
         ("compress POLICY --out FILE --ranks 1:100000000000000", "--ranks 1:100000000000000: give A:B"),
         ("compress POLICY --out FILE --keep nan", "--keep nan: pass a finite number > 0 and <= 1"),
-        ("compress POLICY --out FILE --confidence 1", "--confidence 1.0: pass a finite number >= 0.5 and < 1"),
+        (
+            "compress POLICY --out FILE --confidence 1",
+            "--confidence 1.0: pass a finite number >= 0.5 and < 1",
+        ),
         ("compress POLICY --out FILE --seed 100000000000000000000", "--seed 100000000000000000000: pass"),
         ("suite classic --out FILE --jobs 0", "--jobs 0: pass a whole number >= 1"),
         ("suite classic --out FILE --seeds 0", "--seeds 0: pass a whole number >= 1"),
@@ -238,7 +284,9 @@ def test_the_command_refuses_in_one_line_and_leaves_nothing(
         ("suite classic --out FILE --temperatures 0.6666667", "not the preset's 0.666667"),
     ],
 )
-def test_so_do_the_other_commands(arguments: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_so_do_the_other_commands(
+    arguments: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     named = {"POLICY": "needle-reach-l0-compressed", "FILE": str(tmp_path / "file")}
     assert main([named.get(word, word) for word in arguments.split()]) == 2
     output = capsys.readouterr()

@@ -6,15 +6,35 @@ import pytest
 import torch
 
 from l0_surgical.algorithms.networks import MemberMLP
-from l0_surgical.sparsity import GateSettings, HardConcrete, gate_kernels, network_sparsity, network_sparsity_at_init
-from l0_surgical.sparsity.gate_kernels import NOISE_TABLE_SIZE, Distribution, GatedWeights, noise_offsets, noise_size, noise_table
+from l0_surgical.sparsity import (
+    GateSettings,
+    HardConcrete,
+    gate_kernels,
+    network_sparsity,
+    network_sparsity_at_init,
+)
+from l0_surgical.sparsity.gate_kernels import (
+    NOISE_TABLE_SIZE,
+    Distribution,
+    GatedWeights,
+    noise_offsets,
+    noise_size,
+    noise_table,
+)
 
 SETTINGS = GateSettings(
-    temperature=2 / 3, stretch_low=-0.1, stretch_high=1.1, initial_log_alpha=0.0, learning_rate=0.01, evaluation="sampled"
+    temperature=2 / 3,
+    stretch_low=-0.1,
+    stretch_high=1.1,
+    initial_log_alpha=0.0,
+    learning_rate=0.01,
+    evaluation="sampled",
 )
 
 
-def gated_network(members: int = 1, sizes: tuple[int, ...] = (10, 64, 64, 5), **changes: object) -> tuple[MemberMLP, HardConcrete]:
+def gated_network(
+    members: int = 1, sizes: tuple[int, ...] = (10, 64, 64, 5), **changes: object
+) -> tuple[MemberMLP, HardConcrete]:
     settings = dataclasses.replace(SETTINGS, **changes)
     network = MemberMLP(sizes, range(members), "tanh")
     sparsifier = HardConcrete([0.5] * members, range(members), settings)
@@ -27,11 +47,14 @@ def reference_gate(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(4.1), (4.2), (5.1) and (4.4) written as the paper prints them, for autograd to differentiate."""
     s = torch.sigmoid((noise + log_alpha) / d.temperature) * (d.high - d.low) + d.low
-    return weight * s.clamp(0, 1), torch.sigmoid(log_alpha - d.temperature * math.log(-d.low / d.high)).sum((1, 2))
+    return weight * s.clamp(0, 1), torch.sigmoid(log_alpha - d.temperature * math.log(-d.low / d.high)).sum(
+        (1, 2)
+    )
 
 
 def away_from_kinks(log_alpha: torch.Tensor, noise: torch.Tensor, d: Distribution) -> torch.Tensor:
-    """log_alpha moved where a gate is about to close or to open fully: the derivative jumps there, and rounding would choose the side."""
+    """log_alpha moved where a gate is about to close or to open fully: the derivative jumps there, and
+    rounding would choose the side."""
     s = torch.sigmoid((noise + log_alpha) / d.temperature) * (d.high - d.low) + d.low
     return torch.where(torch.minimum(s.abs(), (s - 1).abs()) < 1e-3, log_alpha + 0.1, log_alpha)
 
@@ -39,17 +62,27 @@ def away_from_kinks(log_alpha: torch.Tensor, noise: torch.Tensor, d: Distributio
 @pytest.mark.parametrize("temperature", [2 / 3, 0.25])
 def test_the_fused_gate_and_its_gradients_equal_the_formulas(temperature: float):
     generator = torch.Generator().manual_seed(1)
-    shape, distribution = (3, 7, 900), Distribution(temperature, -0.1, 1.1)  # 6300 weights: more than one chunk
+    shape, distribution = (
+        (3, 7, 900),
+        Distribution(temperature, -0.1, 1.1),
+    )  # 6300 weights: more than one chunk
     weight = torch.randn(shape, generator=generator, requires_grad=True)
     offsets = np.array([5, 70_000, 1_000_000])
     noise = torch.stack([noise_table(torch.device("cpu"))[o : o + 6300] for o in offsets]).view(shape)
-    log_alpha = away_from_kinks(3 * torch.randn(shape, generator=generator), noise, distribution).requires_grad_()
+    log_alpha = away_from_kinks(
+        3 * torch.randn(shape, generator=generator), noise, distribution
+    ).requires_grad_()
     upstream, pull = torch.randn(shape, generator=generator), torch.tensor([0.0, 0.3, 2.0])
 
-    def differentiate(gated: torch.Tensor, expected_open: torch.Tensor, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+    def differentiate(
+        gated: torch.Tensor, expected_open: torch.Tensor, inputs: tuple[torch.Tensor, ...]
+    ) -> list[torch.Tensor]:
         return list(torch.autograd.grad((gated * upstream).sum() + (expected_open * pull).sum(), inputs))
 
-    split = torch.nn.Parameter(weight.detach()[:, :2].clone()), torch.nn.Parameter(weight.detach()[:, 2:].clone())
+    split = (
+        torch.nn.Parameter(weight.detach()[:, :2].clone()),
+        torch.nn.Parameter(weight.detach()[:, 2:].clone()),
+    )
     flat = torch.nn.Parameter(log_alpha.detach().flatten(1))
     expected_open, *parts = GatedWeights.apply(flat, offsets, distribution, *split)
     fused = torch.cat(parts, dim=1), expected_open
@@ -64,16 +97,22 @@ def test_the_fused_gate_and_its_gradients_equal_the_formulas(temperature: float)
 
 def test_the_tensor_path_of_other_devices_equals_the_kernels():
     generator = torch.Generator().manual_seed(2)
-    weights = [torch.nn.Parameter(torch.randn(2, *shape, generator=generator)) for shape in ((7, 3), (90, 70))]
+    weights = [
+        torch.nn.Parameter(torch.randn(2, *shape, generator=generator)) for shape in ((7, 3), (90, 70))
+    ]
     offsets, distribution = np.array([11, 90_001]), Distribution(2 / 3, -0.1, 1.1)
     noise = torch.stack([noise_table(torch.device("cpu"))[o : o + 6321] for o in offsets])
-    log_alpha = torch.nn.Parameter(away_from_kinks(2 * torch.randn(2, 21 + 6300, generator=generator), noise, distribution))
+    log_alpha = torch.nn.Parameter(
+        away_from_kinks(2 * torch.randn(2, 21 + 6300, generator=generator), noise, distribution)
+    )
     outputs = GatedWeights.apply(log_alpha, offsets, distribution, *weights)
     upstream = [torch.randn(output.shape, generator=generator) for output in outputs]
     gradients = torch.autograd.grad(outputs, (log_alpha, *weights), upstream)
     with torch.no_grad():
         plain = gate_kernels._forward_tensors(log_alpha, weights, offsets, distribution)
-        alpha, _, _, *rest = gate_kernels._backward_tensors(log_alpha, weights, offsets, distribution, upstream[0], upstream[1:])
+        alpha, _, _, *rest = gate_kernels._backward_tensors(
+            log_alpha, weights, offsets, distribution, upstream[0], upstream[1:]
+        )
     for mine, theirs in zip((*outputs, *gradients), (*plain, alpha, *rest), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
 
@@ -88,7 +127,12 @@ def test_a_network_of_more_weights_than_the_noise_table_gets_a_longer_one():
     shape = (1, 2100, 2000)
     count = math.prod(shape)
     assert count > NOISE_TABLE_SIZE
-    places = np.array([noise_offsets(np.arange(3, dtype=np.uint64), update, count, noise_size(count)) for update in range(20)])
+    places = np.array(
+        [
+            noise_offsets(np.arange(3, dtype=np.uint64), update, count, noise_size(count))
+            for update in range(20)
+        ]
+    )
     assert places.min() >= 0
     assert places.max() + count <= noise_size(count)
     assert len(np.unique(places)) == places.size
@@ -102,12 +146,17 @@ def test_a_network_of_more_weights_than_the_noise_table_gets_a_longer_one():
 
 def test_the_noise_of_smaller_networks_stays_as_it_was():
     assert noise_size(135_000) == noise_size(NOISE_TABLE_SIZE // 2) == NOISE_TABLE_SIZE
-    assert noise_offsets(np.arange(2, dtype=np.uint64), 7, 135_000, NOISE_TABLE_SIZE).tolist() == [1193908, 509685]
+    assert noise_offsets(np.arange(2, dtype=np.uint64), 7, 135_000, NOISE_TABLE_SIZE).tolist() == [
+        1193908,
+        509685,
+    ]
 
 
 def test_whole_numbers_are_as_good_as_others():
     for value in (0, 1):
-        (whole, _), (other, _) = (gated_network(initial_log_alpha=kind(value), temperature=kind(1)) for kind in (int, float))
+        (whole, _), (other, _) = (
+            gated_network(initial_log_alpha=kind(value), temperature=kind(1)) for kind in (int, float)
+        )
         assert torch.equal(whole.gates.log_alpha, other.gates.log_alpha)
         assert whole.gates.distribution == other.gates.distribution
         assert isinstance(whole.gates.distribution.temperature, float)
@@ -136,14 +185,18 @@ def test_deterministic_evaluation_is_equation_4_3():
 
 def test_the_penalty_is_the_coefficient_times_the_expected_open_gates_and_follows_the_schedule():
     network = MemberMLP((10, 64, 5), [0, 1], "tanh")
-    sparsifier = HardConcrete([0.5, 2.0], [0, 1], SETTINGS, schedule=lambda update: 0.0 if update < 3 else 0.1)
+    sparsifier = HardConcrete(
+        [0.5, 2.0], [0, 1], SETTINGS, schedule=lambda update: 0.0 if update < 3 else 0.1
+    )
     sparsifier.attach(network)
     sparsifier.step(2)
     assert torch.equal(sparsifier.penalty(), torch.zeros(2))
     sparsifier.step(3)
     expected_open = (10 * 64 + 64 * 5) / (1 + math.exp(2 / 3 * math.log(0.1 / 1.1)))
     # equal terms may all be rounded the same way: at worst once for each of them
-    torch.testing.assert_close(sparsifier.penalty(), torch.tensor([0.05, 0.2]) * expected_open, rtol=960 * 2.0**-24, atol=0)
+    torch.testing.assert_close(
+        sparsifier.penalty(), torch.tensor([0.05, 0.2]) * expected_open, rtol=960 * 2.0**-24, atol=0
+    )
 
 
 def test_gradients_of_the_penalty_close_gates():
@@ -182,7 +235,10 @@ def test_the_sampled_map_is_frozen_by_the_gate_seed():
     assert all(torch.equal(a, b) for a, b in zip(first.finalize(), first.finalize(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first.finalize(), again.finalize(), strict=True))
     first.step(7)
-    assert all(torch.equal(a == 0, b == 0) for a, b in zip(first.finalize(), gated_network()[1].finalize(), strict=True))
+    assert all(
+        torch.equal(a == 0, b == 0)
+        for a, b in zip(first.finalize(), gated_network()[1].finalize(), strict=True)
+    )
     assert network.layers[0].weight.requires_grad
 
 
@@ -211,7 +267,9 @@ def test_gates_that_wait_are_open_until_the_penalty_starts():
 @pytest.mark.parametrize("evaluation", ["deterministic", "sampled"])
 def test_in_fine_tuning_gates_rest_as_they_are_evaluated(evaluation: str):
     network = MemberMLP((10, 64, 5), [0, 1], "tanh")
-    sparsifier = HardConcrete([0.5, 0.5], [0, 1], dataclasses.replace(SETTINGS, evaluation=evaluation), finetune_start=2)
+    sparsifier = HardConcrete(
+        [0.5, 0.5], [0, 1], dataclasses.replace(SETTINGS, evaluation=evaluation), finetune_start=2
+    )
     sparsifier.attach(network)
     log_alpha = sparsifier.parameter_groups()[0]["params"][0]
     with torch.no_grad():
@@ -222,7 +280,10 @@ def test_in_fine_tuning_gates_rest_as_they_are_evaluated(evaluation: str):
     assert sparsifier.penalty().min() > 0
     for update in (2, 3):
         sparsifier.step(update)
-        assert all(torch.equal(layer.weight, final) for layer, final in zip(network.layers, sparsifier.finalize(), strict=True))
+        assert all(
+            torch.equal(layer.weight, final)
+            for layer, final in zip(network.layers, sparsifier.finalize(), strict=True)
+        )
         assert sparsifier.penalty().tolist() == [0, 0]
         (network(x).square().sum() + sparsifier.penalty().sum()).backward()
         assert log_alpha.grad is None

@@ -12,7 +12,9 @@ def test_the_penalty_is_the_norm_of_the_weights_without_biases(norm: str):
     sparsifier = Shrinkage([0.5, 2.0], norm, threshold=1e-3)
     sparsifier.attach(network)
     power = 1 if norm == "l1" else 2
-    expected = sum((layer.weight.detach().abs() ** power).sum((1, 2)) for layer in network.layers) * torch.tensor([0.5, 2.0])
+    expected = sum(
+        (layer.weight.detach().abs() ** power).sum((1, 2)) for layer in network.layers
+    ) * torch.tensor([0.5, 2.0])
     torch.testing.assert_close(sparsifier.penalty().detach(), expected)
 
 
@@ -25,7 +27,9 @@ def test_only_the_threshold_makes_zeros():
     none.attach(network)
     (weight,) = sparse.finalize()
     assert torch.equal(weight[0, :10], torch.zeros(10, 50))
-    assert torch.equal(weight[0, 10:][weight[0, 10:] != 0], network.layers[0].weight.detach()[0, 10:][weight[0, 10:] != 0])
+    assert torch.equal(
+        weight[0, 10:][weight[0, 10:] != 0], network.layers[0].weight.detach()[0, 10:][weight[0, 10:] != 0]
+    )
     (report,) = sparse.report()
     assert report.dead_units.tolist() == [10]
     assert network_sparsity([report])[0] == pytest.approx(report.zeros[0] / 2000)
@@ -59,5 +63,7 @@ def test_dense_adds_nothing():
     dense.step(0)
     assert torch.equal(dense.penalty(), torch.zeros(2))
     assert dense.parameter_groups() == []
-    assert all(torch.equal(a, layer.weight) for a, layer in zip(dense.finalize(), network.layers, strict=True))
+    assert all(
+        torch.equal(a, layer.weight) for a, layer in zip(dense.finalize(), network.layers, strict=True)
+    )
     np.testing.assert_array_equal(network_sparsity(dense.report()), [0, 0])

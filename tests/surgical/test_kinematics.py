@@ -43,7 +43,9 @@ def matrix_from_quaternion(quaternion: np.ndarray) -> np.ndarray:
 def test_agrees_with_the_recorded_poses() -> None:
     recorded = np.load(DATA / "psm_fk.npz")
     np.testing.assert_allclose(SURROL_WORLD.world_T_rcm, recorded["world_T_rcm"], atol=1e-6)
-    for joints, eef, tip in zip(recorded["joint_position"], recorded["eef_pose_world"], recorded["tip_pose_world"], strict=True):
+    for joints, eef, tip in zip(
+        recorded["joint_position"], recorded["eef_pose_world"], recorded["tip_pose_world"], strict=True
+    ):
         position, axes = SURROL_WORLD.eef_from_joints(joints)
         np.testing.assert_allclose(position, eef[:3], atol=1e-4)
         np.testing.assert_allclose(np.transpose(axes), matrix_from_quaternion(eef[3:]), atol=1e-4)
@@ -58,10 +60,17 @@ def test_agrees_with_the_denavit_hartenberg_chain() -> None:
         thetas = joints + np.array([half, -half, 0, 0, -half, -half])
         thetas[2] = 0
         pose = np.eye(4)
-        for alpha, length, theta, offset in zip(alphas, lengths, thetas, (0, 0, joints[2] - 0.4318, 0.4162, 0, 0), strict=True):
+        for alpha, length, theta, offset in zip(
+            alphas, lengths, thetas, (0, 0, joints[2] - 0.4318, 0.4162, 0, 0), strict=True
+        ):
             ca, sa, ct, st = np.cos(alpha), np.sin(alpha), np.cos(theta), np.sin(theta)
             pose = pose @ np.array(
-                [[ct, -st, 0, length], [st * ca, ct * ca, -sa, -offset * sa], [st * sa, ct * sa, ca, offset * ca], [0, 0, 0, 1]]
+                [
+                    [ct, -st, 0, length],
+                    [st * ca, ct * ca, -sa, -offset * sa],
+                    [st * sa, ct * sa, ca, offset * ca],
+                    [0, 0, 0, 1],
+                ]
             )
         np.testing.assert_allclose(forward_kinematics(joints), pose @ tool, atol=1e-12)
 
@@ -74,7 +83,9 @@ def test_home_pose_of_the_dvrk() -> None:
 
 def test_inverse_is_the_inverse() -> None:
     for joints in random_joints(500):
-        np.testing.assert_allclose(inverse_kinematics(forward_kinematics(joints), near_roll=joints[3]), joints, atol=1e-9)
+        np.testing.assert_allclose(
+            inverse_kinematics(forward_kinematics(joints), near_roll=joints[3]), joints, atol=1e-9
+        )
 
 
 def test_roll_is_the_nearest_full_turn() -> None:
@@ -115,7 +126,9 @@ def test_bad_poses(pose: np.ndarray) -> None:
 def test_scaled_world_round_trips() -> None:
     for joints in random_joints(100):
         position, axes = SURROL_WORLD.eef_from_joints(joints)
-        np.testing.assert_allclose(SURROL_WORLD.joints_from_eef(position, axes, near_roll=joints[3]), joints, atol=1e-9)
+        np.testing.assert_allclose(
+            SURROL_WORLD.joints_from_eef(position, axes, near_roll=joints[3]), joints, atol=1e-9
+        )
         pose = SURROL_WORLD.tool_from_eef(position, axes)
         np.testing.assert_allclose(pose, forward_kinematics(joints), atol=1e-12)
         again, turned = SURROL_WORLD.eef_from_tool(pose)

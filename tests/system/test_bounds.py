@@ -35,7 +35,15 @@ class Record:
     "changes",
     [
         {},
-        {"seeds": 100, "discount": 0, "start": 10, "goal": (1e300, -1), "kind": "none", "quick": True, "out": Path("y")},
+        {
+            "seeds": 100,
+            "discount": 0,
+            "start": 10,
+            "goal": (1e300, -1),
+            "kind": "none",
+            "quick": True,
+            "out": Path("y"),
+        },
         {"section": Section(1, ())},
     ],
 )
@@ -63,7 +71,10 @@ def test_what_lies_in_its_bounds_passes(changes: dict[str, Any]) -> None:
         ({"quick": 1}, "--quick 1: pass True or False"),
         ({"name": 3}, "--name 3: pass a text"),
         ({"name": ["long"] * 1000}, f"--name {repr(['long'] * 1000)[:160]}...: pass a text"),
-        ({"section": Section(learning_rate=0.0)}, "--section.learning-rate 0.0: pass a finite number > 0 and <= 1"),
+        (
+            {"section": Section(learning_rate=0.0)},
+            "--section.learning-rate 0.0: pass a finite number > 0 and <= 1",
+        ),
         ({"section": Section(hidden=(3, -4))}, "--section.hidden -4: pass a whole number >= 1 and <= 4096"),
         (
             {"section": Section(hidden=(5000,))},

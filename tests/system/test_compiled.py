@@ -1,4 +1,5 @@
-"""Compiled loops where nothing can be cached, or what was cached is damaged: they run, and give the same bits."""
+"""Compiled loops where nothing can be cached, or what was cached is damaged: they run, and give the same
+bits."""
 
 import importlib.util
 import os
@@ -51,7 +52,9 @@ def run(module: ModuleType) -> tuple[int, int]:
     """Runs both loops; how many came from the cache and how many were compiled."""
     assert (module.eager(1.5), module.lazy(1.5)) == (3.0, 4.5)
     statistics = [module.eager.stats, module.lazy.stats]
-    return sum(sum(s.cache_hits.values()) for s in statistics), sum(sum(s.cache_misses.values()) for s in statistics)
+    return sum(sum(s.cache_hits.values()) for s in statistics), sum(
+        sum(s.cache_misses.values()) for s in statistics
+    )
 
 
 def test_the_machine_code_is_kept_for_the_next_process(tmp_path: Path, cache: Path) -> None:
@@ -66,7 +69,9 @@ def test_a_signature_admits_no_other_types(tmp_path: Path, cache: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["*.nbi", "*.nbc"])
-@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: b"\xff" * len(data)])
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: b"\xff" * len(data)]
+)
 def test_a_damaged_cache_is_made_anew(tmp_path: Path, cache: Path, kind: str, damage: object) -> None:
     run(load(tmp_path))
     for path in cache.rglob(kind):
@@ -84,20 +89,37 @@ def test_a_cache_that_can_no_longer_be_written_is_done_without(tmp_path: Path, c
 
 @pytest.fixture(scope="module")
 def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package beside which nothing can be kept: __pycache__ is a file, which binds root as well as users."""
+    """A copy of the package beside which nothing can be kept: __pycache__ is a file, which binds root as well
+    as users."""
     folder = tmp_path_factory.mktemp("sealed")
     shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
-    for part in (folder, *filter(Path.is_dir, list((folder / PACKAGE.name).rglob("*"))), folder / PACKAGE.name):
+    for part in (
+        folder,
+        *filter(Path.is_dir, list((folder / PACKAGE.name).rglob("*"))),
+        folder / PACKAGE.name,
+    ):
         (part / "__pycache__").touch()
     return folder
 
 
 def in_sealed(folder: Path, program: str, **variables: str) -> str:
-    """What a program prints that runs on the sealed copy, with no place for a cache in the home or anywhere else."""
+    """What a program prints that runs on the sealed copy, with no place for a cache in the home or anywhere
+    else."""
     program += f"\nimport l0_surgical; assert l0_surgical.__file__.startswith({str(folder)!r})"
-    kept = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR")
+    }
     environment = kept | {"PYTHONPATH": str(folder)} | variables
-    ended = subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ended.returncode == 0, ended.stderr
     assert not list(folder.rglob("*.nb[ic]"))
     return ended.stdout
@@ -155,5 +177,9 @@ def test_training_runs_where_nothing_can_be_written_and_gives_the_same_bits(seal
 
 def test_every_loop_is_cached_in_the_one_way() -> None:
     caching = re.compile(r"cache[\"']?\s*[=:]\s*True")
-    found = [path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if caching.search(path.read_text(encoding="utf-8"))]
-    assert set(found) <= {"compiled.py"}
+    found = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if caching.search(path.read_text(encoding="utf-8"))
+    ]
+    assert set(found) <= {"system/compiled.py"}

@@ -49,7 +49,9 @@ def test_what_cannot_be_written_is_known_before(tmp_path: Path) -> None:
         file_to_write("/proc/x/y")
 
 
-def test_compress_refuses_its_output_before_it_evaluates_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compress_refuses_its_output_before_it_evaluates_anything(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("torch", reason="compress is of the training side")
     assert main(["compress", "needle-reach-l0-compressed", "--rank", "3", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"l0-surgical: {tmp_path} is a folder; give --out the name of a file\n"

@@ -20,13 +20,17 @@ def test_the_machine_has_the_memory_that_it_says() -> None:
 def test_the_bound_is_the_memory() -> None:
     check_memory("parts", 2, memory_bytes() // 2, "")
     with pytest.raises(
-        BadInputError, match=r"^the parts of 3 members would take [\d.]+ GiB of memory and this machine has [\d.]+; pass less$"
+        BadInputError,
+        match=r"^the parts of 3 members would take [\d.]+ GiB of memory and this machine has [\d.]+; pass "
+        r"less$",
     ):
         check_memory("parts", 3, memory_bytes() // 2, "pass less")
 
 
 def hindsight(members: int, capacity: int) -> HindsightReplay:
-    return HindsightReplay(members, capacity, 50, (7, 3, 5), 0.8, lambda achieved, desired, info: achieved[..., 0])
+    return HindsightReplay(
+        members, capacity, 50, (7, 3, 5), 0.8, lambda achieved, desired, info: achieved[..., 0]
+    )
 
 
 @pytest.mark.parametrize(

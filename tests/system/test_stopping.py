@@ -26,8 +26,12 @@ with stop.on_signals():
 
 @pytest.mark.parametrize("first", SIGNALS)
 @pytest.mark.parametrize("second", SIGNALS)
-def test_the_first_signal_is_heard_and_a_second_of_any_kind_ends_the_process(first: signal.Signals, second: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+def test_the_first_signal_is_heard_and_a_second_of_any_kind_ends_the_process(
+    first: signal.Signals, second: signal.Signals
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(first)
         assert process.stdout.readline() == f"{first.name}\n"

@@ -1,4 +1,5 @@
-"""What environments return and raise, checked where they are stepped: one line each, and what is right passes unchanged."""
+"""What environments return and raise, checked where they are stepped: one line each, and what is right passes
+unchanged."""
 
 import gymnasium
 import misbehaving
@@ -19,15 +20,18 @@ from l0_surgical.tasks.boundary import CheckedEnvironment, expert_action, open_e
 SAID = {
     "raises": "misbehaving/.* failed at step 3, the first: RuntimeError: lost the physics server",
     "panics": "failed at step 3, the first: BaseException: a foreign library's own",
-    "nan": r"the observation of the first is NaN or infinite at step 3 in entries \[1\]; misbehaving/.* is at fault",
+    "nan": r"the observation of the first is NaN or infinite at step 3 in entries \[1\]; misbehaving/.* is "
+    r"at fault",
     "huge": r"the observation of the first is too large for single precision at step 3 in entries \[1\]",
-    "longer": r"the observation is .* at step 3 of the first; misbehaving/.* is at fault: its space says \([23],\)",
+    "longer": r"the observation is .* at step 3 of the first; misbehaving/.* is at fault: its space says "
+    r"\([23],\)",
     "shorter": r"the observation is .* at step 3 of the first.*its space says \([23],\)",
     "text": "the observation is 'nothing to see' at step 3 of the first",
     "ragged": r"the observation is \[\[1.0\], \[2.0, 3.0\], 4.0\] at step 3",
     "none": r"at step 3",
     "four values": r"failed at step 3, the first: ValueError: not enough values to unpack",
-    "reward nan": "the reward is nan at step 3 of the first; misbehaving/.* is at fault: return one finite number",
+    "reward nan": "the reward is nan at step 3 of the first; misbehaving/.* is at fault: return one finite "
+    "number",
     "reward huge": r"the reward is 1e\+39 at step 3",
     "reward array": r"the reward is array\(\[1.\]\) at step 3",
     "reward none": "the reward is None at step 3",
@@ -65,14 +69,22 @@ def test_every_fault_is_one_line_with_the_task_and_the_step(fault: str, base: st
 
 @pytest.mark.parametrize("fault", ["nan", "raises", "reward nan"])
 def test_without_a_fault_the_same_episode_passes(fault: str) -> None:
-    play(gymnasium.make(misbehaving.register(LINE, "Elsewhere", fault=fault, seed=1), disable_env_checker=True))
+    play(
+        gymnasium.make(misbehaving.register(LINE, "Elsewhere", fault=fault, seed=1), disable_env_checker=True)
+    )
     assert set(SAID) | {"interrupts", "sleeps", "signals", "kills", "exits"} == set(misbehaving.STEP_FAULTS)
     assert set(SAID_OF_RESET) == set(misbehaving.RESET_FAULTS)
 
 
 def test_the_bare_returns_without_wrappers_are_told_too() -> None:
-    for fault, said in [("four values", "step returned 4 values"), ("none", "step returned None"), ("reset alone", "reset returned")]:
-        with pytest.raises(L0SurgicalError, match=f"{said}.* of the first; Line is at fault: return .observation"):
+    for fault, said in [
+        ("four values", "step returned 4 values"),
+        ("none", "step returned None"),
+        ("reset alone", "reset returned"),
+    ]:
+        with pytest.raises(
+            L0SurgicalError, match=f"{said}.* of the first; Line is at fault: return .observation"
+        ):
             play(Line(fault=fault))
 
 
@@ -80,9 +92,16 @@ def test_a_goal_environment_needs_its_keys() -> None:
     class Forgetful(Goal):
         def _observe(self) -> dict:
             observed = super()._observe()
-            return observed if self._steps < 2 else {key: observed[key] for key in ("observation", "desired_goal")}
+            return (
+                observed
+                if self._steps < 2
+                else {key: observed[key] for key in ("observation", "desired_goal")}
+            )
 
-    with pytest.raises(L0SurgicalError, match=r"has no 'achieved_goal' at step 2 .* return a dictionary of observation, achieved_goal"):
+    with pytest.raises(
+        L0SurgicalError,
+        match=r"has no 'achieved_goal' at step 2 .* return a dictionary of observation, achieved_goal",
+    ):
         play(Forgetful())
 
 
@@ -98,7 +117,13 @@ def test_numbers_of_any_kind_are_observations(dtype: type) -> None:
             return np.array([0, 1, 1], dtype)
 
         def _move(self, action: int) -> tuple:
-            return self._observe(), np.float32(0.5), np.bool_(self._steps == 4), np.bool_(False), {"is_success": np.float32(1)}
+            return (
+                self._observe(),
+                np.float32(0.5),
+                np.bool_(self._steps == 4),
+                np.bool_(False),
+                {"is_success": np.float32(1)},
+            )
 
     environment = Plain()
     environment.observation_space = spaces.Box(0, 1, (3,), np.uint8)
@@ -132,8 +157,12 @@ def test_an_environment_may_write_its_observations_over_each_other() -> None:
     kept = []
     for environment in (Goal(), Reusing()):
         recorder = Recorder(gymnasium.wrappers.TimeLimit(environment, 10))
-        (episode,) = rollouts(lambda observation: 4 * (observation[2:] - observation[:2]), recorder, [5], keep_observations=True)
-        kept.append([episode.observations, recorder.episode().observations, recorder.episode().achieved_goals])
+        (episode,) = rollouts(
+            lambda observation: 4 * (observation[2:] - observation[:2]), recorder, [5], keep_observations=True
+        )
+        kept.append(
+            [episode.observations, recorder.episode().observations, recorder.episode().achieved_goals]
+        )
     assert np.ptp(kept[0][1], axis=0).min() > 0
     for expected, found in zip(*kept, strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -141,11 +170,14 @@ def test_an_environment_may_write_its_observations_over_each_other() -> None:
 
 def test_what_cannot_be_made_is_bad_input_in_its_own_words() -> None:
     with pytest.raises(
-        BadInputError, match=r"'misbehaving/Absent-v0' cannot be made: ModuleNotFoundError: .*`pip install simulator`"
+        BadInputError,
+        match=r"'misbehaving/Absent-v0' cannot be made: ModuleNotFoundError: .*`pip install simulator`",
     ) as caught:
         get_task(misbehaving.register(LINE, "Absent", fault="making"))
     assert caught.value.exit_code == 2
-    with pytest.raises(BadInputError, match=r"'Humanoid-v3' cannot be made: (ImportError|DependencyNotInstalled): .*"):
+    with pytest.raises(
+        BadInputError, match=r"'Humanoid-v3' cannot be made: (ImportError|DependencyNotInstalled): .*"
+    ):
         get_task("Humanoid-v3")
 
 
@@ -153,7 +185,10 @@ def test_what_cannot_be_made_is_bad_input_in_its_own_words() -> None:
     ("made", "said"),
     [
         (gymnasium.Env, "AttributeError: .*observation_space"),
-        (lambda: Odd((3,)), r"TypeError: its observation_space is 1 values \(int\), which is no space of Gymnasium's"),
+        (
+            lambda: Odd((3,)),
+            r"TypeError: its observation_space is 1 values \(int\), which is no space of Gymnasium's",
+        ),
         (lambda: object(), "TypeError: The environment must inherit from the gymnasium.Env class"),
     ],
 )
@@ -171,7 +206,10 @@ class Odd(gymnasium.Env):
 
 def test_a_task_without_a_time_limit_is_refused() -> None:
     misbehaving.register(LINE, "Endless", steps=None)
-    with pytest.raises(BadInputError, match=r"'misbehaving/Endless-v0' has no time limit.* register it with max_episode_steps"):
+    with pytest.raises(
+        BadInputError,
+        match=r"'misbehaving/Endless-v0' has no time limit.* register it with max_episode_steps",
+    ):
         get_task("misbehaving/Endless-v0")
     closed = Line.closed
     with pytest.raises(BadInputError, match="has no time limit"):
@@ -184,7 +222,9 @@ def test_a_task_without_a_time_limit_is_refused() -> None:
 
 
 def test_the_last_observation_is_checked_as_well() -> None:
-    environment = gymnasium.make(misbehaving.register(GOAL, "Last", fault="nan", step=10), disable_env_checker=True)
+    environment = gymnasium.make(
+        misbehaving.register(GOAL, "Last", fault="nan", step=10), disable_env_checker=True
+    )
     with pytest.raises(L0SurgicalError, match=r"episode 4 \(seed 9\) is NaN or infinite at step 10"):
         rollouts(lambda _: np.zeros(2), environment, [9], first=4)
 

@@ -34,7 +34,9 @@ def test_both_engines_give_the_same_returns_within_noise(name: str, episodes: in
     assert ours.std() > 0
     error = np.sqrt(ours.var() / episodes + theirs.var() / episodes)
     assert abs(ours.mean() - theirs.mean()) < 4 * error
-    assert abs(steps.mean() - other_steps.mean()) < 4 * np.sqrt(steps.var() / episodes + other_steps.var() / episodes)
+    assert abs(steps.mean() - other_steps.mean()) < 4 * np.sqrt(
+        steps.var() / episodes + other_steps.var() / episodes
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -54,7 +56,12 @@ def test_only_live_environments_are_stepped(engine: Engine) -> None:
     environment = open_vector("cartpole", [1, 2, 3], engine)
     before = environment.reset()
     observations, rewards, terminated, truncated = environment.step(np.array([1]), np.array([1]))
-    assert (observations.shape, rewards.shape, terminated.shape, truncated.shape) == ((1, 4), (1,), (1,), (1,))
+    assert (observations.shape, rewards.shape, terminated.shape, truncated.shape) == (
+        (1, 4),
+        (1,),
+        (1,),
+        (1,),
+    )
     assert observations[0, 1] > before[1, 1]  # pushed to the right
     environment.close()
 
@@ -66,7 +73,9 @@ def test_the_time_limit_truncates_and_a_fall_terminates(engine: Engine) -> None:
     for step in range(1, 501):
         last, _, terminated, truncated = environment.step(np.array([1]))
         assert (bool(terminated[0]), bool(truncated[0])) == (False, step == 500)
-    first, reward, terminated, truncated = environment.step(np.array([2]))  # begins a new episode, whatever the action
+    first, reward, terminated, truncated = environment.step(
+        np.array([2])
+    )  # begins a new episode, whatever the action
     assert (float(reward[0]), bool(terminated[0]), bool(truncated[0])) == (0.0, False, False)
     assert np.abs(first[0, 4:]).max() <= 0.1
     assert not np.array_equal(first, last)

@@ -1,4 +1,5 @@
-"""NeedleReach against the recordings of the reference environment, and as a well-behaved Gymnasium goal environment."""
+"""NeedleReach against the recordings of the reference environment, and as a well-behaved Gymnasium goal
+environment."""
 
 import json
 import math
@@ -40,13 +41,18 @@ def recorded() -> dict[str, np.ndarray]:
 
 
 def roll_out(env: NeedleReachEnv, actions: np.ndarray, **reset) -> np.ndarray:
-    """The tip, the observation and the needle's pose after each of the actions (steps, 5), as (steps + 1, 17)."""
+    """The tip, the observation and the needle's pose after each of the actions (steps, 5), as (steps + 1,
+    17)."""
     observation, _ = env.reset(**reset)
     rows = []
     for action in [None, *actions]:
         if action is not None:
             observation, *_ = env.step(action)
-        rows.append(np.concatenate((observation["achieved_goal"], observation["observation"], *env._simulation.needle_pose())))
+        rows.append(
+            np.concatenate(
+                (observation["achieved_goal"], observation["observation"], *env._simulation.needle_pose())
+            )
+        )
     return np.array(rows)
 
 
@@ -63,7 +69,9 @@ def test_replays_the_recordings(env, recorded) -> None:
             observation, reward, _, _, info = env.step(recorded["action"][episode, step])
             tip = recorded["achieved_goal"][episode, step + 1]
             np.testing.assert_allclose(observation["achieved_goal"], tip, atol=TOLERANCE)
-            np.testing.assert_allclose(observation["observation"][:3], recorded["observation"][episode, step + 1, :3], atol=TOLERANCE)
+            np.testing.assert_allclose(
+                observation["observation"][:3], recorded["observation"][episode, step + 1, :3], atol=TOLERANCE
+            )
             if abs(math.dist(tip, goal) - SUCCESS_DISTANCE) > TOLERANCE:
                 assert reward == recorded["reward"][episode, step]
                 assert info["is_success"] == bool(recorded["success"][episode, step])
@@ -163,7 +171,11 @@ def test_the_needle_can_be_pushed_and_stays_on_the_tray(env) -> None:
     env.reset(seed=3, options={"desired_goal": (2.7, 0.1, 3.43)})
     start = np.array(env._simulation.needle_pose()[0])
     for _ in range(25):
-        env.step(np.clip(((2.7 - env._tip[0]) * 20, (0.1 - env._tip[1]) * 20, (3.39 - env._tip[2]) * 20, 0, 0), -1, 1))
+        env.step(
+            np.clip(
+                ((2.7 - env._tip[0]) * 20, (0.1 - env._tip[1]) * 20, (3.39 - env._tip[2]) * 20, 0, 0), -1, 1
+            )
+        )
     for _ in range(6):
         env.step(np.array((0.6, -0.6, 0, 0, 0)))
     end = np.array(env._simulation.needle_pose()[0])
@@ -201,7 +213,10 @@ def test_actions_are_clipped_and_never_changed(env) -> None:
     assert np.array_equal(beyond, roll_out(env, [np.clip(action, -1, 1)], seed=0))
 
 
-@pytest.mark.parametrize("action", [np.full(5, np.nan), np.array((0, 0, np.inf, 0, 0)), np.zeros(4), np.zeros((1, 5)), "left", None])
+@pytest.mark.parametrize(
+    "action",
+    [np.full(5, np.nan), np.array((0, 0, np.inf, 0, 0)), np.zeros(4), np.zeros((1, 5)), "left", None],
+)
 def test_bad_actions(env, action) -> None:
     env.reset(seed=0)
     with pytest.raises(BadInputError, match="action must be 5 finite numbers"):
@@ -232,7 +247,9 @@ def test_a_given_goal_is_the_goal(env) -> None:
 
 def test_rewards_are_those_of_the_goals(env) -> None:
     observation, _ = env.reset(seed=0)
-    tips = np.array((2.5, 0.1, 3.5)) + np.array([[[0, 0, 0.0249], [0, 0, 0.0251]], [[0.02, 0.02, 0], [0, 0, 0]]])
+    tips = np.array((2.5, 0.1, 3.5)) + np.array(
+        [[[0, 0, 0.0249], [0, 0, 0.0251]], [[0.02, 0.02, 0], [0, 0, 0]]]
+    )
     np.testing.assert_array_equal(env.compute_reward(tips, np.array((2.5, 0.1, 3.5)), {}), [[0, -1], [-1, 0]])
     for _ in range(30):
         observation, reward, *_, info = env.step(expert_action(observation))
@@ -261,7 +278,9 @@ def test_pictures_show_the_scene_and_disturb_nothing() -> None:
 
 def test_a_locale_with_a_decimal_comma_changes_nothing(env, tmp_path) -> None:
     made = shutil.which("localedef") and subprocess.run(
-        ["localedef", "--inputfile=de_DE", "--charmap=UTF-8", tmp_path / "de_DE.UTF-8"], capture_output=True, text=True
+        ["localedef", "--inputfile=de_DE", "--charmap=UTF-8", tmp_path / "de_DE.UTF-8"],
+        capture_output=True,
+        text=True,
     )
     if not made or made.returncode:
         pytest.skip("no locale with a decimal comma can be made here (Debian: the package locales)")
@@ -277,7 +296,11 @@ def test_a_locale_with_a_decimal_comma_changes_nothing(env, tmp_path) -> None:
         assert locale.str(0.5) == "0,5"
     """
     result = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | {"LOCPATH": str(tmp_path)}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        env=os.environ | {"LOCPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     env.reset(seed=3)
     assert json.loads(result.stdout) == [env.step(np.ones(5))[0]["achieved_goal"].tolist() for _ in range(3)]

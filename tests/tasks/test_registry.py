@@ -31,7 +31,11 @@ def test_needle_reach_is_complete() -> None:
 
 
 def test_observations_are_joined_along_the_last_axis() -> None:
-    observation = {"observation": np.ones((4, 7), np.float32), "achieved_goal": np.zeros((4, 3)), "desired_goal": np.full((4, 3), 2.0)}
+    observation = {
+        "observation": np.ones((4, 7), np.float32),
+        "achieved_goal": np.zeros((4, 3)),
+        "desired_goal": np.full((4, 3), 2.0),
+    }
     flat = flatten_observation(observation)
     assert flat.shape == (4, 10)
     assert flat.dtype == np.float64
@@ -73,7 +77,11 @@ def task_with(low: list[float], high: list[float], dtype: type = np.float64) -> 
 def test_every_axis_keeps_its_own_limits(dtype: type) -> None:
     low, high = np.array([0, -0.79, -1], dtype), np.array([5, 0.79, 1], dtype)
     fields = task_with(low, high, dtype).outputs
-    assert [(field.name, field.size) for field in fields] == [("action_0", 1), ("action_1", 1), ("action_2", 1)]
+    assert [(field.name, field.size) for field in fields] == [
+        ("action_0", 1),
+        ("action_1", 1),
+        ("action_2", 1),
+    ]
     np.testing.assert_array_equal(np.array([(field.low, field.high) for field in fields]).T, [low, high])
     (even,) = task_with([-0.79] * 3, [5.0] * 3, dtype).outputs
     assert (even.name, even.size, even.low, even.high) == ("action", 3, dtype(-0.79), 5.0)
@@ -88,7 +96,9 @@ def test_every_axis_keeps_its_own_limits(dtype: type) -> None:
         ([0, 0], [9, 9], np.int64, "are int64; policies give float32"),
     ],
 )
-def test_boxes_that_no_policy_can_keep_to_are_refused(low: list[float], high: list[float], dtype: type, says: str) -> None:
+def test_boxes_that_no_policy_can_keep_to_are_refused(
+    low: list[float], high: list[float], dtype: type, says: str
+) -> None:
     with pytest.raises(BadInputError, match=f"the actions of test/Boxed-v0 .*{says}"):
         task_with(low, high, dtype)
 
@@ -109,7 +119,10 @@ gymnasium.register("test/Switches-v0", Switches, max_episode_steps=10)
 def test_tasks_with_a_choice_of_actions() -> None:
     task = get_task("lunar-lander")
     assert task.discrete
-    assert [(field.name, field.low) for field in task.outputs][:2] == [("nothing", None), ("left_engine", None)]
+    assert [(field.name, field.low) for field in task.outputs][:2] == [
+        ("nothing", None),
+        ("left_engine", None),
+    ]
     assert sum(field.size for field in task.inputs) == 8
     other = get_task("MountainCar-v0")
     assert (other.discrete, [field.size for field in other.outputs]) == (True, [3])
@@ -152,25 +165,41 @@ def test_a_module_that_registers_its_environments_is_imported(tmp_path, capsys, 
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     task = get_task("mylab.envs:mylab/Cart-v0")
     assert capsys.readouterr().out == ""
-    assert (task.name, task.discrete, [field.size for field in task.inputs]) == ("mylab.envs:mylab/Cart-v0", True, [4])
+    assert (task.name, task.discrete, [field.size for field in task.inputs]) == (
+        "mylab.envs:mylab/Cart-v0",
+        True,
+        [4],
+    )
     env = task.open()
     assert env.spec.max_episode_steps == 100
     env.close()
-    with pytest.raises(BadInputError, match=r"the module mylab.envs registers no environment 'mylab/Car-v0' \(.*Did you mean: `Cart`"):
+    with pytest.raises(
+        BadInputError,
+        match=r"the module mylab.envs registers no environment 'mylab/Car-v0' \(.*Did you mean: `Cart`",
+    ):
         get_task("mylab.envs:mylab/Car-v0")
 
 
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        (None, "cannot be imported: ModuleNotFoundError: No module named 'absent_lab'; install it, or put its folder into PYTHONPATH"),
-        ("import no_such_dependency", "cannot be imported: ModuleNotFoundError: No module named 'no_such_dependency'"),
+        (
+            None,
+            "cannot be imported: ModuleNotFoundError: No module named 'absent_lab'; install it, or put its "
+            "folder into PYTHONPATH",
+        ),
+        (
+            "import no_such_dependency",
+            "cannot be imported: ModuleNotFoundError: No module named 'no_such_dependency'",
+        ),
         ("def broken(:", "cannot be imported: SyntaxError"),
         ("raise SystemExit(2)", "cannot be imported: SystemExit: 2"),
         ("", "the module absent_lab registers no environment 'Cart-v0'"),
     ],
 )
-def test_a_module_that_does_not_help_is_one_line(source: str | None, said: str, tmp_path, monkeypatch) -> None:
+def test_a_module_that_does_not_help_is_one_line(
+    source: str | None, said: str, tmp_path, monkeypatch
+) -> None:
     if source is not None:
         (tmp_path / "absent_lab.py").write_text(source)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
@@ -191,28 +220,51 @@ BOX, CHOICE = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(3)
 @pytest.mark.parametrize(
     ("observed", "taken", "said"),
     [
-        (gymnasium.spaces.Discrete(4), CHOICE, "only vectors are supported: register it with gymnasium.wrappers.FlattenObservation"),
+        (
+            gymnasium.spaces.Discrete(4),
+            CHOICE,
+            "only vectors are supported: register it with gymnasium.wrappers.FlattenObservation",
+        ),
         (gymnasium.spaces.Tuple((BOX, BOX)), CHOICE, "only vectors are supported"),
         (gymnasium.spaces.Box(0, 255, (8, 8, 3), np.uint8), CHOICE, "only vectors are supported"),
         (gymnasium.spaces.Box(-1, 1, (0,)), CHOICE, "only vectors are supported"),
         (gymnasium.spaces.Dict({"observation": BOX}), CHOICE, "needs observation and desired_goal"),
-        (gymnasium.spaces.Dict({"observation": BOX, "desired_goal": CHOICE}), CHOICE, "only vectors are supported"),
+        (
+            gymnasium.spaces.Dict({"observation": BOX, "desired_goal": CHOICE}),
+            CHOICE,
+            "only vectors are supported",
+        ),
         (BOX, gymnasium.spaces.MultiDiscrete([2, 3]), "only Box actions of one axis and Discrete"),
         (BOX, gymnasium.spaces.Box(0, 9, (2,), np.int64), "are int64; policies give float32"),
         (BOX, gymnasium.spaces.Box(-1, 1, (2, 2)), "only Box actions of one axis and Discrete"),
     ],
 )
-def test_spaces_that_no_policy_serves_are_refused(observed: gymnasium.Space, taken: gymnasium.Space, said: str) -> None:
+def test_spaces_that_no_policy_serves_are_refused(
+    observed: gymnasium.Space, taken: gymnasium.Space, said: str
+) -> None:
     gymnasium.registry.pop("test/Spaces-v0", None)
-    gymnasium.register("test/Spaces-v0", Spaces, max_episode_steps=5, kwargs={"observation_space": observed, "action_space": taken})
+    gymnasium.register(
+        "test/Spaces-v0",
+        Spaces,
+        max_episode_steps=5,
+        kwargs={"observation_space": observed, "action_space": taken},
+    )
     with pytest.raises(BadInputError, match=said) as caught:
         get_task("test/Spaces-v0")
     assert "\n" not in str(caught.value)
 
 
 def test_importing_the_registry_loads_no_simulator() -> None:
-    code = "import sys, l0_surgical.tasks; print([m for m in ('torch', 'pybullet', 'gymnasium_robotics', 'mujoco') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, l0_surgical.tasks; print([m for m in ('torch', 'pybullet', 'gymnasium_robotics', "
+        "'mujoco') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_opening_needle_reach_prints_nothing() -> None:
@@ -223,5 +275,13 @@ def test_opening_needle_reach_prints_nothing() -> None:
 
 @pytest.mark.parametrize("module", ["kinematics", "needle_reach"])
 def test_the_robot_side_needs_no_simulator(module) -> None:
-    code = f"import sys, l0_surgical.robot.control.{module}; print([m for m in ('torch', 'pybullet', 'gymnasium') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        f"import sys, l0_surgical.robot.control.{module}; print([m for m in ('torch', 'pybullet', "
+        "'gymnasium') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )

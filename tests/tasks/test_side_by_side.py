@@ -1,4 +1,5 @@
-"""Gymnasium environments side by side: as Gymnasium's own vector steps them, and one that fails takes no other with it."""
+"""Gymnasium environments side by side: as Gymnasium's own vector steps them, and one that fails takes no
+other with it."""
 
 import gymnasium
 import misbehaving
@@ -18,13 +19,20 @@ from l0_surgical.tasks.classic import VectorEnvironment, open_vector
 def test_every_step_is_that_of_gymnasiums_own_vector(name: str) -> None:
     seeds, generator = [3, 5, 7], np.random.default_rng(0)
     ours = open_vector(name, seeds, "gymnasium")
-    theirs = gymnasium.vector.SyncVectorEnv([lambda: gymnasium.make(name, disable_env_checker=True) for _ in seeds])
+    theirs = gymnasium.vector.SyncVectorEnv(
+        [lambda: gymnasium.make(name, disable_env_checker=True) for _ in seeds]
+    )
     np.testing.assert_array_equal(ours.reset(), theirs.reset(seed=seeds)[0].astype(np.float32))
     ends = 0
     for _ in range(600):
         actions = generator.integers(ours.actions, size=3)
         observations, rewards, terminated, truncated, _ = theirs.step(actions)
-        expected = observations.astype(np.float32), rewards.astype(np.float32), terminated, truncated & ~terminated
+        expected = (
+            observations.astype(np.float32),
+            rewards.astype(np.float32),
+            terminated,
+            truncated & ~terminated,
+        )
         for mine, one in zip(ours.step(actions), expected, strict=True):
             np.testing.assert_array_equal(mine, one)
             assert mine.dtype == one.dtype
@@ -36,10 +44,16 @@ def test_every_step_is_that_of_gymnasiums_own_vector(name: str) -> None:
 
 def steps(environment: VectorEnvironment, count: int) -> list[tuple]:
     generator = np.random.default_rng(1)
-    return [(environment.reset(),), *(environment.step(generator.integers(2, size=environment.count)) for _ in range(count))]
+    return [
+        (environment.reset(),),
+        *(environment.step(generator.integers(2, size=environment.count)) for _ in range(count)),
+    ]
 
 
-@pytest.mark.parametrize(("fault", "said"), [("raises", "RuntimeError: lost the physics server"), ("nan", "NaN or infinite at step 4")])
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("raises", "RuntimeError: lost the physics server"), ("nan", "NaN or infinite at step 4")],
+)
 def test_one_that_fails_leaves_the_others_as_they_were(fault: str, said: str) -> None:
     whole = steps(open_vector(LINE, [11, 12, 13]), 50)
     environment = open_vector(misbehaving.register(LINE, "One", fault=fault, seed=12, step=4), [11, 12, 13])
@@ -64,9 +78,15 @@ def test_one_that_cannot_be_made_leaves_the_others_as_they_were() -> None:
     gymnasium.registry.pop("misbehaving/Second-v0", None)
     gymnasium.register("misbehaving/Second-v0", SecondIsLost, max_episode_steps=20)
     SecondIsLost.opened = 0
-    environment, whole = open_vector("misbehaving/Second-v0", [11, 12, 13]), steps(open_vector(LINE, [11, 12, 13]), 50)
+    environment, whole = (
+        open_vector("misbehaving/Second-v0", [11, 12, 13]),
+        steps(open_vector(LINE, [11, 12, 13]), 50),
+    )
     found = steps(environment, 50)
-    assert environment.failures == {1: environment.failures[1]} and "No module named 'simulator'" in environment.failures[1]
+    assert (
+        environment.failures == {1: environment.failures[1]}
+        and "No module named 'simulator'" in environment.failures[1]
+    )
     for expected, one in zip(whole, found, strict=True):
         for theirs, mine in zip(expected, one, strict=True):
             np.testing.assert_array_equal(mine[[0, 2]], theirs[[0, 2]])
@@ -92,7 +112,8 @@ def test_a_failed_one_is_closed_at_once_and_the_others_at_the_end() -> None:
 def test_rollouts_go_on_without_the_one_that_fails() -> None:
     name, seeds = misbehaving.register(LINE, "Rolling", fault="reset nan", seed=21), [20, 21, 22]
     (returns, counts), (whole, _) = (
-        vector_rollouts(lambda seen, live: np.zeros(live.size, int), open_vector(n, seeds)) for n in (name, LINE)
+        vector_rollouts(lambda seen, live: np.zeros(live.size, int), open_vector(n, seeds))
+        for n in (name, LINE)
     )
     assert np.isnan(returns[1]) and counts[1] < 20
     np.testing.assert_array_equal(returns[[0, 2]], whole[[0, 2]])
@@ -106,7 +127,9 @@ class Shifted(Line):
     def __init__(self) -> None:
         super().__init__()
         box = spaces.Box(-10, 10, (1,), np.float64)
-        self.observation_space = spaces.Dict({"observation": spaces.Box(-10, 10, (2,), np.float64), "desired_goal": box})
+        self.observation_space = spaces.Dict(
+            {"observation": spaces.Box(-10, 10, (2,), np.float64), "desired_goal": box}
+        )
         self.action_space = spaces.Discrete(2, start=5)
 
     def _observe(self) -> dict[str, np.ndarray]:
@@ -123,7 +146,10 @@ def test_shifted_choices_and_dictionaries_are_played_as_alone() -> None:
     task, plain = get_task("misbehaving/Shifted-v0"), get_task(LINE)
     assert [field.size for field in task.inputs] == [2, 1]
     policy = misbehaving.line_policy()
-    mine, theirs = ([e.total_reward for e in vector_episodes(policy, one, [1, 2, 3], random_share=0.3)] for one in (task, plain))
+    mine, theirs = (
+        [e.total_reward for e in vector_episodes(policy, one, [1, 2, 3], random_share=0.3)]
+        for one in (task, plain)
+    )
     assert mine == theirs and 10 < min(mine) < 20
 
 

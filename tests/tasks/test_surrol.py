@@ -25,12 +25,15 @@ needs_surrol = pytest.mark.skipif(not installed(), reason="SurRoL is not install
 
 
 def test_without_surrol_the_message_says_how_to_install_it(tmp_path, monkeypatch) -> None:
-    """A package in front hides an installed one; SurRoL's own plain `pip install` leaves its subpackages out just so."""
+    """A package in front hides an installed one; SurRoL's own plain `pip install` leaves its subpackages out
+    just so."""
     (tmp_path / "surrol").mkdir()
     (tmp_path / "surrol" / "__init__.py").touch()
     (tmp_path / "surrol" / "gym.py").write_text("raise ModuleNotFoundError('No module named surrol.gym')")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    with pytest.raises(BadInputError, match=r"SurRoL is not installed.*pip install -e 'git.https://github.com/med-air/SurRoL") as error:
+    with pytest.raises(
+        BadInputError, match=r"SurRoL is not installed.*pip install -e 'git.https://github.com/med-air/SurRoL"
+    ) as error:
         get_task("surrol:NeedleReach")
     assert "\n" not in str(error.value)
 
@@ -66,7 +69,10 @@ class Reach:
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch) -> None:
     """A package `surrol` with one task, for the adapter's own process."""
-    for package, module, text in [("surrol", "gym", SURROL_GYM), ("gym/envs", "registration", GYM_REGISTRATION)]:
+    for package, module, text in [
+        ("surrol", "gym", SURROL_GYM),
+        ("gym/envs", "registration", GYM_REGISTRATION),
+    ]:
         (tmp_path / package).mkdir(parents=True)
         (tmp_path / package / "__init__.py").touch()
         (tmp_path / package / f"{module}.py").write_text(text)
@@ -86,7 +92,9 @@ def test_the_time_limit_is_known_and_the_process_can_fail(stand_in, monkeypatch)
         (0.5, "not answered step"),
     ]:
         monkeypatch.setattr(surrol, "ANSWER_S", 1.0)
-        with pytest.raises(L0SurgicalError, match=rf"surrol:Reach failed at step 1, episode 0 \(seed 3\): .*{said}"):
+        with pytest.raises(
+            L0SurgicalError, match=rf"surrol:Reach failed at step 1, episode 0 \(seed 3\): .*{said}"
+        ):
             rollouts(lambda _, action=action: np.full(1, action), environment, [3])
         monkeypatch.setattr(surrol, "ANSWER_S", 60.0)
         start = time.monotonic()
@@ -110,9 +118,13 @@ def test_spaces_seeding_and_truncation(name, size) -> None:
         observation, _ = environment.reset(seed=3)
         rows, truncated = [flatten_observation(observation)], False
         while not truncated:
-            observation, reward, terminated, truncated, info = environment.step(task.expert(environment, observation))
+            observation, reward, terminated, truncated, info = environment.step(
+                task.expert(environment, observation)
+            )
             assert environment.observation_space.contains(observation)
-            assert reward == environment.unwrapped.compute_reward(observation["achieved_goal"], observation["desired_goal"], info)
+            assert reward == environment.unwrapped.compute_reward(
+                observation["achieved_goal"], observation["desired_goal"], info
+            )
             assert not terminated
             rows.append(flatten_observation(observation))
         trajectories.append(np.array(rows))

@@ -1,4 +1,5 @@
-"""Training runs of DQN and PPO: what they leave, the policy that is kept, resumption, and the paper's stop at the target."""
+"""Training runs of DQN and PPO: what they leave, the policy that is kept, resumption, and the paper's stop at
+the target."""
 
 import csv
 import dataclasses
@@ -21,12 +22,21 @@ from l0_surgical.policy import load_policy
 from l0_surgical.settings.presets import preset
 from l0_surgical.settings.training import Algorithm, TrainingConfig, as_dict, from_dict
 from l0_surgical.system.errors import BadInputError
+from l0_surgical.system.progress import Progress
 
 LABELS = ["round", "member", "seed", "regularizer", "coefficient", "env_steps", "updates"]
 REPORTED = {
     "dqn": ["train_return", "validation_return", "loss", "q", "penalty", "actor_sparsity", "epsilon"],
     "ppo": [
-        *("train_return", "validation_return", "actor_loss", "critic_loss", "actor_penalty", "critic_penalty", "actor_sparsity"),
+        *(
+            "train_return",
+            "validation_return",
+            "actor_loss",
+            "critic_loss",
+            "actor_penalty",
+            "critic_penalty",
+            "actor_sparsity",
+        ),
         *("entropy", "approximate_kl"),
     ],
 }
@@ -36,10 +46,22 @@ def small(algorithm: Algorithm, **changes: object) -> TrainingConfig:
     """A run of seconds on CartPole: six rounds of two members."""
     config = preset("best", "cartpole", algorithm)
     dqn = dataclasses.replace(
-        config.dqn, hidden=(32, 16), environments=4, cycles_per_round=10, updates_per_cycle=4, learning_starts=50, buffer_size=500
+        config.dqn,
+        hidden=(32, 16),
+        environments=4,
+        cycles_per_round=10,
+        updates_per_cycle=4,
+        learning_starts=50,
+        buffer_size=500,
     )
     ppo = dataclasses.replace(config.ppo, hidden=(32, 16), environments=4, horizon=40, minibatch_size=40)
-    settings = {"steps": 960, "regularizer": ("none", "l0"), "evaluate_every": 2, "evaluation_episodes": 3, "checkpoint_every": 2}
+    settings = {
+        "steps": 960,
+        "regularizer": ("none", "l0"),
+        "evaluate_every": 2,
+        "evaluation_episodes": 3,
+        "checkpoint_every": 2,
+    }
     settings |= {"final_evaluation_episodes": 5, "threads": 1, "dqn": dqn, "ppo": ppo, "keep_best_after": 0.5}
     settings |= {"sparsity": dataclasses.replace(config.sparsity, penalty_start=2)}
     return dataclasses.replace(config, **{**settings, **changes})
@@ -67,24 +89,34 @@ def test_a_run_leaves_everything(algorithm: Algorithm, tmp_path: Path) -> None:
     with (tmp_path / "run" / "metrics.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [(int(r["round"]), int(r["member"])) for r in rows] == [(n, m) for n in range(6) for m in range(2)]
-    assert [name for name in rows[0] if not any(row[name] for row in rows)] == []  # what a cohort says it reports, it reports
+    assert [
+        name for name in rows[0] if not any(row[name] for row in rows)
+    ] == []  # what a cohort says it reports, it reports
     assert list(rows[0]) == [*LABELS, *REPORTED[algorithm], "steps_per_second", "updates_per_second"]
     validated = [r for r in rows if r["validation_return"]]
     assert sorted({int(r["round"]) for r in validated}) == [1, 3, 5]
     for member, row in enumerate(summary["members"]):
         first = 2 if row["regularizer"] == "l0" else 0
         late = [
-            (float(r["validation_return"]), int(r["round"])) for r in validated if int(r["member"]) == member and int(r["round"]) >= first
+            (float(r["validation_return"]), int(r["round"]))
+            for r in validated
+            if int(r["member"]) == member and int(r["round"]) >= first
         ]
         assert row["kept_round"] == max(late)[1]
 
 
-def test_a_metric_that_no_column_was_made_for_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A learner that finds out something new in the third round, and does not know it any more after resumption."""
+def test_a_metric_that_no_column_was_made_for_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learner that finds out something new in the third round, and does not know it any more after
+    resumption."""
     train_round = PPOCohort.train_round
 
     def with_novelty(cohort: PPOCohort, number: int) -> list[dict[str, float]]:
-        return [{**row, **({"novelty": float(number)} if number >= 2 else {})} for row in train_round(cohort, number)]
+        return [
+            {**row, **({"novelty": float(number)} if number >= 2 else {})}
+            for row in train_round(cohort, number)
+        ]
 
     with monkeypatch.context() as patched:
         patched.setattr(PPOCohort, "train_round", with_novelty)
@@ -113,13 +145,17 @@ def slowly(text, done, total):
         time.sleep(60)
 training.train(from_dict(json.loads(sys.argv[1])), Path({str(tmp_path / "killed")!r}), progress=slowly)
 """
-    with subprocess.Popen([sys.executable, "-c", script, json.dumps(as_dict(config))], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", script, json.dumps(as_dict(config))], stdout=subprocess.PIPE, text=True
+    ) as process:
         for line in process.stdout:
             if line.startswith("training 3"):
                 break
         os.kill(process.pid, signal.SIGKILL)
     told = []
-    resumed = training.resume(tmp_path / "killed", progress=lambda text, done, total: told.append((text, done)))
+    resumed = training.resume(
+        tmp_path / "killed", progress=lambda text, done, total: told.append((text, done))
+    )
     assert ("training", 1) not in told
     assert ("training", 3) in told  # the third round came after the last checkpoint
     for ours, theirs in zip(whole["members"], resumed["members"], strict=True):
@@ -133,7 +169,7 @@ def interrupted_and_resumed(config: TrainingConfig, folder: Path, rounds: int) -
     return training.resume(folder)
 
 
-def fail_after(rounds: int) -> training.Progress:
+def fail_after(rounds: int) -> Progress:
     """A progress that ends the run after so many rounds."""
 
     def fail(text: str, done: int, total: int) -> None:
@@ -155,13 +191,23 @@ def test_prioritised_replay_resumes_as_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize("regularizer", ["l0", "l1"])
 def test_fine_tuning_resumes_as_well(regularizer: str, tmp_path: Path) -> None:
     config = small("dqn", regularizer=(regularizer,))
-    changes = {"penalty_start": 1, "finetune_start": 3, "threshold": 0.1, "initial_log_alpha": 0.0, "gate_learning_rate": 0.2}
+    changes = {
+        "penalty_start": 1,
+        "finetune_start": 3,
+        "threshold": 0.1,
+        "initial_log_alpha": 0.0,
+        "gate_learning_rate": 0.2,
+    }
     config = dataclasses.replace(config, sparsity=dataclasses.replace(config.sparsity, **changes))
     whole = training.train(config, tmp_path / "whole")
     resumed = interrupted_and_resumed(config, tmp_path / "part", 5)
-    assert Path(whole["members"][0]["policy"]).read_bytes() == Path(resumed["members"][0]["policy"]).read_bytes()
+    assert (
+        Path(whole["members"][0]["policy"]).read_bytes() == Path(resumed["members"][0]["policy"]).read_bytes()
+    )
     with (tmp_path / "whole" / "metrics.csv").open(newline="") as stream:
-        validated = [float(row["actor_sparsity"]) for row in csv.DictReader(stream) if row["validation_return"]]
+        validated = [
+            float(row["actor_sparsity"]) for row in csv.DictReader(stream) if row["validation_return"]
+        ]
     assert validated[-1] >= validated[-2] > 0
 
 
@@ -189,7 +235,11 @@ def test_presets_are_valid_and_survive_json() -> None:
                 assert from_dict(as_dict(config)) == config
     paper = preset("paper", "cartpole", "dqn")
     assert paper.coefficient == (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e-1)
-    assert (paper.stop_at_target, paper.sparsity.evaluation, paper.dqn.final_epsilon) == (True, "sampled", 0.0)
+    assert (paper.stop_at_target, paper.sparsity.evaluation, paper.dqn.final_epsilon) == (
+        True,
+        "sampled",
+        0.0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,13 +256,25 @@ def test_presets_are_valid_and_survive_json() -> None:
 )
 def test_bad_settings_are_refused_before_compute(changes: dict, says: str) -> None:
     config = preset("best", "cartpole", "ppo" if "ppo" in changes else "dqn")
-    nested = {k: dataclasses.replace(getattr(config, k), **v) for k, v in changes.items() if isinstance(v, dict)}
+    nested = {
+        k: dataclasses.replace(getattr(config, k), **v) for k, v in changes.items() if isinstance(v, dict)
+    }
     with pytest.raises(BadInputError, match=says):
         dataclasses.replace(config, **{**changes, **nested}).validate()
 
 
 def test_an_interrupted_process_says_how_to_go_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "l0_surgical", "train", "cartpole", "--out", str(tmp_path / "run"), "--steps", "100000000"]
+    command = [
+        sys.executable,
+        "-m",
+        "l0_surgical",
+        "train",
+        "cartpole",
+        "--out",
+        str(tmp_path / "run"),
+        "--steps",
+        "100000000",
+    ]
     command += ["--dqn.hidden", "16", "--threads", "1"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not (tmp_path / "run" / "metrics.csv").exists():

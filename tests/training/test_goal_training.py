@@ -1,4 +1,5 @@
-"""Goal tasks that differ from NeedleReach: episodes that end early, success that is not reported, other experts and boxes."""
+"""Goal tasks that differ from NeedleReach: episodes that end early, success that is not reported, other
+experts and boxes."""
 
 import csv
 import dataclasses
@@ -22,7 +23,16 @@ from l0_surgical.settings.presets import preset
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.tasks import get_task
 from l0_surgical.training.run_folder import RunFolder
-from tests.goal_tasks import STEPS, EndingReach, Reach, RuledReach, expert, reach_cohort, reach_problem, reach_task
+from tests.goal_tasks import (
+    STEPS,
+    EndingReach,
+    Reach,
+    RuledReach,
+    expert,
+    reach_cohort,
+    reach_problem,
+    reach_task,
+)
 from tests.small import small_config
 
 
@@ -53,7 +63,9 @@ def test_a_checkpoint_holds_counts_and_the_bound_of_the_target(tmp_path: Path) -
     for episode in (2, 3):
         assert resumed.train_round(episode) == whole.train_round(episode)
     assert resumed.env_steps == whole.env_steps
-    for ours, theirs in zip(resumed.learner.critic.parameters(), whole.learner.critic.parameters(), strict=True):
+    for ours, theirs in zip(
+        resumed.learner.critic.parameters(), whole.learner.critic.parameters(), strict=True
+    ):
         assert torch.equal(ours, theirs)
 
 
@@ -85,7 +97,9 @@ def test_what_is_not_known_is_null_in_the_summary(tmp_path: Path, monkeypatch: p
     task = reach_task(reports_success=False)
     monkeypatch.setattr("l0_surgical.training.run.get_task", lambda name: task)
     silent = partial(gymnasium.make, task.name, reports_success=False)
-    monkeypatch.setattr("l0_surgical.evaluation.evaluator.get_task", lambda name: dataclasses.replace(task, make=silent))
+    monkeypatch.setattr(
+        "l0_surgical.evaluation.evaluator.get_task", lambda name: dataclasses.replace(task, make=silent)
+    )
     summary = training.train(small_config(task=task.name, final_evaluation_episodes=1), tmp_path / "run")
 
     def refuse(constant: str) -> NoReturn:
@@ -121,7 +135,9 @@ class UnevenReach(Reach):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.action_space = gymnasium.spaces.Box(np.array([0.0, -0.79]), np.array([5.0, 0.79]), dtype=np.float64)
+        self.action_space = gymnasium.spaces.Box(
+            np.array([0.0, -0.79]), np.array([5.0, 0.79]), dtype=np.float64
+        )
 
     def step(self, action: np.ndarray) -> tuple:
         assert self.action_space.contains(np.asarray(action, np.float64)), action
@@ -135,7 +151,9 @@ def test_another_box_is_refused_and_trains_as_advised(tmp_path: Path) -> None:
     raw = dataclasses.replace(reach_task(UnevenReach), outputs=get_task("test/UnevenReach-v0").outputs)
     with pytest.raises(BadInputError, match=r"must lie in \[-1, 1\].*RescaleAction\(\.\.\., -1, 1\)"):
         reach_problem(raw, tmp_path)
-    task = dataclasses.replace(reach_task(UnevenReach), make=lambda render_mode=None: RescaleAction(raw.make(), -1, 1))
+    task = dataclasses.replace(
+        reach_task(UnevenReach), make=lambda render_mode=None: RescaleAction(raw.make(), -1, 1)
+    )
     cohort = reach_cohort(task, tmp_path)
     for episode in range(3):
         assert all(cohort.train_round(episode))
@@ -145,11 +163,19 @@ def test_another_box_is_refused_and_trains_as_advised(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"outputs": (Field("step", 2, "m", -0.1, 0.1),)}, "outputs of test/Reach-v0 must have the limits of its actions"),
-        ({"expert": lambda *seen: 4 * expert(*seen)}, r"expert of test/Reach-v0 gives actions up to 2, outside \[-1, 1\]"),
+        (
+            {"outputs": (Field("step", 2, "m", -0.1, 0.1),)},
+            "outputs of test/Reach-v0 must have the limits of its actions",
+        ),
+        (
+            {"expert": lambda *seen: 4 * expert(*seen)},
+            r"expert of test/Reach-v0 gives actions up to 2, outside \[-1, 1\]",
+        ),
     ],
 )
-def test_a_task_record_that_contradicts_its_environment_is_refused(changes: dict[str, Any], says: str, tmp_path: Path) -> None:
+def test_a_task_record_that_contradicts_its_environment_is_refused(
+    changes: dict[str, Any], says: str, tmp_path: Path
+) -> None:
     with pytest.raises(BadInputError, match=says):
         reach_problem(dataclasses.replace(reach_task(), **changes), tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,5 @@
-"""What ends a training before its end, or tries to: signals, readers and terminals that go away, full disks; and that nothing is lost."""
+"""What ends a training before its end, or tries to: signals, readers and terminals that go away, full disks;
+and that nothing is lost."""
 
 import fcntl
 import json
@@ -16,14 +17,24 @@ from typing import Any
 
 import pytest
 import torch
-from tests.test_discrete_training import small as small_discrete
 
 from l0_surgical import training
 from l0_surgical.algorithms.cohorts import open as cohorts_open
 from l0_surgical.settings.training import TrainingConfig
-from tests.interrupting import CARTPOLE, SMALL, Countdown, SignallingRecorder, is_running, rounds_in, start, the_line, wait_for
+from tests.interrupting import (
+    CARTPOLE,
+    SMALL,
+    Countdown,
+    SignallingRecorder,
+    is_running,
+    rounds_in,
+    start,
+    the_line,
+    wait_for,
+)
 from tests.robot.messaging.domains import ARM, DOMAIN
 from tests.small import small_config
+from tests.training.test_discrete_training import small as small_discrete
 
 
 @pytest.fixture(autouse=True)
@@ -54,9 +65,13 @@ def policies(summary: dict[str, Any]) -> list[bytes]:
 
 
 def columns(run: Path) -> list[list[str]]:
-    """metrics.csv without what follows the clock and the figures of losses, whose means leave out what was done before a stop."""
+    """metrics.csv without what follows the clock and the figures of losses, whose means leave out what was
+    done before a stop."""
     rows = [line.split(",") for line in (run / "metrics.csv").read_text(encoding="utf-8").splitlines()]
-    kept = [rows[0].index(name) for name in ("round", "member", "env_steps", "updates", "train_return", "validation_return")]
+    kept = [
+        rows[0].index(name)
+        for name in ("round", "member", "env_steps", "updates", "train_return", "validation_return")
+    ]
     return [[row[index] for index in kept] for row in rows]
 
 
@@ -68,14 +83,19 @@ def steps_of(config: TrainingConfig, folder: Path) -> int:
 
 
 @pytest.mark.parametrize("kind", ["dqn", "ppo", "ddpg"])
-def test_a_stop_at_any_step_loses_nothing_and_changes_nothing(kind: str, tmp_path: Path, signalling_goal_task: None) -> None:
-    """In demonstrations, episodes, roll-outs, validations and the final evaluation; several times in one run."""
+def test_a_stop_at_any_step_loses_nothing_and_changes_nothing(
+    kind: str, tmp_path: Path, signalling_goal_task: None
+) -> None:
+    """In demonstrations, episodes, roll-outs, validations and the final evaluation; several times in one
+    run."""
     config = goal() if kind == "ddpg" else discrete(kind)
     steps = steps_of(config, tmp_path / "whole")
     summary = json.loads((tmp_path / "whole" / "summary.json").read_text(encoding="utf-8"))
     stops = 0
     while True:
-        Countdown.left = steps * (3 + stops) // 23  # further each time, as demonstrations and the final evaluation begin anew
+        Countdown.left = (
+            steps * (3 + stops) // 23
+        )  # further each time, as demonstrations and the final evaluation begin anew
         try:
             resumed = training.resume(tmp_path / "run") if stops else training.train(config, tmp_path / "run")
             break
@@ -87,12 +107,24 @@ def test_a_stop_at_any_step_loses_nothing_and_changes_nothing(kind: str, tmp_pat
 
 
 def test_a_stop_while_demonstrations_are_collected_can_be_resumed(tmp_path: Path) -> None:
-    process = start("train", "needle-reach", "--out", tmp_path / "run", *SMALL, "--demonstration-episodes", "100000", "--episodes", "2")
+    process = start(
+        "train",
+        "needle-reach",
+        "--out",
+        tmp_path / "run",
+        *SMALL,
+        "--demonstration-episodes",
+        "100000",
+        "--episodes",
+        "2",
+    )
     wait_for((tmp_path / "run" / "config.json").exists, process)
     process.terminate()
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert the_line(errors).endswith(f"stopped after round 0 of 2; go on with: l0-surgical train --resume {tmp_path / 'run'}")
+    assert the_line(errors).endswith(
+        f"stopped after round 0 of 2; go on with: l0-surgical train --resume {tmp_path / 'run'}"
+    )
     assert not (tmp_path / "run" / ".lock").exists()
 
 
@@ -109,7 +141,18 @@ def test_a_hang_up_in_the_final_evaluation_keeps_the_training(tmp_path: Path) ->
 def test_a_second_signal_ends_a_training_that_does_not_end(tmp_path: Path) -> None:
     """A round whose updates take for ever, which the first signal lets finish."""
     updates = ["--ddpg.updates-per-episode", "10000", "--ddpg.dex-coefficient", "0", "--episodes", "2"]
-    process = start("train", "needle-reach", "--out", tmp_path / "run", *SMALL, "--ddpg.hidden", "256", "256", "256", *updates)
+    process = start(
+        "train",
+        "needle-reach",
+        "--out",
+        tmp_path / "run",
+        *SMALL,
+        "--ddpg.hidden",
+        "256",
+        "256",
+        "256",
+        *updates,
+    )
     wait_for((tmp_path / "run" / "metrics.csv").exists, process)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(2.0)
@@ -133,7 +176,12 @@ def test_checkpoints_follow_the_clock(tmp_path: Path) -> None:
             saved.append(torch.load(checkpoint, weights_only=True)["round"] if checkpoint.exists() else 0)
             minutes[0] += 0.9
 
-    training.train(small_config(episodes=7, checkpoint_every=100), tmp_path / "run", progress=progress, clock=clock_of(minutes))
+    training.train(
+        small_config(episodes=7, checkpoint_every=100),
+        tmp_path / "run",
+        progress=progress,
+        clock=clock_of(minutes),
+    )
     assert saved == [0, 0, 0, 4, 4, 4, 7]  # the last is saved before anybody is told of it
 
 
@@ -144,14 +192,29 @@ def test_a_budget_follows_the_same_clock(tmp_path: Path) -> None:
         minutes[0] += 2.0 * (text == "training")
 
     with pytest.raises(training.InterruptedRun, match="after round 4 of 9"):
-        training.train(small_config(episodes=9), tmp_path / "run", budget_minutes=5, progress=progress, clock=clock_of(minutes))
+        training.train(
+            small_config(episodes=9),
+            tmp_path / "run",
+            budget_minutes=5,
+            progress=progress,
+            clock=clock_of(minutes),
+        )
 
 
 # readers and terminals that go away
 
 
 def test_a_reader_that_goes_away_does_not_end_a_training(tmp_path: Path) -> None:
-    process = start("train", "needle-reach", "--out", tmp_path / "run", *SMALL, "--episodes", "30", stderr=subprocess.STDOUT)
+    process = start(
+        "train",
+        "needle-reach",
+        "--out",
+        tmp_path / "run",
+        *SMALL,
+        "--episodes",
+        "30",
+        stderr=subprocess.STDOUT,
+    )
     assert "collecting" in process.stdout.readline()
     process.stdout.close()
     assert process.wait(120) == 0
@@ -161,7 +224,9 @@ def test_a_reader_that_goes_away_does_not_end_a_training(tmp_path: Path) -> None
 
 def test_a_training_needs_no_standard_streams(tmp_path: Path) -> None:
     closed = lambda: [os.close(descriptor) for descriptor in (0, 1, 2)]  # noqa: E731
-    process = start("train", "needle-reach", "--out", tmp_path / "run", *SMALL, "--episodes", "2", preexec_fn=closed)
+    process = start(
+        "train", "needle-reach", "--out", tmp_path / "run", *SMALL, "--episodes", "2", preexec_fn=closed
+    )
     assert process.wait(120) == 1  # the table could not be printed, but
     assert len(json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))["members"]) == 1
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["round"] == 2
@@ -186,7 +251,17 @@ def in_a_terminal(*arguments: str | Path, ignore_hang_up: bool) -> tuple[subproc
 def test_a_terminal_that_is_closed(ignore_hang_up: bool, tmp_path: Path) -> None:
     run = tmp_path / "run"
     episodes = 100 if ignore_hang_up else 100_000
-    arguments = ["train", "needle-reach", "--out", run, *SMALL, "--episodes", str(episodes), "--checkpoint-every", "1000000"]
+    arguments = [
+        "train",
+        "needle-reach",
+        "--out",
+        run,
+        *SMALL,
+        "--episodes",
+        str(episodes),
+        "--checkpoint-every",
+        "1000000",
+    ]
     process, terminal = in_a_terminal(*arguments, ignore_hang_up=ignore_hang_up)
     try:
         wait_for(lambda: os.read(terminal, 4096) and rounds_in(run / "metrics.csv") > 3, process)
@@ -206,7 +281,8 @@ def test_a_terminal_that_is_closed(ignore_hang_up: bool, tmp_path: Path) -> None
 
 
 def test_a_full_disk_while_metrics_are_written_is_one_line(tmp_path: Path) -> None:
-    """The kernel refuses to let a file grow above a limit as it refuses to fill a full disk; here metrics.csv comes near it, repeated."""
+    """The kernel refuses to let a file grow above a limit as it refuses to fill a full disk; here metrics.csv
+    comes near it, repeated."""
     run, config = tmp_path / "run", small_config(episodes=300)
     with pytest.raises(training.InterruptedRun):
         training.train(config, run, budget_minutes=0.0)
@@ -214,13 +290,16 @@ def test_a_full_disk_while_metrics_are_written_is_one_line(tmp_path: Path) -> No
     repeated = (run / "checkpoint.pt").stat().st_size * 2 // len(row)
     (run / "metrics.csv").write_bytes(header + repeated * row)
     limit = (run / "metrics.csv").stat().st_size + 8 * len(row)
-    process = start("train", "--resume", run, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    process = start(
+        "train", "--resume", run, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    )
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     saved = torch.load(run / "checkpoint.pt", weights_only=True)["round"]
     assert saved > 2
     assert the_line(errors) == (
-        f"l0-surgical: could not write {run / 'metrics.csv'}: File too large; the checkpoint of round {saved} is intact. "
+        f"l0-surgical: could not write {run / 'metrics.csv'}: File too large; the checkpoint of round "
+        f"{saved} is intact. "
         f"Free some space and go on with: l0-surgical train --resume {run}"
     )
     with pytest.raises(training.InterruptedRun, match=f"after round {saved + 1} of"):
@@ -253,7 +332,9 @@ class Failure(Exception):
     """Of the work itself."""
 
 
-def test_what_is_closed_in_the_end_does_not_hide_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_closed_in_the_end_does_not_hide_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise Failure
 

@@ -1,4 +1,5 @@
-"""metrics.csv: what it keeps of an interrupted run, and what becomes of a metric that no column was made for."""
+"""metrics.csv: what it keeps of an interrupted run, and what becomes of a metric that no column was made
+for."""
 
 import csv
 from pathlib import Path
@@ -29,14 +30,21 @@ def test_rounds_that_are_done_again_are_dropped(tmp_path: Path) -> None:
     write(path, range(3, 6), loss=2.0)
     columns, rows = read(path)
     assert columns == list(COLUMNS)
-    assert [(row["round"], row["loss"]) for row in rows] == [("0", "1.0"), ("1", "1.0"), ("2", "1.0"), *[(n, "2.0") for n in "345"]]
+    assert [(row["round"], row["loss"]) for row in rows] == [
+        ("0", "1.0"),
+        ("1", "1.0"),
+        ("2", "1.0"),
+        *[(n, "2.0") for n in "345"],
+    ]
 
 
 def test_an_unknown_metric_gets_a_column_and_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     metrics = MetricsFile(path, 0, COLUMNS)
     metrics.add([{"round": 0, "member": 0, "loss": 1.0}])
-    metrics.add([{"round": 1, "member": 0, "loss": 0.5, "novelty": 7}, {"round": 1, "member": 1, "surprise": None}])
+    metrics.add(
+        [{"round": 1, "member": 0, "loss": 0.5, "novelty": 7}, {"round": 1, "member": 1, "surprise": None}]
+    )
     metrics.add([{"round": 2, "member": 0, "novelty": 8}])
     metrics.close()
     columns, rows = read(path)

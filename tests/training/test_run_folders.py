@@ -1,4 +1,5 @@
-"""The folder of a training: what a refused one leaves, who may work in it, and what can be changed when it is resumed."""
+"""The folder of a training: what a refused one leaves, who may work in it, and what can be changed when it is
+resumed."""
 
 import dataclasses
 import json
@@ -11,12 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.test_discrete_training import small as small_discrete
 
 from l0_surgical import training
 from l0_surgical.algorithms.cohorts import goal_problem
+from l0_surgical.commands.demo import command as demo
 from l0_surgical.commands.main import main
-from l0_surgical.commands.training_commands import demo
 from l0_surgical.experiments.demo import demo_config
 from l0_surgical.policy import load_policy
 from l0_surgical.settings.training import TrainingConfig, as_dict
@@ -24,8 +24,20 @@ from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from l0_surgical.system.locks import WorkLock, acquire
 from tests.interrupting import start, the_line, wait_for
 from tests.small import small_config
+from tests.training.test_discrete_training import small as small_discrete
 
-FEW = ["--steps", "640", "--dqn.environments", "4", "--dqn.learning-starts", "100", "--dqn.cycles-per-round", "10", "--dqn.hidden", "8"]
+FEW = [
+    "--steps",
+    "640",
+    "--dqn.environments",
+    "4",
+    "--dqn.learning-starts",
+    "100",
+    "--dqn.cycles-per-round",
+    "10",
+    "--dqn.hidden",
+    "8",
+]
 FEW += ["--evaluation-episodes", "1", "--final-evaluation-episodes", "1"]
 
 
@@ -54,7 +66,10 @@ def config_in(run: Path) -> dict[str, Any]:
         (["MountainCar-v0"], "for a choice of actions pass --algorithm dqn or ppo"),
         (["cartpole", "--algorithm", "ddpg"], "for a choice of actions pass --algorithm dqn or ppo"),
         (["needle-reach", "--algorithm", "ppo"], "train it with --algorithm ddpg"),
-        (["Pendulum-v1", "--algorithm", "dqn"], "Pendulum-v1 has continuous ones; no algorithm here can train it yet; choose another task"),
+        (
+            ["Pendulum-v1", "--algorithm", "dqn"],
+            "Pendulum-v1 has continuous ones; no algorithm here can train it yet; choose another task",
+        ),
         (["Pendulum-v1"], "Pendulum-v1 is not one; no algorithm here can train it yet; choose another task"),
         (["needle-poke"], "unknown task"),
         (["--device", "warp"], "--device warp"),
@@ -64,7 +79,9 @@ def config_in(run: Path) -> dict[str, Any]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_refused_training_leaves_nothing(arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_refused_training_leaves_nothing(
+    arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     line = refused(capsys, "train", *arguments, "--out", tmp_path / "new" / "run")
     assert says in line
     assert list(tmp_path.iterdir()) == []
@@ -76,7 +93,9 @@ def test_the_advised_command_trains_in_the_same_folder(tmp_path: Path, capsys: p
     assert main([*command, "--algorithm", "dqn"]) == 0
 
 
-def test_a_training_that_fails_before_its_first_round_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_that_fails_before_its_first_round_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise L0SurgicalError("the expert has lost the needle")
 
@@ -108,13 +127,18 @@ training.train(from_dict(json.loads(sys.argv[2])), Path(sys.argv[1]), progress=l
     return process
 
 
-def test_a_second_process_is_refused_until_the_first_has_ended_however_it_ends(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_second_process_is_refused_until_the_first_has_ended_however_it_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     run = tmp_path / "run"
     with waiting_run(run) as first:
         before = (run / "checkpoint.pt").read_bytes()
         for command in (["train", "--resume", run], ["train", "--out", run]):
             line = refused(capsys, *command)
-            assert f"another training (process {first.pid} on {os.uname().nodename}) works in {run}; wait for its end" in line
+            assert (
+                f"another training (process {first.pid} on {os.uname().nodename}) works in {run}; wait for "
+                "its end" in line
+            )
         assert (run / "checkpoint.pt").read_bytes() == before
         first.send_signal(signal.SIGKILL)
         first.wait()
@@ -147,7 +171,9 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path: Path) -
 def test_compress_and_demo_work_alone_too(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "small.safetensors"
     with WorkLock(tmp_path / ".small.safetensors.lock", "compression", out):
-        assert "another compression (process" in refused(capsys, "compress", "needle-reach-l0", "--rank", 2, "--out", out)
+        assert "another compression (process" in refused(
+            capsys, "compress", "needle-reach-l0", "--rank", 2, "--out", out
+        )
     with WorkLock(tmp_path / ".lock", "demonstration", tmp_path):
         assert "another demonstration (process" in refused(capsys, "demo", "--out", tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -171,7 +197,9 @@ def test_no_command_replaces_a_file_unasked(tmp_path: Path, capsys: pytest.Captu
         assert file.stat().st_size > 100
     code.unlink()
     assert f"{code.with_suffix('.h')} exists" in refused(capsys, *commands[code])
-    assert "is a folder" in refused(capsys, "export", "needle-reach-l0-compressed", "--format", "onnx", "--out", tmp_path, "--overwrite")
+    assert "is a folder" in refused(
+        capsys, "export", "needle-reach-l0-compressed", "--format", "onnx", "--out", tmp_path, "--overwrite"
+    )
 
 
 # what can be given beside --resume
@@ -203,7 +231,10 @@ def test_options_that_a_resumption_cannot_honour_are_refused_by_name(
     given: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     line = refused(capsys, "train", "--resume", tmp_path, *given)
-    assert f"leave out {named}: beside it only --device, --threads, --episodes, --steps, --budget, --json can be given" in line
+    assert (
+        f"leave out {named}: beside it only --device, --threads, --episodes, --steps, --budget, --json can "
+        "be given" in line
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -214,7 +245,9 @@ def test_threads_and_device_are_taken_over_and_kept(tmp_path: Path, monkeypatch:
         patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
         with pytest.raises(training.InterruptedRun):
             training.train(config, run, budget_minutes=0.0)
-    (run / "config.json").write_text(json.dumps({**as_dict(config), "device": "cuda:7", "threads": 0}), encoding="utf-8")
+    (run / "config.json").write_text(
+        json.dumps({**as_dict(config), "device": "cuda:7", "threads": 0}), encoding="utf-8"
+    )
     with pytest.raises(BadInputError, match="--device cuda:7 cannot be used"):
         training.resume(run)
     assert main(["train", "--resume", str(run), "--device", "cpu", "--threads", "1"]) == 0
@@ -224,7 +257,8 @@ def test_threads_and_device_are_taken_over_and_kept(tmp_path: Path, monkeypatch:
 
 
 def test_a_run_is_made_longer_and_goes_on_as_one_of_the_new_length(tmp_path: Path) -> None:
-    """Without what follows the length (exploration, here) it is the longer run; with it, it is at least the same whenever it is stopped."""
+    """Without what follows the length (exploration, here) it is the longer run; with it, it is at least the
+    same whenever it is stopped."""
     quiet = dataclasses.replace(small_config().ddpg, noise_scale=0.0)
     finished(tmp_path / "quiet", episodes=2, ddpg=quiet)
     longer = training.resume(tmp_path / "quiet", {"episodes": 4})
@@ -241,7 +275,9 @@ def test_a_run_is_made_longer_and_goes_on_as_one_of_the_new_length(tmp_path: Pat
         finished(tmp_path / name, episodes=2)
     with pytest.raises(training.InterruptedRun, match="after round 3 of 4"):
         training.resume(tmp_path / "b", {"episodes": 4}, budget_minutes=0.0)
-    assert policy_bytes(training.resume(tmp_path / "a", {"episodes": 4})) == policy_bytes(training.resume(tmp_path / "b"))
+    assert policy_bytes(training.resume(tmp_path / "a", {"episodes": 4})) == policy_bytes(
+        training.resume(tmp_path / "b")
+    )
 
 
 def test_schedules_follow_the_new_length(tmp_path: Path) -> None:
@@ -283,14 +319,18 @@ def test_a_checkpoint_of_another_version_is_refused_in_one_line(tmp_path: Path) 
     for part, name in ((state, "lengths"), (state["cohorts"][1], "taken")):
         kept = part.pop(name)
         torch.save(state, file)
-        with pytest.raises(BadInputError, match=f"another version of l0_surgical .it has no '{name}'.; delete {file}"):
+        with pytest.raises(
+            BadInputError, match=f"another version of l0_surgical .it has no '{name}'.; delete {file}"
+        ):
             training.resume(tmp_path / "run")
         part[name] = kept
 
 
 def test_a_demonstration_goes_on_only_with_its_own_settings(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.json").write_text(json.dumps(as_dict(demo_config(quick=True))), encoding="utf-8")
+    (tmp_path / "run" / "config.json").write_text(
+        json.dumps(as_dict(demo_config(quick=True))), encoding="utf-8"
+    )
     with pytest.raises(BadInputError, match="holds the training of another demonstration"):
         demo(out=tmp_path)()
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

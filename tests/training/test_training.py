@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from l0_surgical import training
 from l0_surgical.algorithms.cohorts import open as cohorts_open
@@ -18,7 +19,7 @@ from l0_surgical.algorithms.cohorts.goal import GoalCohort, GoalProblem
 from l0_surgical.algorithms.replay import Recorder
 from l0_surgical.evaluation import episode_seeds
 from l0_surgical.policy import load_policy
-from l0_surgical.settings.training import MemberSpec, as_dict
+from l0_surgical.settings.training import MemberSpec, TrainingConfig, as_dict
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from tests.small import small_config, small_problem
 
@@ -33,7 +34,7 @@ progress = lambda text, done, total: print(text, done, total, flush=True)
 """
 
 
-def start(folder: Path, config: training.TrainingConfig, **options: object) -> subprocess.Popen:
+def start(folder: Path, config: TrainingConfig, **options: object) -> subprocess.Popen:
     command = [sys.executable, "-c", SCRIPT, str(folder), json.dumps(as_dict(config))]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
@@ -62,7 +63,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_everything(finished: Path):
     summary = json.loads((finished / "summary.json").read_text())
-    keys = {"seed", "regularizer", "coefficient", "policy", "return_mean", "success_rate", "sparsity", "sparsity_at_init"}
+    keys = {
+        "seed",
+        "regularizer",
+        "coefficient",
+        "policy",
+        "return_mean",
+        "success_rate",
+        "sparsity",
+        "sparsity_at_init",
+    }
     keys |= {"parameters", "env_steps", "updates", "wall_seconds"}
     assert len(summary["members"]) == 3
     for row in summary["members"]:
@@ -75,11 +85,25 @@ def test_a_run_leaves_everything(finished: Path):
     with (finished / "metrics.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [(int(r["round"]), int(r["member"])) for r in rows] == [(e, m) for e in range(6) for m in range(3)]
-    reported = ("train_return", "train_success", "validation_return", "validation_success", "actor_loss", "critic_loss", "q")
+    reported = (
+        "train_return",
+        "train_success",
+        "validation_return",
+        "validation_success",
+        "actor_loss",
+        "critic_loss",
+        "q",
+    )
     reported += ("actor_penalty", "critic_penalty", "actor_sparsity", "critic_sparsity", "dex_coefficient")
     assert tuple(rows[0])[5:] == ("env_steps", "updates", *reported, "steps_per_second", "updates_per_second")
-    assert [name for name in rows[0] if not any(row[name] for row in rows)] == []  # what a cohort says it reports, it reports
-    assert all(np.isfinite(float(r[name])) for r in rows for name in ("critic_loss", "actor_loss", "train_return", "updates_per_second"))
+    assert [
+        name for name in rows[0] if not any(row[name] for row in rows)
+    ] == []  # what a cohort says it reports, it reports
+    assert all(
+        np.isfinite(float(r[name]))
+        for r in rows
+        for name in ("critic_loss", "actor_loss", "train_return", "updates_per_second")
+    )
     assert [bool(r["validation_return"]) for r in rows[::3]] == [False, True] * 3
     penalised = [float(r["actor_penalty"]) for r in rows if r["coefficient"] == "0.5"]
     assert penalised[0] == 0
@@ -97,15 +121,35 @@ def test_a_killed_run_resumes_to_the_same_policy_bytes(finished: Path, tmp_path:
     process = start(tmp_path / "run", config)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert "training 1 6" not in output.splitlines()  # it went on after the checkpoint of episode 2 instead of beginning again
+    assert (
+        "training 1 6" not in output.splitlines()
+    )  # it went on after the checkpoint of episode 2 instead of beginning again
     assert policies(tmp_path / "run") == policies(finished)
     with (tmp_path / "run" / "metrics.csv").open(newline="") as stream:
         assert [int(r["round"]) for r in csv.DictReader(stream)] == [e for e in range(6) for _ in range(3)]
 
 
 def test_ctrl_c_saves_and_says_how_to_resume(tmp_path: Path):
-    command = [sys.executable, "-m", "l0_surgical", "train", "needle-reach", "--out", str(tmp_path / "run"), "--episodes", "500"]
-    command += ["--ddpg.hidden", "16", "16", "--demonstration-episodes", "2", "--ddpg.updates-per-episode", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "l0_surgical",
+        "train",
+        "needle-reach",
+        "--out",
+        str(tmp_path / "run"),
+        "--episodes",
+        "500",
+    ]
+    command += [
+        "--ddpg.hidden",
+        "16",
+        "16",
+        "--demonstration-episodes",
+        "2",
+        "--ddpg.updates-per-episode",
+        "2",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not (tmp_path / "run" / "checkpoint.pt").exists():
@@ -125,7 +169,9 @@ def test_a_budget_stops_cleanly_and_the_rest_follows(tmp_path: Path):
         training.train(config, tmp_path / "run", budget_minutes=0.0)
     summary = training.resume(tmp_path / "run")
     whole = training.train(config, tmp_path / "whole")
-    assert Path(summary["members"][0]["policy"]).read_bytes() == Path(whole["members"][0]["policy"]).read_bytes()
+    assert (
+        Path(summary["members"][0]["policy"]).read_bytes() == Path(whole["members"][0]["policy"]).read_bytes()
+    )
 
 
 def test_an_existing_run_is_never_overwritten(finished: Path):
@@ -181,7 +227,9 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path):
         training.train(config, tmp_path / "run", budget_minutes=0.0)
     good = (tmp_path / "run" / "checkpoint.pt").read_bytes()
     limit = len(good) // 2
-    process = start(tmp_path / "run", config, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    process = start(
+        tmp_path / "run", config, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    )
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "could not write" in errors
@@ -230,10 +278,14 @@ def test_a_member_with_nan_observations_stops_with_step_and_cause_and_the_others
     problem.environment.close()
 
 
-def test_a_run_reports_stopped_members_and_fails_when_all_have_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_run_reports_stopped_members_and_fails_when_all_have_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     config = small_config(seeds=2)
     original = cohorts_open.make_goal_problem
-    monkeypatch.setattr(cohorts_open, "make_goal_problem", lambda *a: broken(original(*a), episode_seeds("train", 1, 1)[0]))
+    monkeypatch.setattr(
+        cohorts_open, "make_goal_problem", lambda *a: broken(original(*a), episode_seeds("train", 1, 1)[0])
+    )
     healthy, stopped = training.train(config, tmp_path / "run")["members"]
     assert "failed" not in healthy
     assert stopped["policy"] is None
@@ -243,9 +295,9 @@ def test_a_run_reports_stopped_members_and_fails_when_all_have_stopped(tmp_path:
 
 
 def test_threads_are_set():
-    before = training.torch.get_num_threads()
+    before = torch.get_num_threads()
     assert training.set_threads(1) == 1
-    assert training.torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 1
     training.set_threads(before)
     assert os.environ["NUMBA_NUM_THREADS"] == "1"
 
@@ -277,10 +329,15 @@ def test_a_fork_of_a_process_that_has_trained_is_refused():
 def test_l1_and_l2_train_beside_dense_members_and_report_their_threshold_zeros(tmp_path: Path):
     config = small_config(regularizer=("none", "l1", "l2"), coefficient=(5.0,), episodes=4)
     sparsity = dataclasses.replace(config.sparsity, penalty_start=0, threshold=0.05)
-    dense, l1, l2 = training.train(dataclasses.replace(config, sparsity=sparsity), tmp_path / "run")["members"]
+    dense, l1, l2 = training.train(dataclasses.replace(config, sparsity=sparsity), tmp_path / "run")[
+        "members"
+    ]
     assert dense["sparsity"] == 0
     assert 0 < l1["sparsity_at_init"] < l1["sparsity"]
     assert 0 < l2["sparsity_at_init"] < l2["sparsity"]
-    zeros = [sum(int((layer.weight.to_dense() == 0).sum()) for layer in load_policy(row["policy"]).layers) for row in (l1, l2)]
+    zeros = [
+        sum(int((layer.weight.to_dense() == 0).sum()) for layer in load_policy(row["policy"]).layers)
+        for row in (l1, l2)
+    ]
     weights = 10 * 32 + 32 * 32 + 32 * 5
     assert zeros == [round(row["sparsity"] * weights) for row in (l1, l2)]

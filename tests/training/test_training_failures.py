@@ -1,4 +1,5 @@
-"""Runs whose environment fails or which are told to stop: one member stops alone, nothing that was learned is lost, and a run goes on."""
+"""Runs whose environment fails or which are told to stop: one member stops alone, nothing that was learned is
+lost, and a run goes on."""
 
 import dataclasses
 import json
@@ -40,7 +41,9 @@ def small(algorithm: str, task: str, **changes: object) -> TrainingConfig:
     if algorithm == "ddpg":
         return small_config(**settings)
     config = preset("best", task, algorithm)
-    dqn = dataclasses.replace(config.dqn, hidden=(8,), environments=3, cycles_per_round=8, updates_per_cycle=2, learning_starts=40)
+    dqn = dataclasses.replace(
+        config.dqn, hidden=(8,), environments=3, cycles_per_round=8, updates_per_cycle=2, learning_starts=40
+    )
     ppo = dataclasses.replace(config.ppo, hidden=(8,), environments=3, horizon=32, minibatch_size=32)
     steps = 4 * dataclasses.replace(config, dqn=dqn, ppo=ppo).steps_per_round
     sparsity = dataclasses.replace(config.sparsity, penalty_start=1)
@@ -50,7 +53,10 @@ def small(algorithm: str, task: str, **changes: object) -> TrainingConfig:
 @pytest.fixture(autouse=True)
 def goal_tasks_have_their_expert(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Which no registered id has. A signal that no training takes fails the test and does not end it."""
-    monkeypatch.setattr("l0_surgical.training.run.get_task", lambda name: misbehaving.goal_task(name) if "Goal" in name else get_task(name))
+    monkeypatch.setattr(
+        "l0_surgical.training.run.get_task",
+        lambda name: misbehaving.goal_task(name) if "Goal" in name else get_task(name),
+    )
     former = signal.signal(signal.SIGTERM, lambda *_: pytest.fail("nobody took the signal"))
     yield
     signal.signal(signal.SIGTERM, former)
@@ -59,11 +65,16 @@ def goal_tasks_have_their_expert(monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 def faulty(algorithm: str, stream: Any, member: int, number: int, **options: Any) -> str:
     """A task that has a fault in one episode of a stream."""
     seed = episode_seeds(stream, member, number + 1)[-1]
-    return misbehaving.register(BASES[algorithm], f"{'Goal' if algorithm == 'ddpg' else 'Line'}Faulty", seed=seed, **options)
+    return misbehaving.register(
+        BASES[algorithm], f"{'Goal' if algorithm == 'ddpg' else 'Line'}Faulty", seed=seed, **options
+    )
 
 
 def same_weights(one: Policy, other: Policy) -> bool:
-    return all(np.array_equal(a.weight.to_dense(), b.weight.to_dense()) for a, b in zip(one.layers, other.layers, strict=True))
+    return all(
+        np.array_equal(a.weight.to_dense(), b.weight.to_dense())
+        for a, b in zip(one.layers, other.layers, strict=True)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -71,20 +82,33 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Policy]]:
     """The members' policies of runs in which nothing fails."""
     policies = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("l0_surgical.training.run.get_task", lambda name: misbehaving.goal_task(name) if "Goal" in name else get_task(name))
+        patch.setattr(
+            "l0_surgical.training.run.get_task",
+            lambda name: misbehaving.goal_task(name) if "Goal" in name else get_task(name),
+        )
         for algorithm in ALGORITHMS:
-            summary = training.train(small(algorithm, BASES[algorithm]), tmp_path_factory.mktemp(algorithm) / "run")
+            summary = training.train(
+                small(algorithm, BASES[algorithm]), tmp_path_factory.mktemp(algorithm) / "run"
+            )
             policies[algorithm] = [load_policy(row["policy"]) for row in summary["members"]]
     return policies
 
 
 # an episode of member 1, counted from 0, in the stream; dqn and ppo begin three episodes in every round
-PLACES = [("train", 0, "dqn"), ("train", 7, "dqn"), ("train", 4, "ppo"), ("train", 2, "ddpg"), *(("validation", 1, a) for a in ALGORITHMS)]
+PLACES = [
+    ("train", 0, "dqn"),
+    ("train", 7, "dqn"),
+    ("train", 4, "ppo"),
+    ("train", 2, "ddpg"),
+    *(("validation", 1, a) for a in ALGORITHMS),
+]
 
 
 @pytest.mark.parametrize(("stream", "number", "algorithm"), PLACES)
 @pytest.mark.parametrize("fault", ["raises", "nan"])
-def test_a_member_stops_alone(algorithm: str, stream: str, number: int, fault: str, whole: dict, tmp_path: Path) -> None:
+def test_a_member_stops_alone(
+    algorithm: str, stream: str, number: int, fault: str, whole: dict, tmp_path: Path
+) -> None:
     task = faulty(algorithm, stream, 1, number, fault=fault)
     healthy, stopped = training.train(small(algorithm, task), tmp_path / "run")["members"]
     assert same_weights(load_policy(healthy["policy"]), whole[algorithm][0])
@@ -95,7 +119,10 @@ def test_a_member_stops_alone(algorithm: str, stream: str, number: int, fault: s
     left = load_policy(stopped["unevaluated"])
     assert left.provenance["failed"] == stopped["failed"] and not left.evaluation
     assert [path.name for path in (tmp_path / "run" / "policies").iterdir()] == [Path(healthy["policy"]).name]
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["members"][1]["failed"] == stopped["failed"]
+    assert (
+        json.loads((tmp_path / "run" / "summary.json").read_text())["members"][1]["failed"]
+        == stopped["failed"]
+    )
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -103,7 +130,11 @@ def test_a_policy_that_cannot_be_evaluated_is_kept(algorithm: str, whole: dict, 
     (tmp_path / "switch").touch()
     task = faulty(algorithm, "test", 0, 1, fault="raises", while_there=tmp_path / "switch", once=True)
     first, second = training.train(small(algorithm, task), tmp_path / "run")["members"]
-    assert first["policy"] is None and first["failed"].startswith("final evaluation: ") and "episode 1" in first["failed"]
+    assert (
+        first["policy"] is None
+        and first["failed"].startswith("final evaluation: ")
+        and "episode 1" in first["failed"]
+    )
     assert same_weights(load_policy(first["unevaluated"]), whole[algorithm][0])
     assert same_weights(load_policy(second["policy"]), whole[algorithm][1])
     (tmp_path / "run" / "summary.json").unlink()
@@ -119,14 +150,19 @@ def test_where_every_member_stops_the_run_goes_on_when_the_task_is_mended(
     member = 0 if stream == "test" else 1
     task = faulty(algorithm, stream, member, number, fault="raises", while_there=tmp_path / "switch")
     config = small(algorithm, task, seed=1, seeds=1)
-    with pytest.raises(L0SurgicalError, match=rf"member 0: .*step 3.*go on|evaluate again with: .*--resume {tmp_path / 'run'}") as caught:
+    with pytest.raises(
+        L0SurgicalError,
+        match=rf"member 0: .*step 3.*go on|evaluate again with: .*--resume {tmp_path / 'run'}",
+    ) as caught:
         training.train(config, tmp_path / "run")
     assert (caught.value.exit_code, "\n" in str(caught.value)) == (1, False)
     assert not (tmp_path / "run" / "summary.json").exists()
     assert len(list((tmp_path / "run" / "unevaluated").iterdir())) == 1
     (tmp_path / "switch").unlink()
     (row,) = training.resume(tmp_path / "run")["members"]
-    uninterrupted = training.train(small(algorithm, BASES[algorithm], seed=1, seeds=1), tmp_path / "whole")["members"][0]
+    uninterrupted = training.train(small(algorithm, BASES[algorithm], seed=1, seeds=1), tmp_path / "whole")[
+        "members"
+    ][0]
     assert same_weights(load_policy(row["policy"]), load_policy(uninterrupted["policy"]))
     assert row["env_steps"] == uninterrupted["env_steps"]
     assert list((tmp_path / "run" / "unevaluated").iterdir()) == []
@@ -140,24 +176,40 @@ def test_an_environment_that_can_no_longer_be_made_stops_its_members(tmp_path: P
         if done == 2:
             (tmp_path / "gone").touch()
 
-    with pytest.raises(L0SurgicalError, match=r"every member stopped .member 0: round 2, the task .* cannot be made: Module.*; member 1"):
+    with pytest.raises(
+        L0SurgicalError,
+        match=r"every member stopped .member 0: round 2, the task .* cannot be made: Module.*; member 1",
+    ):
         training.train(config, tmp_path / "run", progress=take_away)
     (tmp_path / "gone").unlink()
     assert all("failed" not in row for row in training.resume(tmp_path / "run")["members"])
 
 
-@pytest.mark.parametrize(("stream", "number", "algorithm"), [*PLACES, *(("test", 1, a) for a in ALGORITHMS), ("demonstrations", 1, "ddpg")])
-def test_a_signal_is_heard_before_the_next_step(algorithm: str, stream: str, number: int, whole: dict, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("stream", "number", "algorithm"),
+    [*PLACES, *(("test", 1, a) for a in ALGORITHMS), ("demonstrations", 1, "ddpg")],
+)
+def test_a_signal_is_heard_before_the_next_step(
+    algorithm: str, stream: str, number: int, whole: dict, tmp_path: Path
+) -> None:
     (tmp_path / "switch").touch()
     seeds = {"test": ("test", 0), "demonstrations": ("train", small(algorithm, LINE).demonstration_seed)}
     source, member = seeds.get(stream, (stream, 1))
-    task = faulty(algorithm, source, member, number, fault="signals", while_there=tmp_path / "switch", once=True)
+    task = faulty(
+        algorithm, source, member, number, fault="signals", while_there=tmp_path / "switch", once=True
+    )
     kind = Goal if algorithm == "ddpg" else Line
     stepped = []
     signals = misbehaving.STEP_FAULTS["signals"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(misbehaving.STEP_FAULTS, "signals", lambda returned: (stepped.append(kind.stepped), signals(returned))[1])
-        with pytest.raises(training.InterruptedRun, match=f"go on with: l0-surgical train --resume {tmp_path / 'run'}"):
+        patch.setitem(
+            misbehaving.STEP_FAULTS,
+            "signals",
+            lambda returned: (stepped.append(kind.stepped), signals(returned))[1],
+        )
+        with pytest.raises(
+            training.InterruptedRun, match=f"go on with: l0-surgical train --resume {tmp_path / 'run'}"
+        ):
             training.train(small(algorithm, task), tmp_path / "run")
     assert kind.stepped == stepped[0]
     summary = training.resume(tmp_path / "run")
@@ -184,7 +236,10 @@ class Loud(Line):
 def test_members_that_diverge_leave_their_last_finite_weights(tmp_path: Path) -> None:
     gymnasium.registry.pop("misbehaving/Loud-v0", None)
     gymnasium.register("misbehaving/Loud-v0", Loud, max_episode_steps=20)
-    with pytest.raises(L0SurgicalError, match=r"every member stopped .member 0: round 1, update .*; member 1: .*; lower the learn"):
+    with pytest.raises(
+        L0SurgicalError,
+        match=r"every member stopped .member 0: round 1, update .*; member 1: .*; lower the learn",
+    ):
         training.train(small("ppo", "misbehaving/Loud-v0", checkpoint_every=4), tmp_path / "run")
     left = [load_policy(path) for path in (tmp_path / "run" / "unevaluated").iterdir()]
     assert len(left) == 2 and all("update" in policy.provenance["failed"] for policy in left)

@@ -1,7 +1,8 @@
-"""Cohorts: the members of a run that share one kind of regulariser, with their learner, replay buffers and experience.
+"""Cohorts: the members of a run that share one kind of regulariser, with their learner, replay buffers and
+experience.
 
-Every random draw is a function of (member seed, stream, round), so there is no generator state to save, and neither an interruption
-nor the other members can change what a member sees.
+Every random draw is a function of (member seed, stream, round), so there is no generator state to save, and
+neither an interruption nor the other members can change what a member sees.
 """
 
 from l0_surgical.algorithms.cohorts.common import GATE_SEED, Cohort, make_sparsifier, provenance

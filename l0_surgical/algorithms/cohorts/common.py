@@ -1,4 +1,5 @@
-"""What all cohorts share: their protocol, the sparsifier of a network, where a policy came from, and the random numbers."""
+"""What all cohorts share: their protocol, the sparsifier of a network, where a policy came from, and the
+random numbers."""
 
 import functools
 import importlib.metadata
@@ -23,11 +24,12 @@ GATE_SEED = 0
 class Cohort(Protocol):
     """Trains members in rounds; a round is what lies between two lines of metrics.
 
-    A member whose environment fails stops alone. `Stopped` may leave `train_round` and `validate` at any step; a cohort that is then given
-    this one's state makes the same call again and goes on with the round.
+    A member whose environment fails stops alone. `Stopped` may leave `train_round` and `validate` at any
+    step; a cohort that is then given this one's state makes the same call again and goes on with the round.
 
     Attributes:
-        reports: names of the figures in the rows of `train_round` and `validate`, in the order of the metrics' columns.
+        reports: names of the figures in the rows of `train_round` and `validate`, in the order of the
+            metrics' columns.
         members: all of one regulariser.
         failures: causes by index of the members that stopped before their end.
     """
@@ -49,16 +51,20 @@ class Cohort(Protocol):
         """Gradient updates per member so far."""
 
     def train_round(self, number: int) -> list[dict[str, float | None]]:
-        """Gathers experience and learns from it. Returns one row of figures per member, empty for one that failed; None: not known."""
+        """Gathers experience and learns from it. Returns one row of figures per member, empty for one that
+        failed; None: not known."""
 
     def validate(self, number: int) -> list[dict[str, float | None]]:
-        """Evaluates every member as it is after round `number` on validation episodes. Returns one row of figures per member."""
+        """Evaluates every member as it is after round `number` on validation episodes. Returns one row of
+        figures per member."""
 
     def forgive(self) -> None:
-        """Takes back the failures of environments in the last call of `train_round` or `validate`, so that it can be made again."""
+        """Takes back the failures of environments in the last call of `train_round` or `validate`, so that it
+        can be made again."""
 
     def policy(self, index: int) -> Policy:
-        """The policy that one member's training results in, without provenance; of one that failed, as it was then."""
+        """The policy that one member's training results in, without provenance; of one that failed, as it was
+        then."""
 
     def figures(self) -> list[dict[str, Any]]:
         """Every member's sparsity, size and cost, for the summary; empty for one that failed."""
@@ -70,8 +76,11 @@ class Cohort(Protocol):
         """Restores what `state_dict` gave."""
 
 
-def make_sparsifier(config: TrainingConfig, members: Sequence[MemberSpec], network: str, steps_per_round: int) -> Sparsifier:
-    """The sparsifier of one network ("actor" or "critic") for members of one regulariser, which `step`s so often in a round."""
+def make_sparsifier(
+    config: TrainingConfig, members: Sequence[MemberSpec], network: str, steps_per_round: int
+) -> Sparsifier:
+    """The sparsifier of one network ("actor" or "critic") for members of one regulariser, which `step`s so
+    often in a round."""
     sparsity: SparsityConfig = config.sparsity
     regularizer = members[0].regularizer
     if regularizer == "none" or sparsity.apply_to not in ("both", network):
@@ -101,8 +110,11 @@ def make_sparsifier(config: TrainingConfig, members: Sequence[MemberSpec], netwo
 
 
 def provenance(config: TrainingConfig, member: MemberSpec) -> dict:
-    """Where a policy came from: member, settings, versions and commit; no times, so that equal runs give equal files."""
-    versions = {name: importlib.metadata.version(name) for name in ("torch", "numpy", "gymnasium", "pybullet")}
+    """Where a policy came from: member, settings, versions and commit; no times, so that equal runs give
+    equal files."""
+    versions = {
+        name: importlib.metadata.version(name) for name in ("torch", "numpy", "gymnasium", "pybullet")
+    }
     return {
         "algorithm": config.algorithm,
         "seed": member.seed,
@@ -119,7 +131,9 @@ def commit() -> str | None:
     """The git commit of this code; None where it is installed without one."""
     folder = Path(__file__).parent
     try:
-        result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, encoding="utf-8", check=True)
+        result = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, encoding="utf-8", check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return result.stdout.strip()
@@ -140,5 +154,6 @@ def random_numbers(seed: int, stream: int, number: int) -> np.random.Generator:
 
 
 def linear_schedule(start: float, end: float, steps: int) -> Callable[[int], float]:
-    """A value that goes linearly from `start` to `end` over `steps` and stays there; constant `start` if `steps` is 0."""
+    """A value that goes linearly from `start` to `end` over `steps` and stays there; constant `start` if
+    `steps` is 0."""
     return lambda step: start if steps == 0 else start + (end - start) * min(step / steps, 1.0)

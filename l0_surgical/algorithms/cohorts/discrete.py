@@ -1,8 +1,10 @@
-"""What DQN and PPO share: vector environments for all members at once, validation, and the policy that is kept.
+"""What DQN and PPO share: vector environments for all members at once, validation, and the policy that is
+kept.
 
-The environments are opened anew after every `checkpoint_every` rounds, with seeds that depend on the member and the round alone. What they
-hold cannot be saved, but the actions since can: a run that is resumed takes them again, and so sees what the uninterrupted one saw (where
-the environments are functions of seed and actions alone). A byte a step is kept for that.
+The environments are opened anew after every `checkpoint_every` rounds, with seeds that depend on the member
+and the round alone. What they hold cannot be saved, but the actions since can: a run that is resumed takes
+them again, and so sees what the uninterrupted one saw (where the environments are functions of seed and
+actions alone). A byte a step is kept for that.
 """
 
 from abc import ABC, abstractmethod
@@ -53,11 +55,15 @@ class DiscreteProblem:
             BadInputError: its actions are not a choice.
         """
         if not task.discrete:
-            raise BadInputError(f"DQN and PPO choose among actions, but {task.name} has continuous ones; {who_trains(task)}")
+            raise BadInputError(
+                f"DQN and PPO choose among actions, but {task.name} has continuous ones; {who_trains(task)}"
+            )
         known = CLASSIC.get(task.name)
         size = sum(part.size for part in task.inputs)
         scale = np.array(known.scale if known else np.ones(size), np.float32)
-        return cls(task, Normalizer(np.zeros(size, np.float32), scale), known.target if known else None, stop=stop)
+        return cls(
+            task, Normalizer(np.zeros(size, np.float32), scale), known.target if known else None, stop=stop
+        )
 
     @property
     def dimensions(self) -> tuple[int, int]:
@@ -83,24 +89,36 @@ class DiscreteCohort(ABC):
     policy_network: MemberMLP
     policy_sparsifier: Sparsifier
 
-    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem, environments: int) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        members: Sequence[MemberSpec],
+        problem: DiscreteProblem,
+        environments: int,
+    ) -> None:
         self.config, self.members, self.problem = config, tuple(members), problem
         self.failures: dict[int, str] = {}
         self.finished: dict[int, int] = {}
         self.steps_to_target: dict[int, int] = {}
-        self._just_failed: set[int] = set()  # whose environment failed in the last call of train_round or validate
+        self._just_failed: set[int] = (
+            set()
+        )  # whose environment failed in the last call of train_round or validate
         self._round = 0
         self._kept: dict[int, Kept] = {}
         self._environments_each = environments
         self._environment: VectorEnvironment | None = None
-        self._segment, self._taken = 0, []  # the round in which the environments were opened, the actions since
+        self._segment, self._taken = (
+            0,
+            [],
+        )  # the round in which the environments were opened, the actions since
 
     # what DQN and PPO add
 
     @property
     @abstractmethod
     def env_steps(self) -> list[int]:
-        """See `Cohort`: the steps of its environments, those included (one for each episode) in which one only begins anew."""
+        """See `Cohort`: the steps of its environments, those included (one for each episode) in which one
+        only begins anew."""
 
     @property
     @abstractmethod
@@ -127,7 +145,8 @@ class DiscreteCohort(ABC):
         return [index for index in range(len(self.members)) if index not in self.failures]
 
     def _open(self, number: int) -> None:
-        """Opens the environments where a segment of rounds begins; after a resumption it also takes the segment's steps again."""
+        """Opens the environments where a segment of rounds begins; after a resumption it also takes the
+        segment's steps again."""
         self._round = number
         self._just_failed.clear()
         segment = number - number % self.config.checkpoint_every
@@ -137,7 +156,11 @@ class DiscreteCohort(ABC):
         if segment != self._segment:
             self._segment, self._taken = segment, []
         each = self._environments_each
-        seeds = [seed for m in self.members for seed in episode_seeds("train", m.seed, (segment + 1) * each)[-each:]]
+        seeds = [
+            seed
+            for m in self.members
+            for seed in episode_seeds("train", m.seed, (segment + 1) * each)[-each:]
+        ]
         self._environment = self._vector(seeds)
         if self._environment is None:
             return
@@ -162,15 +185,21 @@ class DiscreteCohort(ABC):
         return len(self._taken) - (self._round - self._segment) * self._steps_each
 
     def _step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """One step of every environment: next observations (members, environments, obs), rewards, terminated, ended, valid (members,
-        environments); not valid are the steps in which a new episode begins."""
+        """One step of every environment: next observations (members, environments, obs), rewards, terminated,
+        ended, valid (members, environments); not valid are the steps in which a new episode begins."""
         result = self._advance(actions)
         if not self._all_failed:  # then the step is taken again when the task is mended
-            self._taken.append(actions.ravel().astype(np.uint8 if self.problem.dimensions[1] <= 256 else np.int32))
+            self._taken.append(
+                actions.ravel().astype(np.uint8 if self.problem.dimensions[1] <= 256 else np.int32)
+            )
         return result
 
-    def _advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        observations, rewards, terminated, truncated = (self._by_member(a) for a in self._environment.step(actions.ravel()))
+    def _advance(
+        self, actions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        observations, rewards, terminated, truncated = (
+            self._by_member(a) for a in self._environment.step(actions.ravel())
+        )
         self._note_environments(self._environment, self._environments_each)
         valid, ended = ~self._begins, terminated | truncated
         self._returns += rewards * valid
@@ -251,16 +280,23 @@ class DiscreteCohort(ABC):
         return rows
 
     def _is_early(self, index: int, number: int) -> bool:
-        """Whether a policy is replaced by any later one: with a penalty a good return counts only once the penalty has acted."""
-        return self.members[index].regularizer != "none" and number + 1 < self.config.keep_best_after * self.config.rounds
+        """Whether a policy is replaced by any later one: with a penalty a good return counts only once the
+        penalty has acted."""
+        return (
+            self.members[index].regularizer != "none"
+            and number + 1 < self.config.keep_best_after * self.config.rounds
+        )
 
-    def _copy(self, index: int, number: int, value: float, sparsity: float, weights: Sequence[Tensor]) -> Kept:
+    def _copy(
+        self, index: int, number: int, value: float, sparsity: float, weights: Sequence[Tensor]
+    ) -> Kept:
         biases = [layer.bias[index].detach().cpu().clone() for layer in self.policy_network.layers]
         return Kept(number, value, sparsity, [w[index].cpu().clone() for w in weights], biases)
 
     @torch.no_grad()
     def _validation_returns(self, weights: Sequence[Tensor]) -> np.ndarray:
-        """Returns (members, episodes) of all members at once, each on its own validation episodes; NaN where the environment failed."""
+        """Returns (members, episodes) of all members at once, each on its own validation episodes; NaN where
+        the environment failed."""
         episodes, network = self.config.evaluation_episodes, self.policy_network.plain_copy(weights)
         seeds = [seed for m in self.members for seed in episode_seeds("validation", m.seed, episodes)]
         environment = self._vector(seeds, "validation: ")
@@ -326,7 +362,12 @@ class DiscreteCohort(ABC):
         """See `Cohort`."""
         taken = torch.from_numpy(np.array(self._taken)) if self._taken else torch.empty(0)
         kept = {index: vars(kept) for index, kept in self._kept.items()}
-        return {"segment": self._segment, "taken": taken, "kept": kept, **{name: dict(getattr(self, name)) for name in _RECORDS}}
+        return {
+            "segment": self._segment,
+            "taken": taken,
+            "kept": kept,
+            **{name: dict(getattr(self, name)) for name in _RECORDS},
+        }
 
     def load_state_dict(self, state: dict) -> None:
         """See `Cohort`."""

@@ -10,7 +10,13 @@ from l0_surgical.algorithms.cohorts.common import linear_schedule, make_sparsifi
 from l0_surgical.algorithms.cohorts.discrete import DiscreteCohort, DiscreteProblem
 from l0_surgical.algorithms.dqn import DQN, Batch
 from l0_surgical.algorithms.learner import mean_figures
-from l0_surgical.algorithms.replay import Priorities, SoftmaxPriorities, SumTree, TransitionReplay, importance_weights
+from l0_surgical.algorithms.replay import (
+    Priorities,
+    SoftmaxPriorities,
+    SumTree,
+    TransitionReplay,
+    importance_weights,
+)
 from l0_surgical.settings.training import MemberSpec, TrainingConfig
 
 _EXPLORATION, _REPLAY = 1, 2
@@ -21,12 +27,16 @@ class DQNCohort(DiscreteCohort):
 
     reports = ("train_return", "validation_return", "loss", "q", "penalty", "actor_sparsity", "epsilon")
 
-    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem) -> None:
+    def __init__(
+        self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem
+    ) -> None:
         dqn = config.dqn
         super().__init__(config, members, problem, dqn.environments)
         updates = dqn.cycles_per_round * dqn.updates_per_cycle
         self.policy_sparsifier = make_sparsifier(config, members, "actor", updates)
-        self.learner = DQN(dqn, problem.dimensions, [m.seed for m in members], self.policy_sparsifier, config.device)
+        self.learner = DQN(
+            dqn, problem.dimensions, [m.seed for m in members], self.policy_sparsifier, config.device
+        )
         self.policy_network = self.learner.network
         self._acting = self.learner.network.plain_copy(self.policy_sparsifier.finalize())
         self.replay = TransitionReplay(len(members), dqn.buffer_size, problem.dimensions[0])
@@ -57,9 +67,15 @@ class DQNCohort(DiscreteCohort):
         steps = (dqn.cycles_per_round, dqn.steps_per_cycle)
         exploring = [random_numbers(m.seed, _EXPLORATION, number) for m in self.members]
         chances = np.stack([g.random((*steps, dqn.environments)) for g in exploring], axis=2)
-        whims = np.stack([g.integers(self.problem.dimensions[1], size=(*steps, dqn.environments)) for g in exploring], axis=2)
+        whims = np.stack(
+            [g.integers(self.problem.dimensions[1], size=(*steps, dqn.environments)) for g in exploring],
+            axis=2,
+        )
         replaying = [random_numbers(m.seed, _REPLAY, number) for m in self.members]
-        draws = np.stack([g.random((dqn.cycles_per_round, dqn.updates_per_cycle, dqn.batch_size)) for g in replaying], axis=2)
+        draws = np.stack(
+            [g.random((dqn.cycles_per_round, dqn.updates_per_cycle, dqn.batch_size)) for g in replaying],
+            axis=2,
+        )
         learned: list[dict[str, torch.Tensor]] = []
         cycles_done, steps_done = divmod(self._steps_done, dqn.steps_per_cycle)
         for cycle in range(cycles_done, dqn.cycles_per_round):
@@ -74,21 +90,27 @@ class DQNCohort(DiscreteCohort):
         self._note_failures(self.learner.diverged, number)
         figures = {name: values.cpu().numpy() for name, values in mean_figures(learned).items()}
         return [
-            {**returns, "epsilon": epsilon, **{name: float(values[index]) for name, values in figures.items()}}
+            {
+                **returns,
+                "epsilon": epsilon,
+                **{name: float(values[index]) for name, values in figures.items()},
+            }
             if index not in self.failures
             else {}
             for index, returns in enumerate(self._train_returns())
         ]
 
     def epsilon(self, progress: float) -> float:
-        """The share of random actions after the part `progress` of the training: cosine annealing from 1 to the final value."""
+        """The share of random actions after the part `progress` of the training: cosine annealing from 1 to
+        the final value."""
         dqn = self.config.dqn
         part = min(progress / dqn.exploration_fraction, 1.0) if dqn.exploration_fraction > 0 else 1.0
         return dqn.final_epsilon + (1 - dqn.final_epsilon) * (1 + math.cos(math.pi * part)) / 2
 
     @torch.no_grad()
     def _explore(self, random: np.ndarray, whims: np.ndarray) -> None:
-        """Some steps of every environment: `random` (steps, members, environments) says where the action is that of `whims`."""
+        """Some steps of every environment: `random` (steps, members, environments) says where the action is
+        that of `whims`."""
         self._acting.copy_from(self.policy_network, self.policy_sparsifier.finalize())
         for by_chance, whim in zip(random, whims, strict=True):
             states = self.problem.normalizer(self._observations)
@@ -98,7 +120,9 @@ class DQNCohort(DiscreteCohort):
             if self._all_failed:
                 return
             rewards = rewards * np.float32(self.config.dqn.reward_scale)
-            slots = self.replay.add(states, actions, rewards, self.problem.normalizer(observations), terminated, valid)
+            slots = self.replay.add(
+                states, actions, rewards, self.problem.normalizer(observations), terminated, valid
+            )
             if self.priorities is not None:
                 self.priorities.add(slots)
 
@@ -110,7 +134,9 @@ class DQNCohort(DiscreteCohort):
         else:
             index, probabilities = self.priorities.sample(uniforms, sizes)
             sample = self.replay.at(index)
-            weights = self._tensor(importance_weights(probabilities, sizes, self.config.dqn.importance_exponent))
+            weights = self._tensor(
+                importance_weights(probabilities, sizes, self.config.dqn.importance_exponent)
+            )
         parts = (sample.states, sample.actions, sample.rewards, sample.next_states, sample.terminated)
         figures, errors = self.learner.update(Batch(*map(self._tensor, parts), weights))
         if self.priorities is not None:
@@ -122,8 +148,16 @@ class DQNCohort(DiscreteCohort):
         arrays = {"replay": self.replay.state_dict()}
         if self.priorities is not None:
             arrays["priorities"] = self.priorities.state_dict()
-        tensors = {name: {key: torch.from_numpy(array) for key, array in part.items()} for name, part in arrays.items()}
-        return {**super().state_dict(), "learner": self.learner.state_dict(), "rounds": self._rounds_done, **tensors}
+        tensors = {
+            name: {key: torch.from_numpy(array) for key, array in part.items()}
+            for name, part in arrays.items()
+        }
+        return {
+            **super().state_dict(),
+            "learner": self.learner.state_dict(),
+            "rounds": self._rounds_done,
+            **tensors,
+        }
 
     def load_state_dict(self, state: dict) -> None:
         """See `Cohort`."""
@@ -132,4 +166,6 @@ class DQNCohort(DiscreteCohort):
         self._rounds_done = state["rounds"]
         self.replay.load_state_dict({key: tensor.numpy() for key, tensor in state["replay"].items()})
         if self.priorities is not None:
-            self.priorities.load_state_dict({key: tensor.numpy() for key, tensor in state["priorities"].items()})
+            self.priorities.load_state_dict(
+                {key: tensor.numpy() for key, tensor in state["priorities"].items()}
+            )

@@ -1,4 +1,5 @@
-"""Goal tasks with continuous actions: DDPG with hindsight replay and demonstrations. A round is an episode."""
+"""Goal tasks with continuous actions: DDPG with hindsight replay and demonstrations. A round is an
+episode."""
 
 import warnings
 from collections.abc import Sequence
@@ -24,7 +25,8 @@ __all__ = ["GoalCohort", "GoalProblem", "make_goal_problem"]
 
 _NOISE, _REPLAY, _DEMONSTRATION = 1, 2, 3
 _NO_END = (
-    "episodes of {task} can terminate, but it has no compute_terminated(achieved_goal, desired_goal, info): a goal that is reached in "
+    "episodes of {task} can terminate, but it has no compute_terminated(achieved_goal, desired_goal, info): "
+    "a goal that is reached in "
     "hindsight ends nothing, which slows the learning down; see docs/extending.md"
 )
 
@@ -33,14 +35,24 @@ class GoalCohort:
     """Trains `members` (all of one regulariser) on `problem`."""
 
     reports = (
-        *("train_return", "train_success", "validation_return", "validation_success", "actor_loss", "critic_loss", "q"),
+        *(
+            "train_return",
+            "train_success",
+            "validation_return",
+            "validation_success",
+            "actor_loss",
+            "critic_loss",
+            "q",
+        ),
         *("actor_penalty", "critic_penalty", "actor_sparsity", "critic_sparsity", "dex_coefficient"),
     )
 
     def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: GoalProblem) -> None:
         self.config, self.members, self.problem = config, tuple(members), problem
         self.failures: dict[int, str] = {}
-        self._just_failed: set[int] = set()  # whose environment failed in the last call of train_round or validate
+        self._just_failed: set[int] = (
+            set()
+        )  # whose environment failed in the last call of train_round or validate
         observation, goal, action = problem.dimensions
         ddpg = config.ddpg
         self.replay = HindsightReplay(
@@ -52,8 +64,12 @@ class GoalCohort:
             rules=problem.rules,
         )
         self._steps = [0] * len(self.members)
-        actor, critic = (make_sparsifier(config, members, name, ddpg.updates_per_episode) for name in ("actor", "critic"))
-        self.learner = DDPG(ddpg, (observation + goal, action), [m.seed for m in members], (actor, critic), config.device)
+        actor, critic = (
+            make_sparsifier(config, members, name, ddpg.updates_per_episode) for name in ("actor", "critic")
+        )
+        self.learner = DDPG(
+            ddpg, (observation + goal, action), [m.seed for m in members], (actor, critic), config.device
+        )
         self._epsilon = linear_schedule(1.0, 0.0, config.episodes)
         self._dex = linear_schedule(ddpg.dex_coefficient, 0.0, ddpg.dex_anneal_episodes)
         self._rate = linear_schedule(1.0, ddpg.final_learning_rate_factor, config.episodes)
@@ -88,7 +104,11 @@ class GoalCohort:
         rows = []
         for index, result in enumerate(played):
             mine = {name: float(values[index]) for name, values in figures.items()}
-            rows.append({} if index in self.failures or result is None else {**result, **mine, "dex_coefficient": self._dex(episode)})
+            rows.append(
+                {}
+                if index in self.failures or result is None
+                else {**result, **mine, "dex_coefficient": self._dex(episode)}
+            )
         return rows
 
     def play(self, episode: int) -> list[dict[str, float | None] | None]:
@@ -96,7 +116,10 @@ class GoalCohort:
 
         Nothing is stored before all have played, so that a stop in between leaves the round as it was.
         """
-        played = [None if index in self.failures else self._play(index, episode) for index in range(len(self.members))]
+        played = [
+            None if index in self.failures else self._play(index, episode)
+            for index in range(len(self.members))
+        ]
         for index, one in enumerate(played):
             if one is not None:
                 self._steps[index] += one[1].length
@@ -111,14 +134,19 @@ class GoalCohort:
         act, steps = policy_act(self.policy(index), environment, self.problem.task.name), iter(noise)
         seed = episode_seeds("train", member.seed, episode + 1)[-1]
         try:
-            (played,) = self.problem.rollouts(lambda flat: np.clip(act(flat) + next(steps), -1, 1).astype(np.float32), [seed], episode)
+            (played,) = self.problem.rollouts(
+                lambda flat: np.clip(act(flat) + next(steps), -1, 1).astype(np.float32), [seed], episode
+            )
             recorded = environment.episode()
         except L0SurgicalError as error:
             self._environment_failed(index, str(error))
             return None
         if recorded.terminated and not self.problem.rules.has_end:
             warnings.warn(_NO_END.format(task=self.problem.task.name), stacklevel=2)
-        return {"train_return": played.total_reward, "train_success": None if played.success is None else float(played.success)}, recorded
+        return {
+            "train_return": played.total_reward,
+            "train_success": None if played.success is None else float(played.success),
+        }, recorded
 
     def _environment_failed(self, index: int, cause: str) -> None:
         self.failures[index] = cause
@@ -139,9 +167,16 @@ class GoalCohort:
         owners = [i if i in stored else stored[0] for i in range(len(self.members))]
         generators = [random_numbers(m.seed, _REPLAY, episode) for m in self.members]
         batch = self.replay.sample(updates, size, generators, owners)
-        states, next_states = self._tensor(self._normalize(batch.states)), self._tensor(self._normalize(batch.next_states))
+        states, next_states = (
+            self._tensor(self._normalize(batch.states)),
+            self._tensor(self._normalize(batch.next_states)),
+        )
         expert, next_expert = self._expert_actions(states, next_states, episode) if dex > 0 else (None, None)
-        actions, rewards, terminated = self._tensor(batch.actions), self._tensor(batch.rewards), self._tensor(batch.terminated)
+        actions, rewards, terminated = (
+            self._tensor(batch.actions),
+            self._tensor(batch.rewards),
+            self._tensor(batch.terminated),
+        )
         figures = []
         for u in range(updates):
             guides = (None, None) if expert is None else (expert[u], next_expert[u])
@@ -149,11 +184,20 @@ class GoalCohort:
             figures.append(self.learner.update(one, dex))
         return {name: values.cpu().numpy() for name, values in mean_figures(figures).items()}
 
-    def _expert_actions(self, states: torch.Tensor, next_states: torch.Tensor, episode: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The expert's actions estimated from a fresh batch of demonstrations per update (Algorithm 3, steps 2 and 3)."""
+    def _expert_actions(
+        self, states: torch.Tensor, next_states: torch.Tensor, episode: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The expert's actions estimated from a fresh batch of demonstrations per update (Algorithm 3, steps
+        2 and 3)."""
         demonstrations, shape = self.problem.demonstrations, (states.shape[0], states.shape[2])
         index = np.stack(
-            [random_numbers(m.seed, _DEMONSTRATION, episode).integers(len(demonstrations.states), size=shape) for m in self.members], axis=1
+            [
+                random_numbers(m.seed, _DEMONSTRATION, episode).integers(
+                    len(demonstrations.states), size=shape
+                )
+                for m in self.members
+            ],
+            axis=1,
         )
         known = self._tensor(self._normalize(demonstrations.states)[index])
         actions, k = self._tensor(demonstrations.actions[index]), self.config.ddpg.neighbours
@@ -191,22 +235,31 @@ class GoalCohort:
                 continue
             known = Evaluation.of(task, 0, played).as_dict()
             row = {name: float(sparsity[name][index]) for name in ("actor_sparsity", "critic_sparsity")}
-            rows.append(row | {"validation_return": known["return_mean"], "validation_success": known["success_rate"]})
+            rows.append(
+                row | {"validation_return": known["return_mean"], "validation_success": known["success_rate"]}
+            )
         return rows
 
     def figures(self) -> list[dict[str, Any]]:
         """See `Cohort`."""
         cost = {"parameters": self.learner.actor.parameters_per_member, "updates": self.updates}
-        each = {name: values.tolist() for name, values in self.sparsity().items()} | {"env_steps": self.env_steps}
+        each = {name: values.tolist() for name, values in self.sparsity().items()} | {
+            "env_steps": self.env_steps
+        }
         return [
-            {} if index in self.failures else {**{name: values[index] for name, values in each.items()}, **cost}
+            {}
+            if index in self.failures
+            else {**{name: values[index] for name, values in each.items()}, **cost}
             for index in range(len(self.members))
         ]
 
     def _final_weights(self) -> list[torch.Tensor]:
         """The actor's finalized weights, made once per update and not once per member."""
         if getattr(self, "_finalized_at", None) != self.learner.updates:
-            self._finalized, self._finalized_at = self.learner.actor_sparsifier.finalize(), self.learner.updates
+            self._finalized, self._finalized_at = (
+                self.learner.actor_sparsifier.finalize(),
+                self.learner.updates,
+            )
         return self._finalized
 
     def sparsity(self) -> dict[str, np.ndarray]:
@@ -222,7 +275,12 @@ class GoalCohort:
     def state_dict(self) -> dict:
         """Everything needed to go on exactly where this left off."""
         replay = {name: torch.from_numpy(array) for name, array in self.replay.state_dict().items()}
-        return {"learner": self.learner.state_dict(), "replay": replay, "failures": dict(self.failures), "env_steps": self.env_steps}
+        return {
+            "learner": self.learner.state_dict(),
+            "replay": replay,
+            "failures": dict(self.failures),
+            "env_steps": self.env_steps,
+        }
 
     def load_state_dict(self, state: dict) -> None:
         """Restores what `state_dict` gave.
@@ -236,7 +294,9 @@ class GoalCohort:
             self.failures, self._steps = dict(state["failures"]), list(state["env_steps"])
         except KeyError as error:
             remedy = "delete checkpoint.pt to start the run from its beginning"
-            raise BadInputError(f"the checkpoint is from another version of l0_surgical (it has no {error}); {remedy}") from error
+            raise BadInputError(
+                f"the checkpoint is from another version of l0_surgical (it has no {error}); {remedy}"
+            ) from error
         self._finalized_at = None
 
     def _normalize(self, states: np.ndarray) -> np.ndarray:

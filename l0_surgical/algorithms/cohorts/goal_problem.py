@@ -1,4 +1,5 @@
-"""What the cohorts of a goal task share: the task as DDPG can learn it, its expert's demonstrations, and their normaliser."""
+"""What the cohorts of a goal task share: the task as DDPG can learn it, its expert's demonstrations, and
+their normaliser."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,8 +22,8 @@ from l0_surgical.tasks.boundary import Stop, close_environment, expert_action, n
 
 @dataclass(frozen=True)
 class GoalProblem:
-    """What all cohorts of a run share: the task, one recorded environment, its rules, the demonstrations and the normaliser fitted to
-    them, and whether the caller wants to stop."""
+    """What all cohorts of a run share: the task, one recorded environment, its rules, the demonstrations and
+    the normaliser fitted to them, and whether the caller wants to stop."""
 
     task: Task
     environment: Recorder
@@ -35,12 +36,17 @@ class GoalProblem:
     def dimensions(self) -> tuple[int, int, int]:
         """Observation, goal and action sizes."""
         spaces = self.environment.observation_space
-        return spaces["observation"].shape[0], spaces["desired_goal"].shape[0], self.environment.action_space.shape[0]
+        return (
+            spaces["observation"].shape[0],
+            spaces["desired_goal"].shape[0],
+            self.environment.action_space.shape[0],
+        )
 
     def rollouts(self, act: Act, seeds: Sequence[int], first: int = 0) -> list[Episode]:
         """Episodes in the environment, counted from `first` in messages.
 
-        An environment that has failed is opened anew, so that the next member does not meet what it left behind.
+        An environment that has failed is opened anew, so that the next member does not meet what it left
+        behind.
 
         Raises:
             L0SurgicalError: the environment failed, or can no longer be made.
@@ -68,7 +74,8 @@ def open_goal_task(task: Task) -> Recorder:
     """Opens a task that DDPG can learn.
 
     Raises:
-        BadInputError: the task is not a goal task with a box action in [-1, 1], has no expert, or no rule of its rewards.
+        BadInputError: the task is not a goal task with a box action in [-1, 1], has no expert, or no rule of
+        its rewards.
     """
     recorder = Recorder(task.open())
     try:
@@ -81,19 +88,32 @@ def open_goal_task(task: Task) -> Recorder:
 
 def _check_goal_task(task: Task, environment: gymnasium.Env) -> None:
     spaces, action = environment.observation_space, environment.action_space
-    goal_based = isinstance(spaces, gymnasium.spaces.Dict) and {"observation", "achieved_goal", "desired_goal"} <= set(spaces)
+    goal_based = isinstance(spaces, gymnasium.spaces.Dict) and {
+        "observation",
+        "achieved_goal",
+        "desired_goal",
+    } <= set(spaces)
     if not goal_based or not isinstance(action, gymnasium.spaces.Box):
         raise BadInputError(
-            f"DDPG with hindsight replay needs a goal task with continuous actions; {task.name} is not one; {who_trains(task)}"
+            f"DDPG with hindsight replay needs a goal task with continuous actions; {task.name} is not one; "
+            f"{who_trains(task)}"
         )
     if task.expert is None:
-        raise BadInputError(f"{task.name} has no scripted expert, which DEX and the normaliser need; {who_trains(task)}")
+        raise BadInputError(
+            f"{task.name} has no scripted expert, which DEX and the normaliser need; {who_trains(task)}"
+        )
     if spaces["achieved_goal"].shape != spaces["desired_goal"].shape:
         raise BadInputError(f"hindsight replay needs both goals of one shape; {task.name} lacks that")
     if not (np.all(action.low == -1) and np.all(action.high == 1)):
-        raise BadInputError(f"the actions of {task.name} must lie in [-1, 1]; put gymnasium.wrappers.RescaleAction(..., -1, 1) around it")
+        raise BadInputError(
+            f"the actions of {task.name} must lie in [-1, 1]; put gymnasium.wrappers.RescaleAction(..., -1, "
+            "1) around it"
+        )
     if any((part.low, part.high) not in ((-1, 1), (None, None)) for part in task.outputs):
-        raise BadInputError(f"the outputs of {task.name} must have the limits of its actions, -1 and 1: give its Task such fields")
+        raise BadInputError(
+            f"the outputs of {task.name} must have the limits of its actions, -1 and 1: give its Task such "
+            "fields"
+        )
     GoalRules(environment, task.name)
 
 
@@ -119,19 +139,26 @@ def make_goal_problem(
             demonstrations = Demonstrations.load(demonstrations_path)
         else:
             progress("collecting demonstrations")
-            demonstrations = collect_demonstrations(recorder, rules, task, config.demonstration_episodes, config.demonstration_seed, stop)
+            demonstrations = collect_demonstrations(
+                recorder, rules, task, config.demonstration_episodes, config.demonstration_seed, stop
+            )
             demonstrations.save(demonstrations_path)
             if (demonstrations.successes == 0).all():
                 count = config.demonstration_episodes
-                warnings.warn(f"the expert of {task.name} ends none of its {count} episodes at the goal", stacklevel=2)
+                warnings.warn(
+                    f"the expert of {task.name} ends none of its {count} episodes at the goal", stacklevel=2
+                )
     except BaseException:
         close_environment(recorder)
         raise
-    return GoalProblem(task, recorder, rules, demonstrations, fit_normalizer(demonstrations, config.ddpg), stop)
+    return GoalProblem(
+        task, recorder, rules, demonstrations, fit_normalizer(demonstrations, config.ddpg), stop
+    )
 
 
 def fit_normalizer(demonstrations: Demonstrations, ddpg: DDPGConfig) -> Normalizer:
-    """Mean and standard deviation (at least the floor) of the expert's states, half of them with goals achieved in hindsight."""
+    """Mean and standard deviation (at least the floor) of the expert's states, half of them with goals
+    achieved in hindsight."""
     observations = demonstrations.states[:, : -demonstrations.achieved_goals.shape[1]]
     hindsight = np.concatenate([observations, demonstrations.achieved_goals], axis=1)
     states = np.concatenate([demonstrations.states, hindsight]).astype(np.float64)
@@ -159,7 +186,9 @@ def collect_demonstrations(
         episode = recorder.episode()
         rules.check(recorder.transitions())
         if (largest := np.abs(episode.actions).max()) > 1:
-            raise BadInputError(f"the expert of {task.name} gives actions up to {largest:g}, outside [-1, 1]; clip them")
+            raise BadInputError(
+                f"the expert of {task.name} gives actions up to {largest:g}, outside [-1, 1]; clip them"
+            )
         goals = np.broadcast_to(episode.desired_goal, (episode.length, len(episode.desired_goal)))
         states.append(np.concatenate([episode.observations[:-1], goals], axis=1))
         actions.append(episode.actions)

@@ -20,7 +20,8 @@ class Setting(Protocol):
     """What all cohorts of a run share."""
 
     def prepare(self, demonstrations: Path, progress: Callable[[str], None]) -> None:
-        """Gathers what the cohorts start from; `demonstrations` is where an expert's episodes are kept, if the algorithm wants them.
+        """Gathers what the cohorts start from; `demonstrations` is where an expert's episodes are kept, if
+        the algorithm wants them.
 
         Raises:
             L0SurgicalError: the environment or the expert failed.
@@ -35,14 +36,19 @@ class Setting(Protocol):
 
 
 def open_setting(config: TrainingConfig, task: Task, stop: Stop = never) -> Setting:
-    """Opens the task for the algorithm. `stop` is whether the caller wants to stop, which is asked before every step of an environment.
+    """Opens the task for the algorithm. `stop` is whether the caller wants to stop, which is asked before
+    every step of an environment.
 
     Raises:
-        BadInputError: the algorithm cannot learn this task, or is to stop at a target that the task does not have.
+        BadInputError: the algorithm cannot learn this task, or is to stop at a target that the task does not
+        have.
     """
     problem = None if config.algorithm == "ddpg" else DiscreteProblem.of(task, stop)
     if config.stop_at_target and (problem is None or problem.target is None):
-        raise BadInputError(f"--stop-at-target: there is no target return for {task.name} with {config.algorithm}; leave it out")
+        raise BadInputError(
+            f"--stop-at-target: there is no target return for {task.name} with {config.algorithm}; leave it "
+            "out"
+        )
     return _Goal(config, task, stop) if problem is None else _Discrete(config, problem)
 
 
@@ -52,7 +58,9 @@ class _Goal:
         self._recorder = open_goal_task(task)
 
     def prepare(self, demonstrations: Path, progress: Callable[[str], None]) -> None:
-        self._problem = make_goal_problem(self._config, self._task, demonstrations, progress, self._stop, self._recorder)
+        self._problem = make_goal_problem(
+            self._config, self._task, demonstrations, progress, self._stop, self._recorder
+        )
 
     def cohort(self, members: Sequence[MemberSpec]) -> Cohort:
         return GoalCohort(self._config, members, self._problem)

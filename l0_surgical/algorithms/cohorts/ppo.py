@@ -18,11 +18,21 @@ class PPOCohort(DiscreteCohort):
     """A round is one roll-out of `horizon` steps of every environment, and the updates from it."""
 
     reports = (
-        *("train_return", "validation_return", "actor_loss", "critic_loss", "actor_penalty", "critic_penalty", "actor_sparsity"),
+        *(
+            "train_return",
+            "validation_return",
+            "actor_loss",
+            "critic_loss",
+            "actor_penalty",
+            "critic_penalty",
+            "actor_sparsity",
+        ),
         *("entropy", "approximate_kl"),
     )
 
-    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem) -> None:
+    def __init__(
+        self, config: TrainingConfig, members: Sequence[MemberSpec], problem: DiscreteProblem
+    ) -> None:
         ppo = config.ppo
         super().__init__(config, members, problem, ppo.environments)
         actor, critic = (make_sparsifier(config, members, name, 1) for name in ("actor", "critic"))
@@ -53,7 +63,9 @@ class PPOCohort(DiscreteCohort):
         self._note_failures(self.learner.diverged, number)
         values = {name: value.cpu().numpy() for name, value in figures.items()}
         return [
-            {**returns, **{name: float(value[index]) for name, value in values.items()}} if index not in self.failures else {}
+            {**returns, **{name: float(value[index]) for name, value in values.items()}}
+            if index not in self.failures
+            else {}
             for index, returns in enumerate(self._train_returns())
         ]
 
@@ -62,7 +74,9 @@ class PPOCohort(DiscreteCohort):
         """Acts with this round's gates and estimates advantages."""
         ppo, members = self.config.ppo, self.members
         shape = (ppo.horizon, ppo.environments)
-        uniforms = np.stack([random_numbers(m.seed, _ACTIONS, number).random(shape, np.float32) for m in members], axis=1)
+        uniforms = np.stack(
+            [random_numbers(m.seed, _ACTIONS, number).random(shape, np.float32) for m in members], axis=1
+        )
         kept: dict[str, list[torch.Tensor]] = {
             name: [] for name in ("states", "actions", "logs", "rewards", "terminated", "ended", "valid")
         }
@@ -72,14 +86,25 @@ class PPOCohort(DiscreteCohort):
             for chance in uniforms:
                 actions, logs = self.learner.act(states, self._tensor(chance))
                 observations, rewards, terminated, ended, valid = self._step(actions.cpu().numpy())
-                arrays = (self._tensor(a) for a in (rewards * np.float32(ppo.reward_scale), terminated, ended, valid))
+                arrays = (
+                    self._tensor(a)
+                    for a in (rewards * np.float32(ppo.reward_scale), terminated, ended, valid)
+                )
                 for name, value in zip(kept, (states, actions, logs, *arrays), strict=True):
                     kept[name].append(value)
                 states = self._states(observations)
             steps = {name: torch.stack(values) for name, values in kept.items()}
             everything = torch.cat([steps["states"], states[None]])
             values = torch.stack([self.learner.values(one) for one in everything])
-        gains = advantages(steps["rewards"], values[:-1], values[1:], steps["terminated"], steps["ended"], ppo.discount, ppo.gae_lambda)
+        gains = advantages(
+            steps["rewards"],
+            values[:-1],
+            values[1:],
+            steps["terminated"],
+            steps["ended"],
+            ppo.discount,
+            ppo.gae_lambda,
+        )
         by_member = [_flat(steps[name]) for name in ("states", "actions", "logs")]
         return Rollout(*by_member, _flat(gains), _flat(gains + values[:-1]), _flat(steps["valid"].float()))
 
@@ -87,7 +112,9 @@ class PPOCohort(DiscreteCohort):
         """The order of the samples (members, epochs, samples)."""
         ppo, samples = self.config.ppo, self.config.steps_per_round
         generators = [random_numbers(m.seed, _ORDER, number) for m in self.members]
-        return self._tensor(np.stack([[g.permutation(samples) for _ in range(ppo.epochs)] for g in generators]))
+        return self._tensor(
+            np.stack([[g.permutation(samples) for _ in range(ppo.epochs)] for g in generators])
+        )
 
     def state_dict(self) -> dict:
         """See `Cohort`; a roll-out of which a stop has left a part is made again from its beginning."""

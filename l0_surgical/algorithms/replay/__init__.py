@@ -3,7 +3,12 @@
 from l0_surgical.algorithms.replay.demonstrations import Demonstrations, expert_actions
 from l0_surgical.algorithms.replay.goal_rules import GoalRules, GoalTransitions
 from l0_surgical.algorithms.replay.hindsight import Batch, Episode, HindsightReplay
-from l0_surgical.algorithms.replay.priorities import Priorities, SoftmaxPriorities, SumTree, importance_weights
+from l0_surgical.algorithms.replay.priorities import (
+    Priorities,
+    SoftmaxPriorities,
+    SumTree,
+    importance_weights,
+)
 from l0_surgical.algorithms.replay.recorder import Recorder
 from l0_surgical.algorithms.replay.transitions import TransitionReplay, Transitions
 

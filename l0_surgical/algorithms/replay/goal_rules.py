@@ -1,8 +1,10 @@
-"""What hindsight replay asks of a goal task: reward and end of a transition as functions of its goals, as in Gymnasium-Robotics' `GoalEnv`.
+"""What hindsight replay asks of a goal task: reward and end of a transition as functions of its goals, as in
+Gymnasium-Robotics' `GoalEnv`.
 
-A transition that gets another goal in hindsight gets another reward, and it may end the episode where it did not before, or the other
-way round. Only the task knows: by `compute_reward(achieved_goal, desired_goal, info)` and, where its episodes can terminate,
-`compute_terminated(achieved_goal, desired_goal, info)`. There is no info for a goal that was never played, so it is {}.
+A transition that gets another goal in hindsight gets another reward, and it may end the episode where it did
+not before, or the other way round. Only the task knows: by `compute_reward(achieved_goal, desired_goal,
+info)` and, where its episodes can terminate, `compute_terminated(achieved_goal, desired_goal, info)`. There
+is no info for a goal that was never played, so it is {}.
 """
 
 from dataclasses import dataclass
@@ -15,8 +17,8 @@ from l0_surgical.system.errors import BadInputError, L0SurgicalError
 
 @dataclass(frozen=True)
 class GoalTransitions:
-    """The transitions of an episode as the environment gave them: `achieved` and `desired` (T, goal) after each step, `rewards` (T,),
-    `terminated` (T,)."""
+    """The transitions of an episode as the environment gave them: `achieved` and `desired` (T, goal) after
+    each step, `rewards` (T,), `terminated` (T,)."""
 
     achieved: np.ndarray
     desired: np.ndarray
@@ -28,8 +30,9 @@ class GoalRules:
     """The rules of an open environment, or of a wrapper around it.
 
     Args:
-        environment: has `compute_reward`, vectorised over leading axes, and perhaps `compute_terminated`, which need not be. Where it is
-            the wrapper that the environment is opened anew under, its rules are those of the new one.
+        environment: has `compute_reward`, vectorised over leading axes, and perhaps `compute_terminated`,
+            which need not be. Where it is the wrapper that the environment is opened anew under, its rules
+            are those of the new one.
         task: its name, for messages.
 
     Raises:
@@ -39,20 +42,30 @@ class GoalRules:
     def __init__(self, environment: gymnasium.Env, task: str) -> None:
         self._environment, self._task = environment, task
         if not environment.has_wrapper_attr("compute_reward"):
-            raise BadInputError(f"{task} has no compute_reward(achieved_goal, desired_goal, info), which hindsight replay needs; add it")
+            raise BadInputError(
+                f"{task} has no compute_reward(achieved_goal, desired_goal, info), which hindsight replay "
+                "needs; add it"
+            )
         has_rule = environment.has_wrapper_attr("compute_terminated")
         # GoalEnv's own only says that there should be one
-        self.has_end = has_rule and not getattr(environment.get_wrapper_attr("compute_terminated"), "__isabstractmethod__", False)
+        self.has_end = has_rule and not getattr(
+            environment.get_wrapper_attr("compute_terminated"), "__isabstractmethod__", False
+        )
 
     def rewards(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
         """The rewards (...) float32 of achieved goals (..., goal) for desired ones.
 
         Raises:
-            L0SurgicalError: the task's rule raised something, or gave something else than one finite number for each goal.
+            L0SurgicalError: the task's rule raised something, or gave something else than one finite number
+            for each goal.
         """
         rewards = self._ask("compute_reward", achieved, desired)
         if rewards.shape != achieved.shape[:-1] or not np.isfinite(rewards).all():
-            what = "numbers that are not finite" if rewards.shape == achieved.shape[:-1] else f"rewards of shape {rewards.shape}"
+            what = (
+                "numbers that are not finite"
+                if rewards.shape == achieved.shape[:-1]
+                else f"rewards of shape {rewards.shape}"
+            )
             raise L0SurgicalError(
                 f"compute_reward of {self._task}, given goals of the shape {achieved.shape}, gave {what}; "
                 "it must give one finite number for each goal, over leading axes"
@@ -87,14 +100,23 @@ class GoalRules:
         except L0SurgicalError as error:
             self._refuse(str(error), remedy)
         if rewards.shape != (1, 1, len(played.rewards)):
-            wanted = f"for goals of shape {played.achieved[None, None].shape} its compute_reward gives rewards of shape {rewards.shape}"
+            wanted = (
+                f"for goals of shape {played.achieved[None, None].shape} its compute_reward gives "
+                f"rewards of shape {rewards.shape}"
+            )
             self._refuse(wanted, f"it must be {(1, 1, len(played.rewards))}")
         wrong = np.flatnonzero(~np.isclose(rewards[0, 0], played.rewards, rtol=1e-4, atol=1e-6))
         if wrong.size:
             given, computed = played.rewards[wrong[0]], rewards[0, 0, wrong[0]]
-            self._refuse(f"its compute_reward gives {computed:g} where step {wrong[0] + 1} gave {given:g}", "the two must be equal")
+            self._refuse(
+                f"its compute_reward gives {computed:g} where step {wrong[0] + 1} gave {given:g}",
+                "the two must be equal",
+            )
         if terminated is not None and (wrong := np.flatnonzero(terminated & ~played.terminated)).size:
-            self._refuse(f"its compute_terminated is true at step {wrong[0] + 1}, which did not terminate", "the two must be equal")
+            self._refuse(
+                f"its compute_terminated is true at step {wrong[0] + 1}, which did not terminate",
+                "the two must be equal",
+            )
 
     def _ask(self, rule: str, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
         """What the environment's rule of that name gives without info, float64."""
@@ -102,7 +124,9 @@ class GoalRules:
             return np.asarray(self._environment.get_wrapper_attr(rule)(achieved, desired, {}), np.float64)
         except Exception as error:  # the task's own code
             words = f"{type(error).__name__}: {error}"
-            raise L0SurgicalError(f"{rule} of {self._task}, given goals of the shape {achieved.shape}, failed: {words}") from error
+            raise L0SurgicalError(
+                f"{rule} of {self._task}, given goals of the shape {achieved.shape}, failed: {words}"
+            ) from error
 
     def _refuse(self, what: str, remedy: str) -> None:
         raise BadInputError(f"{self._task} does not fit hindsight replay: {what}; {remedy}")

@@ -1,4 +1,5 @@
-"""Ring buffers of transitions, one per member, with hindsight relabelling (HER, strategy `future`; Andrychowicz et al. 2017)."""
+"""Ring buffers of transitions, one per member, with hindsight relabelling (HER, strategy `future`;
+Andrychowicz et al. 2017)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ class Rules(Protocol):
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode of T steps: `observations` (T+1, obs), `achieved_goals` (T+1, goal), `actions` (T, act), `desired_goal` (goal,).
+    """One episode of T steps: `observations` (T+1, obs), `achieved_goals` (T+1, goal), `actions` (T, act),
+    `desired_goal` (goal,).
 
     `terminated` says that the last step ended the task itself (a truncated episode is not terminated).
     """
@@ -40,7 +42,8 @@ class Episode:
 
 @dataclass(frozen=True)
 class Batch:
-    """Transitions with leading axes `(updates, members, batch)`; states are observation and goal side by side."""
+    """Transitions with leading axes `(updates, members, batch)`; states are observation and goal side by
+    side."""
 
     states: np.ndarray
     actions: np.ndarray
@@ -57,7 +60,8 @@ class HindsightReplay:
         capacity: transitions per member; at least a whole episode is held.
         horizon: steps of the longest episode.
         dimensions: observation, goal and action sizes.
-        relabel_fraction: part of a batch whose goal is replaced by one achieved later in the same episode, k / (k + 1).
+        relabel_fraction: part of a batch whose goal is replaced by one achieved later in the same episode, k
+            / (k + 1).
         rules: reward and end of a transition for any goal.
 
     Raises:
@@ -65,12 +69,20 @@ class HindsightReplay:
     """
 
     def __init__(
-        self, members: int, capacity: int, horizon: int, dimensions: tuple[int, int, int], relabel_fraction: float, rules: Rules
+        self,
+        members: int,
+        capacity: int,
+        horizon: int,
+        dimensions: tuple[int, int, int],
+        relabel_fraction: float,
+        rules: Rules,
     ) -> None:
         observation, goal, action = dimensions
         self.capacity = max(capacity, horizon)
         each = 4 * self.capacity * (2 * observation + 2 * goal + action)
-        check_memory("replay buffers", members, each, "pass a smaller buffer-size, or train fewer members at a time")
+        check_memory(
+            "replay buffers", members, each, "pass a smaller buffer-size, or train fewer members at a time"
+        )
         self._relabel_fraction, self._rules = relabel_fraction, rules
         self._arrays = {
             "observations": np.zeros((members, self.capacity, observation), np.float32),
@@ -78,7 +90,9 @@ class HindsightReplay:
             "achieved_goals": np.zeros((members, self.capacity, goal), np.float32),  # after the action
             "desired_goals": np.zeros((members, self.capacity, goal), np.float32),
             "actions": np.zeros((members, self.capacity, action), np.float32),
-            "left": np.zeros((members, self.capacity), np.int64),  # transitions to the end of the episode, this one included
+            "left": np.zeros(
+                (members, self.capacity), np.int64
+            ),  # transitions to the end of the episode, this one included
             "terminated": np.zeros((members, self.capacity), bool),  # whatever the goal
             "stored": np.zeros(members, np.int64),  # since the beginning
         }
@@ -98,7 +112,8 @@ class HindsightReplay:
         a["stored"][member] += length
 
     def _ends_by_goal(self, episode: Episode) -> bool:
-        """Whether the episode ended because of its goal, so that with another goal its last transition may not end anything."""
+        """Whether the episode ended because of its goal, so that with another goal its last transition may
+        not end anything."""
         ends = self._rules.terminated(episode.achieved_goals[-1:], episode.desired_goal[None])
         return ends is not None and bool(ends[0])
 
@@ -106,23 +121,35 @@ class HindsightReplay:
         """Number of transitions that `member` holds."""
         return min(int(self._arrays["stored"][member]), self.capacity)
 
-    def sample(self, updates: int, batch: int, generators: Sequence[np.random.Generator], owners: Sequence[int] | None = None) -> Batch:
-        """Draws the batches of `updates` consecutive updates, each member's from its own generator and (by default) its own buffer.
+    def sample(
+        self,
+        updates: int,
+        batch: int,
+        generators: Sequence[np.random.Generator],
+        owners: Sequence[int] | None = None,
+    ) -> Batch:
+        """Draws the batches of `updates` consecutive updates, each member's from its own generator and (by
+        default) its own buffer.
 
-        `owners` names another member's buffer to draw from, for members that stopped before they stored anything.
+        `owners` names another member's buffer to draw from, for members that stopped before they stored
+        anything.
 
-        Every stored transition is equally likely. A relabelled goal is one achieved by the transition or by a later one of its episode,
-        all equally likely; reward and end are those of the goal actually used.
+        Every stored transition is equally likely. A relabelled goal is one achieved by the transition or by a
+        later one of its episode, all equally likely; reward and end are those of the goal actually used.
 
         Raises:
             ValueError: a member has stored nothing yet.
         """
         a, shape = self._arrays, (updates, batch)
         owners = range(len(generators)) if owners is None else owners
-        draws = [self._draw(owner, shape, generator) for owner, generator in zip(owners, generators, strict=True)]
+        draws = [
+            self._draw(owner, shape, generator) for owner, generator in zip(owners, generators, strict=True)
+        ]
         place, future, relabel = (np.stack(part, axis=1) for part in zip(*draws, strict=True))
         member = np.array(owners)[None, :, None]
-        goals = np.where(relabel[..., None], a["achieved_goals"][member, future], a["desired_goals"][member, place])
+        goals = np.where(
+            relabel[..., None], a["achieved_goals"][member, future], a["desired_goals"][member, place]
+        )
         achieved, terminated = a["achieved_goals"][member, place], a["terminated"][member, place]
         ends = self._rules.terminated(achieved, goals)
         return Batch(
@@ -133,7 +160,9 @@ class HindsightReplay:
             terminated=terminated if ends is None else terminated | ends,
         )
 
-    def _draw(self, member: int, shape: tuple[int, int], generator: np.random.Generator) -> tuple[np.ndarray, ...]:
+    def _draw(
+        self, member: int, shape: tuple[int, int], generator: np.random.Generator
+    ) -> tuple[np.ndarray, ...]:
         size = self.transitions(member)
         if size == 0:
             raise ValueError(f"member {member} has no episode to sample from; add one first")
@@ -148,4 +177,6 @@ class HindsightReplay:
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Restores what `state_dict` gave."""
-        self._arrays = {name: np.array(state[name], dtype=array.dtype) for name, array in self._arrays.items()}
+        self._arrays = {
+            name: np.array(state[name], dtype=array.dtype) for name, array in self._arrays.items()
+        }

@@ -1,8 +1,9 @@
 """Which transitions are replayed more often: prioritised experience replay, per member.
 
-`SumTree` is the proportional variant of Schaul et al. 2016 (arXiv 1511.05952), P(i) = p_i / sum_k p_k, in O(log N) per draw.
-`SoftmaxPriorities` is the paper's, P(i) = exp(p_i) / sum_k exp(p_k) (Goddla 2024, eq. 2.3), in O(N) per batch.
-In both p_i = |TD error|^alpha, and a new transition has the largest p so far, so that it is seen at least once.
+`SumTree` is the proportional variant of Schaul et al. 2016 (arXiv 1511.05952), P(i) = p_i / sum_k p_k, in
+O(log N) per draw. `SoftmaxPriorities` is the paper's, P(i) = exp(p_i) / sum_k exp(p_k) (Goddla 2024, eq.
+2.3), in O(N) per batch. In both p_i = |TD error|^alpha, and a new transition has the largest p so far, so
+that it is seen at least once.
 """
 
 from typing import Protocol
@@ -40,7 +41,8 @@ class Priorities(Protocol):
 
 
 class SumTree:
-    """Proportional priorities; a batch is stratified: the k-th draw comes from the k-th of equal parts of the total.
+    """Proportional priorities; a batch is stratified: the k-th draw comes from the k-th of equal parts of the
+    total.
 
     Args:
         members, capacity: those of the replay buffer.
@@ -103,7 +105,12 @@ class SoftmaxPriorities:
         shares = np.exp(used - used.max(axis=1, where=filled, initial=0, keepdims=True)) * filled
         cumulative = np.cumsum(shares, axis=1)
         total = cumulative[:, -1:]
-        index = np.stack([np.searchsorted(row, u * row[-1], side="right") for row, u in zip(cumulative, uniforms, strict=True)])
+        index = np.stack(
+            [
+                np.searchsorted(row, u * row[-1], side="right")
+                for row, u in zip(cumulative, uniforms, strict=True)
+            ]
+        )
         index = np.minimum(index, sizes[:, None] - 1)
         return index, np.take_along_axis(shares, index, axis=1) / total
 
@@ -123,7 +130,8 @@ class SoftmaxPriorities:
 
 
 def importance_weights(probabilities: np.ndarray, sizes: np.ndarray, beta: float) -> np.ndarray:
-    """(N P(i))^-beta over its largest value in the batch (Schaul et al. 2016, sec. 3.4); all ones for beta = 0.
+    """(N P(i))^-beta over its largest value in the batch (Schaul et al. 2016, sec. 3.4); all ones for beta =
+    0.
 
     Args:
         probabilities: P(i), (members, batch).

@@ -15,7 +15,8 @@ _PARTS = ("observation", "achieved_goal", "desired_goal")
 class Recorder(gymnasium.Wrapper):
     """Passes everything through and keeps the current episode for replay.
 
-    What it keeps are copies: an environment may overwrite the arrays that it has given, and the action that it was given.
+    What it keeps are copies: an environment may overwrite the arrays that it has given, and the action that
+    it was given.
 
     Attributes:
         last_observation: the observation dictionary most recently returned.
@@ -50,7 +51,10 @@ class Recorder(gymnasium.Wrapper):
         """
         goals = np.array([o["desired_goal"] for o in self._observations])
         if (moved := np.flatnonzero((goals != goals[0]).any(axis=1))).size:
-            raise L0SurgicalError(f"the desired goal moved at step {moved[0]} of the episode; hindsight replay needs goals that stay")
+            raise L0SurgicalError(
+                f"the desired goal moved at step {moved[0]} of the episode; hindsight replay needs goals "
+                "that stay"
+            )
         return Episode(
             observations=np.array([o["observation"] for o in self._observations], np.float32),
             achieved_goals=np.array([o["achieved_goal"] for o in self._observations], np.float32),

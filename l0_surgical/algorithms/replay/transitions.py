@@ -1,4 +1,5 @@
-"""Ring buffers of single transitions, one per member, filled from vector environments and sampled with given random numbers."""
+"""Ring buffers of single transitions, one per member, filled from vector environments and sampled with given
+random numbers."""
 
 from dataclasses import dataclass
 
@@ -12,8 +13,9 @@ _JIT = {"error_model": "numpy"}
 
 @dataclass(frozen=True)
 class Transitions:
-    """A batch per member: states and next_states (members, batch, obs) float32, actions (members, batch) int64, rewards (members, batch)
-    float32, terminated (members, batch) bool, and index (members, batch) int64, the slots that they came from."""
+    """A batch per member: states and next_states (members, batch, obs) float32, actions (members, batch)
+    int64, rewards (members, batch) float32, terminated (members, batch) bool, and index (members, batch)
+    int64, the slots that they came from."""
 
     states: np.ndarray
     actions: np.ndarray
@@ -37,7 +39,9 @@ class TransitionReplay:
 
     def __init__(self, members: int, capacity: int, observation_size: int) -> None:
         each = capacity * (2 * 4 * observation_size + 8 + 4 + 1)
-        check_memory("replay buffers", members, each, "pass a smaller buffer-size, or train fewer members at a time")
+        check_memory(
+            "replay buffers", members, each, "pass a smaller buffer-size, or train fewer members at a time"
+        )
         self.members, self.capacity = members, capacity
         self.sizes = np.zeros(members, np.int64)
         self._heads = np.zeros(members, np.int64)
@@ -79,12 +83,18 @@ class TransitionReplay:
         places = np.arange(self.members)[:, None] * self.capacity + index
         arrays = (self._states, self._actions, self._rewards, self._next_states, self._terminated)
         # several times as fast as array[rows, index]
-        return Transitions(*(array.reshape(-1, *array.shape[2:]).take(places, axis=0) for array in arrays), index)
+        return Transitions(
+            *(array.reshape(-1, *array.shape[2:]).take(places, axis=0) for array in arrays), index
+        )
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """What is stored (only the part that is filled), for a checkpoint."""
         used = int(self.sizes.max(initial=0))
-        return {"sizes": self.sizes, "heads": self._heads, **{name: getattr(self, name)[:, :used] for name in _ARRAYS}}
+        return {
+            "sizes": self.sizes,
+            "heads": self._heads,
+            **{name: getattr(self, name)[:, :used] for name in _ARRAYS},
+        }
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Restores what `state_dict` gave."""

@@ -1,4 +1,5 @@
-"""What the tables, figures and claims of the classic suite share: the picked coefficients, estimates over seeds, lowest ranks."""
+"""What the tables, figures and claims of the classic suite share: the picked coefficients, estimates over
+seeds, lowest ranks."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +21,14 @@ RULES = {"paper": "paper's rule", "ours": "our rule", "doubt": "not shown lower"
 CURVE_POINTS = 60
 Curve = tuple[list[int], list[Estimate | None]]  # environment steps, estimates
 MEASURES = ("λ", "sparsity", "reward", "steps to target", "critic sparsity", "env. steps")
-_MEASURE_COLUMNS = ("coefficient", "sparsity", "return_mean", "steps_to_target", "critic_sparsity", "env_steps")
+_MEASURE_COLUMNS = (
+    "coefficient",
+    "sparsity",
+    "return_mean",
+    "steps_to_target",
+    "critic_sparsity",
+    "env_steps",
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,11 @@ class CellAnalysis:
     @cached_property
     def comparisons(self) -> dict[tuple[str, float], Comparison]:
         """The reward of every (regularizer, coefficient) against the dense policies'."""
-        groups = {key[2:]: rows for key, rows in self.results.groups.items() if key[:2] == self.cell and key[2] != "none"}
+        groups = {
+            key[2:]: rows
+            for key, rows in self.results.groups.items()
+            if key[:2] == self.cell and key[2] != "none"
+        }
         return selection.compare(groups, self.results.dense(self.cell), self.random_return)
 
     def pick(self, rule: str, regularizer: str = "l0") -> float | None:
@@ -51,12 +63,18 @@ class CellAnalysis:
         rows = self.results.sparse(self.cell, regularizer)
         if rule == "paper":
             return selection.by_paper(rows)
-        compared = {coefficient: found for (name, coefficient), found in self.comparisons.items() if name == regularizer}
+        compared = {
+            coefficient: found
+            for (name, coefficient), found in self.comparisons.items()
+            if name == regularizer
+        }
         return (selection.by_evidence if rule == "ours" else selection.by_doubt)(rows, compared)
 
     def policies(self, coefficient: float | None, regularizer: str = "l0") -> Rows:
         """The policies of a coefficient that did not fail; the dense ones for the regularizer none."""
-        rows = self.results.groups.get((*self.cell, regularizer, -1.0 if coefficient is None else coefficient), [])
+        rows = self.results.groups.get(
+            (*self.cell, regularizer, -1.0 if coefficient is None else coefficient), []
+        )
         return [row for row in rows if row["return_mean"] is not None]
 
     @cached_property
@@ -73,20 +91,28 @@ class CellAnalysis:
                 groups.setdefault(row["coefficient"], []).append(row)
         return dict(sorted(groups.items()))
 
-    def sweep(self, coefficient: float | None, regularizer: str = "l0") -> dict[int, dict[int, dict[str, Any]]]:
+    def sweep(
+        self, coefficient: float | None, regularizer: str = "l0"
+    ) -> dict[int, dict[int, dict[str, Any]]]:
         """The rows of the rank sweep by seed and rank."""
         sweeps: dict[int, dict[int, dict[str, Any]]] = {}
-        for row in self.results.grouped_ranks.get((*self.cell, regularizer, -1.0 if coefficient is None else coefficient), []):
+        for row in self.results.grouped_ranks.get(
+            (*self.cell, regularizer, -1.0 if coefficient is None else coefficient), []
+        ):
             if row["return_mean"] is not None:
                 sweeps.setdefault(row["seed"], {})[row["rank"]] = row
         return sweeps
 
     def lowest_ranks(self, coefficient: float | None, regularizer: str = "l0") -> list[int]:
-        """For each seed the lowest rank whose return reaches the target; one more than the highest rank if none does."""
+        """For each seed the lowest rank whose return reaches the target; one more than the highest rank if
+        none does."""
         sweeps = self.sweep(coefficient, regularizer)
         beyond = RANKS[-1] + 1
         return [
-            min((rank for rank, row in sorted(rows.items()) if row["return_mean"] >= self.target), default=beyond)
+            min(
+                (rank for rank, row in sorted(rows.items()) if row["return_mean"] >= self.target),
+                default=beyond,
+            )
             for _, rows in sorted(sweeps.items())
         ]
 
@@ -96,17 +122,25 @@ class CellAnalysis:
 
     @cached_property
     def curves(self) -> dict[tuple[str, float], Curve]:
-        """The validation reward of the dense policies ("none", 0.0) and of every L0 coefficient; all estimates in one go."""
-        groups = {key[2:]: rows for key, rows in self.results.grouped_curves.items() if key[:2] == self.cell and key[2] in ("none", "l0")}
+        """The validation reward of the dense policies ("none", 0.0) and of every L0 coefficient; all
+        estimates in one go."""
+        groups = {
+            key[2:]: rows
+            for key, rows in self.results.grouped_curves.items()
+            if key[:2] == self.cell and key[2] in ("none", "l0")
+        }
         points = {key: _curve_points(rows) for key, rows in groups.items()}
         found = iter(interquartile_means([values for _, sets in points.values() for values in sets]))
         return {key: (steps, [next(found) for _ in sets]) for key, (steps, sets) in points.items()}
 
     @cached_property
     def correlations(self) -> np.ndarray:
-        """Spearman's correlation of `MEASURES` over the L0 policies (measures, measures); NaN where one does not vary."""
+        """Spearman's correlation of `MEASURES` over the L0 policies (measures, measures); NaN where one does
+        not vary."""
         rows = [row for row in self.results.sparse(self.cell) if row["return_mean"] is not None]
-        columns = [[math.nan if row[name] is None else row[name] for row in rows] for name in _MEASURE_COLUMNS]
+        columns = [
+            [math.nan if row[name] is None else row[name] for row in rows] for name in _MEASURE_COLUMNS
+        ]
         size = len(MEASURES)
         return np.array([[_spearman(columns[i], columns[j]) for j in range(size)] for i in range(size)])
 
@@ -117,7 +151,8 @@ def reaching(rows: Sequence[dict[str, Any]], target: float) -> str:
 
 
 def normalised(analyses: Sequence[CellAnalysis], picked: Sequence[Rows]) -> Estimate | None:
-    """The interquartile mean over seeds and cells of (reward - random) / (target - random); None unless every cell has the same seeds."""
+    """The interquartile mean over seeds and cells of (reward - random) / (target - random); None unless every
+    cell has the same seeds."""
     sizes = {len(rows) for rows in picked}
     if len(sizes) != 1 or sizes <= {0, 1}:
         return None
@@ -134,7 +169,8 @@ def regularizers(results: ClassicResults) -> list[str]:
 
 
 def _curve_points(rows: Sequence[dict[str, Any]]) -> tuple[list[int], list[list[float]]]:
-    """At most `CURVE_POINTS` steps of all seeds, and the seeds' rewards at each; a seed keeps its last value once it has stopped."""
+    """At most `CURVE_POINTS` steps of all seeds, and the seeds' rewards at each; a seed keeps its last value
+    once it has stopped."""
     seeds: dict[int, list[tuple[int, float]]] = {}
     for row in rows:
         seeds.setdefault(row["seed"], []).append((row["env_steps"], row["return_mean"]))

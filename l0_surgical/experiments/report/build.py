@@ -1,4 +1,5 @@
-"""`l0-surgical report`: reads results folders, writes tables (Markdown, CSV), figures (PNG, SVG) and one self-contained page."""
+"""`l0-surgical report`: reads results folders, writes tables (Markdown, CSV), figures (PNG, SVG) and one
+self-contained page."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -28,16 +29,21 @@ def build_report(folders: Sequence[Path], out: Path) -> dict[str, Any]:
     """Writes the report on `folders` into `out`; files of a former report there are replaced.
 
     Returns:
-        `out`, `tables`, `figures` (files, relative to out), `page`, `missing`, `failed` (in words), `claims` and `seconds`.
+        `out`, `tables`, `figures` (files, relative to out), `page`, `missing`, `failed` (in words), `claims`
+        and `seconds`.
 
     Raises:
-        BadInputError: a folder holds no results, or results that cannot be read; two folders of one suite; no folder.
+        BadInputError: a folder holds no results, or results that cannot be read; two folders of one suite; no
+        folder.
         L0SurgicalError: a file could not be written.
     """
     began = time.monotonic()
     parts = read_parts(folders)
     claims = claims_table([claim for part in parts for claim in part.claims])
-    sections = [Section("claims-section", "The paper's claims", (), [claims]), *(section for part in parts for section in part.sections)]
+    sections = [
+        Section("claims-section", "The paper's claims", (), [claims]),
+        *(section for part in parts for section in part.sections),
+    ]
     items = [item for section in sections for item in section.items]
     tables = [item for item in items if isinstance(item, Table)]
     figures = [item for item in items if isinstance(item, Figure)]
@@ -70,7 +76,8 @@ def read_parts(folders: Sequence[Path]) -> list[Part]:
         suite = _suite(folder)
         if suite in suites:
             raise BadInputError(
-                f"{suites[suite]} and {folder} are both results of the suite {suite}; report one at a time, runs are never mixed"
+                f"{suites[suite]} and {folder} are both results of the suite {suite}; report one at a time, "
+                "runs are never mixed"
             )
         suites[suite] = folder
     results = {suite: READERS[suite][0](folder) for suite, folder in suites.items()}
@@ -84,10 +91,16 @@ def _suite(folder: Path) -> str:
         run = read_json(folder / "run.json")
         if is_classic(run):
             return "classic"
-        raise BadInputError(f"{folder} holds results of the suite {run.get('suite')!r}; this version reports {' and '.join(READERS)}")
+        raise BadInputError(
+            f"{folder} holds results of the suite {run.get('suite')!r}; this version reports "
+            f"{' and '.join(READERS)}"
+        )
     if is_surgical(folder):
         return "surgical"
-    raise BadInputError(f"{folder} is no results folder (neither run.json nor rank_sweeps.json); give the folder that a suite wrote")
+    raise BadInputError(
+        f"{folder} is no results folder (neither run.json nor rank_sweeps.json); give the folder that a "
+        "suite wrote"
+    )
 
 
 def _write(out: Path, name: str, data: bytes) -> list[str]:

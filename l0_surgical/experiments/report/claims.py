@@ -20,20 +20,38 @@ def claims_table(claims: Sequence[Sequence[Value]]) -> Table:
     """The claims of every results folder."""
     columns = [Column(title, text=True) for title in ("Claim of the paper", "What is found here", "Verdict")]
     caption = (
-        "Holds: shown in every cell that could be judged. Does not hold: contradicted in at least half of them. Mixed: anything else. "
+        "Holds: shown in every cell that could be judged. Does not hold: contradicted in at least half "
+        "of them. Mixed: anything else. "
     )
-    caption += "Behind the point: which sparse policies were judged (the rules are stated below), and how many seeds of each."
+    caption += (
+        "Behind the point: which sparse policies were judged (the rules are stated below), and how many "
+        "seeds of each."
+    )
     return Table("claims", "Claims and verdicts", caption, columns, claims)
 
 
 def classic_claims(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> list[list[Value]]:
     """The claims of Sections 5.1.1, 5.2, 5.3 and A.2: claim, what is found, verdict."""
     paper = [
-        _claim("Sparse policies keep the dense reward (paper's rule)", analyses, _keeps, ("kept", "lost", "open")),
-        _claim("Sparse policies exceed the dense reward in Acrobot and LunarLander", _without(analyses, "cartpole"), _exceeds, _YES_NO),
+        _claim(
+            "Sparse policies keep the dense reward (paper's rule)", analyses, _keeps, ("kept", "lost", "open")
+        ),
+        _claim(
+            "Sparse policies exceed the dense reward in Acrobot and LunarLander",
+            _without(analyses, "cartpole"),
+            _exceeds,
+            _YES_NO,
+        ),
         _sparsity(analyses),
-        _claim("Sparse policies compress to lower ranks than dense ones", analyses, _compresses, ("lower", "not lower", "open")),
-        _claim("Sparse policies need more steps to converge", analyses, _slower, ("more", "not more", "open")),
+        _claim(
+            "Sparse policies compress to lower ranks than dense ones",
+            analyses,
+            _compresses,
+            ("lower", "not lower", "open"),
+        ),
+        _claim(
+            "Sparse policies need more steps to converge", analyses, _slower, ("more", "not more", "open")
+        ),
     ]
     every = [_lambda_and_sparsity(analyses), _lambda_and_reward(analyses)]
     seeds = len({row["seed"] for row in results.members})
@@ -41,20 +59,27 @@ def classic_claims(results: ClassicResults, analyses: Sequence[CellAnalysis]) ->
     if {"l1", "l2"} & set(regularizers(results)):
         words = "L0 gives more sparsity than L1 and L2 at the dense reward (the paper: in Mario)"
         complete = [a for a in analyses if results.sparse(a.cell, "l1") and results.sparse(a.cell, "l2")]
-        rows += _judged_by(RULES["doubt"], seeds, [_claim(words, complete, _beats, ("more", "not more", "open"))])
+        rows += _judged_by(
+            RULES["doubt"], seeds, [_claim(words, complete, _beats, ("more", "not more", "open"))]
+        )
     return rows
 
 
 def _judged_by(policies: str, seeds: int, claims: Sequence[list[Value]]) -> list[list[Value]]:
     """The claims with the policies that they were judged by in what was found."""
     words = f" · {policies}, {seeds} seeds"
-    return [[claim, found if verdict is Verdict.NOT_MEASURED else f"{found}{words}", verdict] for claim, found, verdict in claims]
+    return [
+        [claim, found if verdict is Verdict.NOT_MEASURED else f"{found}{words}", verdict]
+        for claim, found, verdict in claims
+    ]
 
 
 _YES_NO = ("higher", "not higher", "open")
 
 
-def _claim(claim: str, analyses: Sequence[CellAnalysis], evidence: Evidence, words: tuple[str, str, str]) -> list[Value]:
+def _claim(
+    claim: str, analyses: Sequence[CellAnalysis], evidence: Evidence, words: tuple[str, str, str]
+) -> list[Value]:
     found = [(a, evidence(a)) for a in analyses if a.dense and a.results.sparse(a.cell)]
     parts = []
     for state, word in zip((True, False, None), words, strict=True):
@@ -87,16 +112,21 @@ def _compresses(a: CellAnalysis) -> bool | None:
 
 def _slower(a: CellAnalysis) -> bool | None:
     sparse, dense = (
-        [row["steps_to_target"] for row in rows if row["steps_to_target"] is not None] for rows in (a.policies(a.pick("paper")), a.dense)
+        [row["steps_to_target"] for row in rows if row["steps_to_target"] is not None]
+        for rows in (a.policies(a.pick("paper")), a.dense)
     )
     return _shown(sparse, dense, sign=1)
 
 
 def _beats(a: CellAnalysis) -> bool | None:
-    best = {name: a.estimate(a.policies(a.pick("doubt", name), name), "sparsity") for name in ("l0", "l1", "l2")}
+    best = {
+        name: a.estimate(a.policies(a.pick("doubt", name), name), "sparsity") for name in ("l0", "l1", "l2")
+    }
     if best["l0"] is None or best["l0"].low is None:
         return None
-    others = [found for name, found in best.items() if name != "l0" and found is not None and found.high is not None]
+    others = [
+        found for name, found in best.items() if name != "l0" and found is not None and found.high is not None
+    ]
     if all(best["l0"].low > found.high for found in others):
         return True
     return False if any(found.value >= best["l0"].value for found in others) else None
@@ -126,12 +156,21 @@ def _percent(values: Sequence[float]) -> str:
 
 
 def _lambda_and_sparsity(analyses: Sequence[CellAnalysis]) -> list[Value]:
-    claim = f"λ has no uniform effect on sparsity: correlation strong (above {STRONG:g}) in most cells, weak in some"
+    claim = (
+        f"λ has no uniform effect on sparsity: correlation strong (above {STRONG:g}) in most cells, "
+        "weak in some"
+    )
     values = _correlations(analyses, "sparsity")
     if len(values) == 0:
         return [claim, "no cell to judge by", Verdict.NOT_MEASURED]
     strong = sum(values > STRONG)
-    verdict = Verdict.FAILS if strong == len(values) else Verdict.HOLDS if strong > len(values) / 2 else Verdict.MIXED
+    verdict = (
+        Verdict.FAILS
+        if strong == len(values)
+        else Verdict.HOLDS
+        if strong > len(values) / 2
+        else Verdict.MIXED
+    )
     return [claim, f"Spearman's correlation {_range(values)}; strong in {strong} of {len(values)}", verdict]
 
 
@@ -139,7 +178,11 @@ def _lambda_and_reward(analyses: Sequence[CellAnalysis]) -> list[Value]:
     claim = f"λ hardly affects the reward (correlation at most {STRONG:g} in size)"
     values = _correlations(analyses, "reward")
     verdict = judge_claim([bool(abs(value) <= STRONG) for value in values])
-    return [claim, f"Spearman's correlation {_range(values)}" if len(values) else "no cell to judge by", verdict]
+    return [
+        claim,
+        f"Spearman's correlation {_range(values)}" if len(values) else "no cell to judge by",
+        verdict,
+    ]
 
 
 def _correlations(analyses: Sequence[CellAnalysis], measure: str) -> np.ndarray:

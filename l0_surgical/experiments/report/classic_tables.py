@@ -1,4 +1,5 @@
-"""The paper's Tables 1 to 4 and Fig. 32 from the classic results, beside the printed numbers and a verdict."""
+"""The paper's Tables 1 to 4 and Fig. 32 from the classic results, beside the printed numbers and a
+verdict."""
 
 import math
 from collections.abc import Sequence
@@ -24,16 +25,40 @@ def targets(analyses: Sequence[CellAnalysis]) -> Table:
         dense = policy(a.cell, "dense")["reward"]
         printed_target = printed()["targets"][a.cell[0]]
         done = sum(row["return_mean"] >= a.target for row in a.dense)
-        verdict = Verdict.NOT_MEASURED if not a.dense else Verdict.REPRODUCED if done == len(a.dense) else Verdict.NOT_REPRODUCED
+        verdict = (
+            Verdict.NOT_MEASURED
+            if not a.dense
+            else Verdict.REPRODUCED
+            if done == len(a.dense)
+            else Verdict.NOT_REPRODUCED
+        )
         rows.append(
-            [name_of(a.cell), float(printed_target), dense, reward, reaching(a.dense, a.target), a.estimate(a.dense, "steps_to_target")]
+            [
+                name_of(a.cell),
+                float(printed_target),
+                dense,
+                reward,
+                reaching(a.dense, a.target),
+                a.estimate(a.dense, "steps_to_target"),
+            ]
         )
         rows[-1].append(verdict)
-    columns = (Column("Cell", text=True), Column("Target", 0), Column("Reward, printed (dense)", 1), Column("Reward, here (dense)", 1))
-    columns += (Column("Seeds at the target", text=True), Column("Steps to the target", 0), Column("Verdict", text=True))
+    columns = (
+        Column("Cell", text=True),
+        Column("Target", 0),
+        Column("Reward, printed (dense)", 1),
+        Column("Reward, here (dense)", 1),
+    )
+    columns += (
+        Column("Seeds at the target", text=True),
+        Column("Steps to the target", 0),
+        Column("Verdict", text=True),
+    )
     caption = (
-        "The printed target of each environment and the dense policies' reward over 100 unseen episodes. Here the verdict is strict: "
-        "reproduced only if every seed's mean reaches the target. Steps are environment steps until validation first reached it."
+        "The printed target of each environment and the dense policies' reward over 100 unseen episodes. "
+        "Here the verdict is strict: "
+        "reproduced only if every seed's mean reaches the target. Steps are environment steps until "
+        "validation first reached it."
     )
     return Table("table-1", "Table 1: targets, and the dense policies", caption, columns, rows)
 
@@ -41,14 +66,29 @@ def targets(analyses: Sequence[CellAnalysis]) -> Table:
 def dense_and_sparse(analyses: Sequence[CellAnalysis]) -> Table:
     """Table 2."""
     rows = [row for a in analyses for row in (_dense_row(a), *(_sparse_row(a, rule) for rule in PAPER_RULES))]
-    columns = (Column("Cell", text=True), Column("Policy", text=True), Column("λ, printed", text=True), Column("λ, here", text=True))
-    columns += (Column("Sparsity %, printed", 2), Column("Sparsity %, here", 1), Column("At initialisation %", 1))
-    columns += (Column("Sparsity verdict", text=True), Column("Reward, printed", 1), Column("Reward, here", 1))
+    columns = (
+        Column("Cell", text=True),
+        Column("Policy", text=True),
+        Column("λ, printed", text=True),
+        Column("λ, here", text=True),
+    )
+    columns += (
+        Column("Sparsity %, printed", 2),
+        Column("Sparsity %, here", 1),
+        Column("At initialisation %", 1),
+    )
+    columns += (
+        Column("Sparsity verdict", text=True),
+        Column("Reward, printed", 1),
+        Column("Reward, here", 1),
+    )
     columns += (Column("Reward less dense", 1), Column("Reward verdict", text=True))
     columns += (Column("Conv. steps, printed", 0), Column("Steps to target, here", 0))
     caption = (
-        "Interquartile mean over seeds with its 95 % interval. The sparse policy is picked by the paper's rule and by ours, which are "
-        "stated below; where a rule picks none of the policies there are, the verdict is not reproduced. The paper does not say what unit "
+        "Interquartile mean over seeds with its 95 % interval. The sparse policy is picked by the paper's "
+        "rule and by ours, which are "
+        "stated below; where a rule picks none of the policies there are, the verdict is not reproduced. "
+        "The paper does not say what unit "
         "its convergence steps have; ours are environment steps."
     )
     return Table("table-2", "Table 2: dense against best sparse policies", caption, columns, rows)
@@ -59,16 +99,48 @@ def spaces(results: ClassicResults) -> Table:
     rows: list[list[Value]] = []
     for environment, name in ENVIRONMENTS.items():
         shown = printed()["networks"][environment]
-        trained = {row["parameters"] for row in results.members if row["environment"] == environment and row["parameters"] is not None}
+        trained = {
+            row["parameters"]
+            for row in results.members
+            if row["environment"] == environment and row["parameters"] is not None
+        }
         computed = dense_parameters(shapes_of(environment))
-        verdict = judge_all([judge(float(n), shown["parameters"], 0, lower_is_better=True) for n in trained] or [Verdict.NOT_MEASURED])
+        verdict = judge_all(
+            [judge(float(n), shown["parameters"], 0, lower_is_better=True) for n in trained]
+            or [Verdict.NOT_MEASURED]
+        )
         widths = " → ".join(map(str, WIDTHS[environment]))
         trained_text = ", ".join(map(str, sorted(trained))) or None
-        rows.append([name, shown["observation"], shown["actions"], widths, shown["parameters"], computed, trained_text, verdict])
-    columns = (Column("Environment", text=True), Column("Observation"), Column("Actions"), Column("Network", text=True))
-    columns += (Column("Parameters, printed"), Column("Parameters, of the network"), Column("Parameters, trained", text=True))
-    caption = "Weights and biases of the policy network. The paper names one hidden layer; these widths are what its sizes imply."
-    return Table("table-3", "Table 3: spaces and policy sizes", caption, (*columns, Column("Verdict", text=True)), rows)
+        rows.append(
+            [
+                name,
+                shown["observation"],
+                shown["actions"],
+                widths,
+                shown["parameters"],
+                computed,
+                trained_text,
+                verdict,
+            ]
+        )
+    columns = (
+        Column("Environment", text=True),
+        Column("Observation"),
+        Column("Actions"),
+        Column("Network", text=True),
+    )
+    columns += (
+        Column("Parameters, printed"),
+        Column("Parameters, of the network"),
+        Column("Parameters, trained", text=True),
+    )
+    caption = (
+        "Weights and biases of the policy network. The paper names one hidden layer; these widths are "
+        "what its sizes imply."
+    )
+    return Table(
+        "table-3", "Table 3: spaces and policy sizes", caption, (*columns, Column("Verdict", text=True)), rows
+    )
 
 
 def lowest_ranks(analyses: Sequence[CellAnalysis]) -> Table:
@@ -77,13 +149,30 @@ def lowest_ranks(analyses: Sequence[CellAnalysis]) -> Table:
     for a in analyses:
         rows.append(_rank_row(a, "dense", "dense", 0.0, "none"))
         rows += [_rank_row(a, f"sparse, {RULES[rule]}", "sparse", a.pick(rule), "l0") for rule in PAPER_RULES]
-    columns = (Column("Cell", text=True), Column("Policy", text=True), Column("λ, here", text=True), Column("Rank, printed"))
-    columns += (Column("Rank, here", 1), Column("Rank of each seed", text=True), Column("Size decrease %, printed", 2))
-    columns += (Column("Size decrease %, here", 2), Column("Reward, printed", 2), Column("Reward, here", 1), Column("Verdict", text=True))
+    columns = (
+        Column("Cell", text=True),
+        Column("Policy", text=True),
+        Column("λ, here", text=True),
+        Column("Rank, printed"),
+    )
+    columns += (
+        Column("Rank, here", 1),
+        Column("Rank of each seed", text=True),
+        Column("Size decrease %, printed", 2),
+    )
+    columns += (
+        Column("Size decrease %, here", 2),
+        Column("Reward, printed", 2),
+        Column("Reward, here", 1),
+        Column("Verdict", text=True),
+    )
     caption = (
-        f"The lowest rank of {RANKS[0]} to {RANKS[-1]} at which a policy reaches the target, one rank for all layers: found for each seed, "
-        f"then the interquartile mean. A seed that never reaches it counts as {RANKS[-1] + 1}, written >{RANKS[-1]}. Size decrease in the "
-        "paper's accounting and reward at that mean, rounded up. The verdict is on the rank, lower being better."
+        f"The lowest rank of {RANKS[0]} to {RANKS[-1]} at which a policy reaches the target, one rank for "
+        "all layers: found for each seed, "
+        f"then the interquartile mean. A seed that never reaches it counts as {RANKS[-1] + 1}, written "
+        f">{RANKS[-1]}. Size decrease in the "
+        "paper's accounting and reward at that mean, rounded up. The verdict is on the rank, lower being "
+        "better."
     )
     return Table("table-4", "Table 4: lowest rank that keeps the target", caption, columns, rows)
 
@@ -92,17 +181,32 @@ def size_by_rank() -> Table:
     """Fig. 32: the paper's accounting computed from the networks, beside the printed percentages."""
     rows: list[list[Value]] = []
     for place, rank in enumerate(RANKS):
-        pairs = [(printed()["size_decrease_by_rank"][name][place], paper_size_decrease(name, rank)) for name in ENVIRONMENTS]
-        verdict = judge_all([Verdict.REPRODUCED if abs(ours - theirs) <= EXACT else Verdict.NOT_REPRODUCED for theirs, ours in pairs])
+        pairs = [
+            (printed()["size_decrease_by_rank"][name][place], paper_size_decrease(name, rank))
+            for name in ENVIRONMENTS
+        ]
+        verdict = judge_all(
+            [
+                Verdict.REPRODUCED if abs(ours - theirs) <= EXACT else Verdict.NOT_REPRODUCED
+                for theirs, ours in pairs
+            ]
+        )
         rows.append([rank, *(number for pair in pairs for number in pair), verdict])
     columns = [Column("Rank")]
     for name in ENVIRONMENTS.values():
         columns += [Column(f"{name} %, printed"), Column(f"{name} %, computed")]
     caption = (
-        "Size decrease with one rank for all layers, in the paper's accounting (its square Σ counted). Computed from the networks of "
+        "Size decrease with one rank for all layers, in the paper's accounting (its square Σ counted). "
+        "Computed from the networks of "
         f"Table 3; reproduced if all three are within {EXACT:g} points."
     )
-    return Table("figure-32-numbers", "Fig. 32: size decrease by rank, in numbers", caption, (*columns, Column("Verdict", text=True)), rows)
+    return Table(
+        "figure-32-numbers",
+        "Fig. 32: size decrease by rank, in numbers",
+        caption,
+        (*columns, Column("Verdict", text=True)),
+        rows,
+    )
 
 
 def paper_size_decrease(environment: str, rank: int) -> float:
@@ -116,7 +220,15 @@ def _dense_row(a: CellAnalysis) -> list[Value]:
     reward = a.estimate(a.dense, "return_mean")
     verdict = judge(reward, shown["reward"], _tolerance(a, shown["reward"]))
     head: list[Value] = [name_of(a.cell), "dense", None, None, None, None, None, None]
-    return [*head, shown["reward"], reward, None, verdict, shown["steps"], a.estimate(a.dense, "steps_to_target")]
+    return [
+        *head,
+        shown["reward"],
+        reward,
+        None,
+        verdict,
+        shown["steps"],
+        a.estimate(a.dense, "steps_to_target"),
+    ]
 
 
 def _sparse_row(a: CellAnalysis, rule: str) -> list[Value]:
@@ -140,7 +252,9 @@ def _sparse_row(a: CellAnalysis, rule: str) -> list[Value]:
     ]
 
 
-def _rank_row(a: CellAnalysis, label: str, kind: str, coefficient: float | None, regularizer: str) -> list[Value]:
+def _rank_row(
+    a: CellAnalysis, label: str, kind: str, coefficient: float | None, regularizer: str
+) -> list[Value]:
     shown = policy(a.cell, kind)
     ranks = a.lowest_ranks(coefficient, regularizer)
     found = interquartile_mean(ranks)
@@ -152,7 +266,9 @@ def _rank_row(a: CellAnalysis, label: str, kind: str, coefficient: float | None,
     return [*head, found, seeds, shown["size_decrease"], size, shown["rank_reward"], reward, verdict]
 
 
-def _at_rank(a: CellAnalysis, rank: Estimate | None, coefficient: float | None, regularizer: str) -> tuple[float | None, Estimate | None]:
+def _at_rank(
+    a: CellAnalysis, rank: Estimate | None, coefficient: float | None, regularizer: str
+) -> tuple[float | None, Estimate | None]:
     if rank is None or (whole := math.ceil(rank.value)) not in RANKS:
         return None, None
     rows = [row[whole] for row in a.sweep(coefficient, regularizer).values() if whole in row]

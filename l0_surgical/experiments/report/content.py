@@ -34,17 +34,29 @@ class Table:
 
     def markdown(self) -> str:
         """The table as Markdown, with its title and caption."""
-        lines = [[column.title for column in self.columns], ["---" if column.text else "---:" for column in self.columns]]
-        lines += [[show(value, column).replace("|", "\\|") for value, column in zip(row, self.columns, strict=True)] for row in self.rows]
+        lines = [
+            [column.title for column in self.columns],
+            ["---" if column.text else "---:" for column in self.columns],
+        ]
+        lines += [
+            [show(value, column).replace("|", "\\|") for value, column in zip(row, self.columns, strict=True)]
+            for row in self.rows
+        ]
         body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         return f"## {self.title}\n\n{self.caption}\n\n{body}\n"
 
     def csv(self) -> str:
-        """The table as CSV: full precision, an estimate in three columns (value, low, high), an empty field for what is unknown."""
-        wide = [any(isinstance(row[place], Estimate) for row in self.rows) for place in range(len(self.columns))]
+        """The table as CSV: full precision, an estimate in three columns (value, low, high), an empty field
+        for what is unknown."""
+        wide = [
+            any(isinstance(row[place], Estimate) for row in self.rows) for place in range(len(self.columns))
+        ]
         buffer = io.StringIO(newline="")
         writer = csv.writer(buffer, lineterminator="\n")
-        header = [(c.title, f"{c.title}, low", f"{c.title}, high") if w else (c.title,) for c, w in zip(self.columns, wide, strict=True)]
+        header = [
+            (c.title, f"{c.title}, low", f"{c.title}, high") if w else (c.title,)
+            for c, w in zip(self.columns, wide, strict=True)
+        ]
         writer.writerow([name for names in header for name in names])
         for row in self.rows:
             writer.writerow([part for value, w in zip(row, wide, strict=True) for part in _fields(value, w)])
@@ -53,7 +65,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure; `alt` says what it shows to somebody who cannot see it. `wide` figures take a whole row of the page."""
+    """A drawn figure; `alt` says what it shows to somebody who cannot see it. `wide` figures take a whole row
+    of the page."""
 
     name: str
     title: str
@@ -76,7 +89,8 @@ class Section:
 
 @dataclass(frozen=True)
 class Part:
-    """What one results folder contributes: its source in words, its claims, its sections, what is missing or failed in it."""
+    """What one results folder contributes: its source in words, its claims, its sections, what is missing or
+    failed in it."""
 
     source: str
     claims: Sequence[Sequence[Value]] = ()

@@ -1,4 +1,5 @@
-"""How the report's figures look, and how one becomes SVG and PNG. Each of `COLOURS` has its counterpart for a dark page in page.css."""
+"""How the report's figures look, and how one becomes SVG and PNG. Each of `COLOURS` has its counterpart for a
+dark page in page.css."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -35,7 +36,12 @@ COLOURS = {
     "s8": "#83c24a",
     "s9": "#b5b32c",
 }
-REGULARIZERS = {"none": ("dense", "dense", "s"), "l0": ("L0", "blue", "o"), "l1": ("L1", "orange", "^"), "l2": ("L2", "green", "D")}
+REGULARIZERS = {
+    "none": ("dense", "dense", "s"),
+    "l0": ("L0", "blue", "o"),
+    "l1": ("L1", "orange", "^"),
+    "l2": ("L2", "green", "D"),
+}
 SIZE = (4.5, 3.1)
 _STEPS = 10
 _STYLE = {
@@ -55,23 +61,40 @@ _STYLE = {
     "svg.fonttype": "none",
     "savefig.dpi": 150,
     "figure.figsize": SIZE,
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.titlecolor", "legend.labelcolor"), COLOURS["ink"]),
+    **dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.titlecolor", "legend.labelcolor"), COLOURS["ink"]
+    ),
     **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), COLOURS["muted"]),
     **dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), COLOURS["ink"]),
 }
 
 
 def draw(
-    name: str, title: str, caption: str, alt: str, paint: Callable[[plt.Figure], None], size: tuple[float, float] = SIZE, wide: bool = False
+    name: str,
+    title: str,
+    caption: str,
+    alt: str,
+    paint: Callable[[plt.Figure], None],
+    size: tuple[float, float] = SIZE,
+    wide: bool = False,
 ) -> Figure:
-    """The figure that `paint` paints on an empty canvas of `size` inches, as SVG (with text as text) and PNG on white."""
+    """The figure that `paint` paints on an empty canvas of `size` inches, as SVG (with text as text) and PNG
+    on white."""
     with plt.rc_context({**_STYLE, "svg.hashsalt": name}):
         canvas = plt.figure(figsize=size)
         try:
             paint(canvas)
             vector, pixels = io.StringIO(), io.BytesIO()
-            canvas.savefig(vector, format="svg", transparent=True, metadata={"Date": None, "Creator": None}, bbox_inches="tight")
-            canvas.savefig(pixels, format="png", facecolor="white", metadata={"Software": None}, bbox_inches="tight")
+            canvas.savefig(
+                vector,
+                format="svg",
+                transparent=True,
+                metadata={"Date": None, "Creator": None},
+                bbox_inches="tight",
+            )
+            canvas.savefig(
+                pixels, format="png", facecolor="white", metadata={"Software": None}, bbox_inches="tight"
+            )
         finally:
             plt.close(canvas)
     return Figure(name, title, caption, alt, vector.getvalue(), pixels.getvalue(), wide)
@@ -87,7 +110,14 @@ def step_colour(place: int, count: int) -> str:
     return COLOURS[f"s{round(place * (_STEPS - 1) / max(1, count - 1))}"]
 
 
-def band(axes: plt.Axes, x: Sequence[float], estimates: Sequence[Estimate | None], shade: str, label: str, **line: object) -> None:
+def band(
+    axes: plt.Axes,
+    x: Sequence[float],
+    estimates: Sequence[Estimate | None],
+    shade: str,
+    label: str,
+    **line: object,
+) -> None:
     """A line through the estimates with its 95 % band; where there is one seed only, the line alone."""
     known = [(at, found) for at, found in zip(x, estimates, strict=True) if found is not None]
     if not known:
@@ -105,17 +135,29 @@ def reference(axes: plt.Axes, level: float, words: str) -> None:
 
 
 def legend(axes: plt.Axes, **where: object) -> None:
-    """A legend, if there is anything to name: above the plot, where it hides nothing, or at the place given to matplotlib."""
+    """A legend, if there is anything to name: above the plot, where it hides nothing, or at the place given
+    to matplotlib."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(**(where or {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}))
 
 
 def heatmap(
-    axes: plt.Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], bounds: tuple[float, float], palette: str, digits: int
+    axes: plt.Axes,
+    values: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    bounds: tuple[float, float],
+    palette: str,
+    digits: int,
 ) -> None:
     """A heatmap with the number in each cell; an unknown one stays empty."""
     mesh = axes.pcolormesh(
-        np.ma.masked_invalid(values), cmap=palette, vmin=bounds[0], vmax=bounds[1], edgecolors=COLOURS["grid"], linewidth=0.8
+        np.ma.masked_invalid(values),
+        cmap=palette,
+        vmin=bounds[0],
+        vmax=bounds[1],
+        edgecolors=COLOURS["grid"],
+        linewidth=0.8,
     )
     axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=30, ha="right")
     axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
@@ -131,4 +173,12 @@ def heatmap(
         red, green, blue, _ = mesh.cmap(mesh.norm(value))
         bright = 0.299 * red + 0.587 * green + 0.114 * blue > 0.55
         text = f"{value:.{digits}f}".replace("-", "−")
-        axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8, color="#101010" if bright else "#fdfdfd")
+        axes.text(
+            column + 0.5,
+            row + 0.5,
+            text,
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="#101010" if bright else "#fdfdfd",
+        )

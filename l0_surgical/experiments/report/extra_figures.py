@@ -1,4 +1,5 @@
-"""What the paper lacks, as figures: sparsity against reward, sparsity at initialisation, reward by rank, compression, temperature."""
+"""What the paper lacks, as figures: sparsity against reward, sparsity at initialisation, reward by rank,
+compression, temperature."""
 
 from collections.abc import Sequence
 
@@ -9,7 +10,15 @@ from l0_surgical.experiments.intervals import Estimate
 from l0_surgical.experiments.report.analysis import RULES, CellAnalysis, regularizers
 from l0_surgical.experiments.report.classic import ClassicResults, name_of
 from l0_surgical.experiments.report.content import Figure
-from l0_surgical.experiments.report.drawing import REGULARIZERS, band, colour, draw, heatmap, legend, reference
+from l0_surgical.experiments.report.drawing import (
+    REGULARIZERS,
+    band,
+    colour,
+    draw,
+    heatmap,
+    legend,
+    reference,
+)
 from l0_surgical.experiments.rows import Rows
 from l0_surgical.experiments.suite_format import ENVIRONMENTS, RANKS
 
@@ -37,7 +46,11 @@ def compression(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> Fi
         return None
     kinds = {}
     for a in analyses:
-        there = {row["coefficient"] for row in results.compressed if (row["environment"], row["algorithm"]) == a.cell}
+        there = {
+            row["coefficient"]
+            for row in results.compressed
+            if (row["environment"], row["algorithm"]) == a.cell
+        }
         sparse = next((c for c in (a.pick("ours"), a.pick("paper")) if c in there), None)
         kinds[f"{name_of(a.cell)}, dense"] = (*a.cell, "none", 0.0)
         kinds[f"{name_of(a.cell)}, L0"] = (*a.cell, "l0", sparse)
@@ -55,15 +68,24 @@ def compression(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> Fi
         axes.set(xlabel="size decrease, % (real accounting)")
         legend(axes, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=3)
 
-    caption = "Interquartile means over seeds with 95 % intervals, for the L0 policy of our rule (of the paper's where there is none)."
-    alt = "Size decrease in percent by method of compression, for the dense and the L0 policy of each cell; the table has the numbers."
+    caption = (
+        "Interquartile means over seeds with 95 % intervals, for the L0 policy of our rule (of the "
+        "paper's where there is none)."
+    )
+    alt = (
+        "Size decrease in percent by method of compression, for the dense and the L0 policy of each "
+        "cell; the table has the numbers."
+    )
     return draw("compression-sizes", "Size decrease by method", caption, alt, paint, size=(5.0, 4.2))
 
 
 def temperature_maps(results: ClassicResults) -> list[Figure]:
     """The beta x lambda map of every cell that has one: sparsity and reward."""
     cells = sorted({(row["environment"], row["algorithm"]) for row in results.temperatures})
-    return [_map(results, cell, [r for r in results.temperatures if (r["environment"], r["algorithm"]) == cell]) for cell in cells]
+    return [
+        _map(results, cell, [r for r in results.temperatures if (r["environment"], r["algorithm"]) == cell])
+        for cell in cells
+    ]
 
 
 def _trade_off(a: CellAnalysis, names: Sequence[str]) -> Figure:
@@ -86,15 +108,28 @@ def _trade_off(a: CellAnalysis, names: Sequence[str]) -> Figure:
                 continue
             x, y = ([point[place].value for point in points] for place in (0, 1))
             axes.errorbar(
-                x, y, _bars([p[1] for p in points]), _bars([p[0] for p in points]), marker, color=colour(shade), label=label, ms=4.5, lw=0.9
+                x,
+                y,
+                _bars([p[1] for p in points]),
+                _bars([p[0] for p in points]),
+                marker,
+                color=colour(shade),
+                label=label,
+                ms=4.5,
+                lw=0.9,
             )
         axes.set(xlabel="sparsity, %", ylabel="reward")
         legend(axes)
 
-    caption = "A point is one coefficient: interquartile means over seeds with 95 % intervals. Up and to the right is better."
+    caption = (
+        "A point is one coefficient: interquartile means over seeds with 95 % intervals. Up and to the "
+        "right is better."
+    )
     words = ", ".join(name.upper() for name in names) or "no regularizer"
     alt = f"Reward against sparsity in {name_of(a.cell)} for {words}, with the dense reward."
-    return draw(f"trade-off-{'-'.join(a.cell)}", f"{name_of(a.cell)}: sparsity against reward", caption, alt, paint)
+    return draw(
+        f"trade-off-{'-'.join(a.cell)}", f"{name_of(a.cell)}: sparsity against reward", caption, alt, paint
+    )
 
 
 def _sparsity(a: CellAnalysis, names: Sequence[str]) -> Figure:
@@ -103,16 +138,27 @@ def _sparsity(a: CellAnalysis, names: Sequence[str]) -> Figure:
         for name in names:
             label, shade, marker = REGULARIZERS[name]
             rows = {c: a.policies(c, name) for c in a.results.coefficients(a.cell, name)}
-            final, initial = ([a.estimate(r, column, 100) for r in rows.values()] for column in ("sparsity", "sparsity_at_init"))
+            final, initial = (
+                [a.estimate(r, column, 100) for r in rows.values()]
+                for column in ("sparsity", "sparsity_at_init")
+            )
             band(axes, list(rows), final, colour(shade), label, marker=marker, ms=4)
             band(axes, list(rows), initial, colour(shade), "", ls=":", lw=1.2)  # named in the caption
         axes.set_xscale("log")
         axes.set(xlabel="coefficient λ", ylabel="sparsity, %", ylim=(-3, 103))
         legend(axes)
 
-    caption = "Solid: after training; dotted: at initialisation, which no training made. Interquartile means with 95 % bands."
-    alt = f"Sparsity by coefficient in {name_of(a.cell)}, after training and at initialisation, for {', '.join(n.upper() for n in names)}."
-    return draw(f"sparsity-{'-'.join(a.cell)}", f"{name_of(a.cell)}: sparsity by coefficient", caption, alt, paint)
+    caption = (
+        "Solid: after training; dotted: at initialisation, which no training made. Interquartile means "
+        "with 95 % bands."
+    )
+    alt = (
+        f"Sparsity by coefficient in {name_of(a.cell)}, after training and at initialisation, for "
+        f"{', '.join(n.upper() for n in names)}."
+    )
+    return draw(
+        f"sparsity-{'-'.join(a.cell)}", f"{name_of(a.cell)}: sparsity by coefficient", caption, alt, paint
+    )
 
 
 def _rank_sweep(a: CellAnalysis) -> Figure:
@@ -128,13 +174,19 @@ def _rank_sweep(a: CellAnalysis) -> Figure:
         axes = canvas.subplots()
         reference(axes, a.target, "target")
         for label, sweeps, shade, marker in lines:
-            found = [a.estimate([rows[rank] for rows in sweeps.values() if rank in rows], "return_mean") for rank in RANKS]
+            found = [
+                a.estimate([rows[rank] for rows in sweeps.values() if rank in rows], "return_mean")
+                for rank in RANKS
+            ]
             band(axes, RANKS, found, colour(shade), label, marker=marker, ms=3)
         axes.set(xlabel="rank of every layer", ylabel="reward")
         legend(axes)
 
     caption = "One rank for all layers, as in the paper. Interquartile means over seeds with 95 % bands."
-    alt = f"Reward by rank in {name_of(a.cell)} for {', '.join(label for label, *_ in lines)}; target {a.target:g}."
+    alt = (
+        f"Reward by rank in {name_of(a.cell)} for {', '.join(label for label, *_ in lines)}; target "
+        f"{a.target:g}."
+    )
     return draw(f"ranks-{'-'.join(a.cell)}", f"{name_of(a.cell)}: reward by rank", caption, alt, paint)
 
 
@@ -143,7 +195,10 @@ def _map(results: ClassicResults, cell: tuple[str, str], rows: Rows) -> Figure:
     coefficients = sorted({row["coefficient"] for row in rows})
 
     def values(column: str, factor: float) -> np.ndarray:
-        cells = [[[r for r in rows if (r["temperature"], r["coefficient"]) == (b, c)] for c in coefficients] for b in betas]
+        cells = [
+            [[r for r in rows if (r["temperature"], r["coefficient"]) == (b, c)] for c in coefficients]
+            for b in betas
+        ]
         found = [[results.estimate(group, column, factor) for group in line] for line in cells]
         return np.array([[np.nan if e is None else e.value for e in line] for line in found])
 
@@ -161,15 +216,26 @@ def _map(results: ClassicResults, cell: tuple[str, str], rows: Rows) -> Figure:
             axes.set_ylabel("β", rotation=0, labelpad=10)
 
     title = f"{ENVIRONMENTS[cell[0]]} {cell[1].upper()}: the map of β and λ"
-    alt = f"Two heatmaps over β (rows) and λ (columns) in {name_of(cell)}: sparsity and reward; the table has the numbers."
-    return draw(f"temperatures-{'-'.join(cell)}", title, "Interquartile means over seeds.", alt, paint, size=(5.0, 4.6))
+    alt = (
+        f"Two heatmaps over β (rows) and λ (columns) in {name_of(cell)}: sparsity and reward; the table "
+        "has the numbers."
+    )
+    return draw(
+        f"temperatures-{'-'.join(cell)}",
+        title,
+        "Interquartile means over seeds.",
+        alt,
+        paint,
+        size=(5.0, 4.6),
+    )
 
 
 def _compressed(results: ClassicResults, key: tuple, method: str) -> Rows:
     return [
         row
         for row in results.compressed
-        if (row["environment"], row["algorithm"], row["regularizer"], row["coefficient"], row["method"]) == (*key, method)
+        if (row["environment"], row["algorithm"], row["regularizer"], row["coefficient"], row["method"])
+        == (*key, method)
     ]
 
 
@@ -179,7 +245,8 @@ def _dot(axes: plt.Axes, found: Estimate | None, place: int, shade: str, marker:
 
 
 def _bars(estimates: Sequence[Estimate]) -> np.ndarray:
-    """Lengths (2, points) of the error bars below and above; an interquartile mean may lie outside its own percentile interval."""
+    """Lengths (2, points) of the error bars below and above; an interquartile mean may lie outside its own
+    percentile interval."""
     low = [max(0.0, e.value - e.low) if e.low is not None else 0.0 for e in estimates]
     high = [max(0.0, e.high - e.value) if e.high is not None else 0.0 for e in estimates]
     return np.array([low, high])

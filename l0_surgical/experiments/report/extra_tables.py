@@ -1,4 +1,5 @@
-"""What the paper lacks, as tables: both selection rules, L0 against L1 and L2, every coefficient, compression, temperature, cost."""
+"""What the paper lacks, as tables: both selection rules, L0 against L1 and L2, every coefficient,
+compression, temperature, cost."""
 
 from collections.abc import Sequence
 
@@ -29,14 +30,22 @@ def picks(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> Table:
                 ]
             )
             found = None if coefficient is None else a.comparisons.get(("l0", coefficient))
-            rows[-1] += [found.difference, found.tolerance, _kept(found.is_kept, found.is_lost)] if found else [None, None, None]
+            rows[-1] += (
+                [found.difference, found.tolerance, _kept(found.is_kept, found.is_lost)]
+                if found
+                else [None, None, None]
+            )
     columns = (Column("Cell", text=True), Column("Rule", text=True), Column("λ"), *_SIZE)
     columns += (Column("Reward less dense", 1), Column("Tolerance", 2), Column("Dense reward", text=True))
     caption = (
-        "Paper's rule: the coefficient with the largest mean reward + sparsity in percent. Our rule: the sparsest coefficient whose "
-        "reward is shown to be kept, which means that the lower bound of the 95 % interval of its difference to the dense reward is not "
-        f"below minus the tolerance, {100 * TOLERANCE:g} % of what dense gains over random actions. Not shown lower: the sparsest whose "
-        "interval does not lie below minus the tolerance as a whole; with few seeds that is weak evidence, shown for comparison only. "
+        "Paper's rule: the coefficient with the largest mean reward + sparsity in percent. Our rule: the "
+        "sparsest coefficient whose "
+        "reward is shown to be kept, which means that the lower bound of the 95 % interval of its "
+        "difference to the dense reward is not "
+        f"below minus the tolerance, {100 * TOLERANCE:g} % of what dense gains over random actions. Not "
+        "shown lower: the sparsest whose "
+        "interval does not lie below minus the tolerance as a whole; with few seeds that is weak evidence, "
+        "shown for comparison only. "
         "All with the seeds of the grid."
     )
     return Table("selection", "What each selection rule picks", caption, columns, rows)
@@ -49,16 +58,31 @@ def by_regularizer(results: ClassicResults, analyses: Sequence[CellAnalysis]) ->
         for name in regularizers(results):
             for rule in ("ours", "paper"):
                 coefficient = a.pick(rule, name)
-                head = [name_of(a.cell), name.upper(), RULES[rule], "none" if coefficient is None else number_name(coefficient)]
+                head = [
+                    name_of(a.cell),
+                    name.upper(),
+                    RULES[rule],
+                    "none" if coefficient is None else number_name(coefficient),
+                ]
                 rows.append([*head, *_reward_and_sparsity(results, a.policies(coefficient, name))])
                 found = None if coefficient is None else a.comparisons.get((name, coefficient))
                 rows[-1].append(found.difference if found else None)
-    columns = (Column("Cell", text=True), Column("Regularizer", text=True), Column("Rule", text=True), Column("λ"), *_SIZE)
-    caption = (
-        "The best policy of each regularizer over the same coefficients, by both rules. L1 and L2 make no zeros of themselves: "
-        "their small weights are cut off at a threshold after training, so their sparsity at initialisation is that of the threshold."
+    columns = (
+        Column("Cell", text=True),
+        Column("Regularizer", text=True),
+        Column("Rule", text=True),
+        Column("λ"),
+        *_SIZE,
     )
-    return Table("regularizers", "L0 against L1 and L2", caption, (*columns, Column("Reward less dense", 1)), rows)
+    caption = (
+        "The best policy of each regularizer over the same coefficients, by both rules. L1 and L2 make no "
+        "zeros of themselves: "
+        "their small weights are cut off at a threshold after training, so their sparsity at initialisation "
+        "is that of the threshold."
+    )
+    return Table(
+        "regularizers", "L0 against L1 and L2", caption, (*columns, Column("Reward less dense", 1)), rows
+    )
 
 
 def aggregate(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> Table:
@@ -66,12 +90,16 @@ def aggregate(results: ClassicResults, analyses: Sequence[CellAnalysis]) -> Tabl
     rows: list[list[Value]] = []
     ways: list[tuple[str, list[Rows]]] = [("dense", [a.dense for a in analyses])]
     for name in regularizers(results):
-        ways += [(f"{name.upper()}, {RULES[rule]}", [a.policies(a.pick(rule, name), name) for a in analyses]) for rule in ("paper", "ours")]
+        ways += [
+            (f"{name.upper()}, {RULES[rule]}", [a.policies(a.pick(rule, name), name) for a in analyses])
+            for rule in ("paper", "ours")
+        ]
     for words, picked in ways:
         rows.append([words, normalised(analyses, picked), sum(bool(rows) for rows in picked)])
     columns = (Column("Policies", text=True), Column("Normalised reward", 3), Column("Cells with a policy"))
     caption = (
-        "Interquartile mean over all cells and seeds of (reward − random) / (target − random), with an interval that draws both seeds and "
+        "Interquartile mean over all cells and seeds of (reward − random) / (target − random), with an "
+        "interval that draws both seeds and "
         "cells. Unknown where a rule picks no policy in some cell, or cells have different numbers of seeds."
     )
     return Table("aggregate", "All six cells as one number", caption, columns, rows)
@@ -82,14 +110,24 @@ def every_coefficient(results: ClassicResults) -> Table:
     rows: list[list[Value]] = []
     for (environment, algorithm, regularizer, coefficient), members in results.groups.items():
         good = [row for row in members if row["return_mean"] is not None]
-        head = [name_of((environment, algorithm)), "dense" if regularizer == "none" else regularizer.upper(), number_name(coefficient)]
+        head = [
+            name_of((environment, algorithm)),
+            "dense" if regularizer == "none" else regularizer.upper(),
+            number_name(coefficient),
+        ]
         middle = [
             *_reward_and_sparsity(results, good),
             results.estimate(good, "critic_sparsity", 100),
             results.estimate(good, "steps_to_target"),
         ]
         rows.append([*head, *middle, reaching(good, TARGET_RETURN[environment]), len(members) - len(good)])
-    columns = (Column("Cell", text=True), Column("Regularizer", text=True), Column("λ"), *_SIZE, Column("Critic sparsity %", 1))
+    columns = (
+        Column("Cell", text=True),
+        Column("Regularizer", text=True),
+        Column("λ"),
+        *_SIZE,
+        Column("Critic sparsity %", 1),
+    )
     columns += (Column("Steps to target", 0), Column("Seeds at the target", text=True), Column("Failed"))
     caption = "Every policy of the grid: interquartile means over seeds with 95 % intervals."
     return Table("coefficients", "Every coefficient", caption, columns, rows)
@@ -112,32 +150,76 @@ def compressed(results: ClassicResults) -> Table | None:
             results.estimate(members, "size_decrease_percent"),
         )
         kept = f"{sum(row['kept'] is True for row in members)} of {len(members)}"
-        rows.append([name_of((environment, algorithm)), policy, method, *sizes, results.estimate(members, "return_mean"), kept])
-    columns = (Column("Cell", text=True), Column("Policy", text=True), Column("Method", text=True), Column("Stored numbers", 0))
-    columns += (Column("Bytes", 0), Column("Size decrease %", 1), Column("Reward", 1), Column("Reward kept (seeds)", text=True))
+        rows.append(
+            [
+                name_of((environment, algorithm)),
+                policy,
+                method,
+                *sizes,
+                results.estimate(members, "return_mean"),
+                kept,
+            ]
+        )
+    columns = (
+        Column("Cell", text=True),
+        Column("Policy", text=True),
+        Column("Method", text=True),
+        Column("Stored numbers", 0),
+    )
+    columns += (
+        Column("Bytes", 0),
+        Column("Size decrease %", 1),
+        Column("Reward", 1),
+        Column("Reward kept (seeds)", text=True),
+    )
     caption = (
-        "Real accounting (Σ folded into a factor, bit masks counted) against the dense network. One rank: the paper's way, the lowest rank "
-        "for all layers; automatic ranks: a rank for each layer; best: the smallest representation of each layer, dead units removed. "
+        "Real accounting (Σ folded into a factor, bit masks counted) against the dense network. One rank: "
+        "the paper's way, the lowest rank "
+        "for all layers; automatic ranks: a rank for each layer; best: the smallest representation of each "
+        "layer, dead units removed. "
         "Kept counts the seeds whose reward is provably kept on unseen episodes."
     )
-    return Table("compression", "Compression: one rank, automatic ranks, best representation", caption, columns, rows)
+    return Table(
+        "compression", "Compression: one rank, automatic ranks, best representation", caption, columns, rows
+    )
 
 
 def temperatures(results: ClassicResults) -> Table | None:
     """The beta x lambda map in numbers; None without such rows."""
     groups: dict[tuple, Rows] = {}
     for row in results.temperatures:
-        groups.setdefault((row["environment"], row["algorithm"], row["regularizer"], row["temperature"], row["coefficient"]), []).append(
-            row
-        )
+        groups.setdefault(
+            (
+                row["environment"],
+                row["algorithm"],
+                row["regularizer"],
+                row["temperature"],
+                row["coefficient"],
+            ),
+            [],
+        ).append(row)
     if not groups:
         return None
     rows: list[list[Value]] = []
     for (environment, algorithm, _, beta, coefficient), members in in_order(groups).items():
         good = [row for row in members if row["return_mean"] is not None]
-        rows.append([name_of((environment, algorithm)), beta, number_name(coefficient), *_reward_and_sparsity(results, good), len(good)])
+        rows.append(
+            [
+                name_of((environment, algorithm)),
+                beta,
+                number_name(coefficient),
+                *_reward_and_sparsity(results, good),
+                len(good),
+            ]
+        )
     columns = (Column("Cell", text=True), Column("β", 3), Column("λ"), *_SIZE, Column("Seeds"))
-    return Table("temperatures", "Temperature β and coefficient λ", "L0 policies over several temperatures of the gates.", columns, rows)
+    return Table(
+        "temperatures",
+        "Temperature β and coefficient λ",
+        "L0 policies over several temperatures of the gates.",
+        columns,
+        rows,
+    )
 
 
 def cost(results: ClassicResults) -> Table:
@@ -152,14 +234,31 @@ def cost(results: ClassicResults) -> Table:
         totals = [sum(row[name] or 0.0 for row in known) / 60 for name in ("wall_seconds", "cpu_seconds")]
         each = [_mean(known, name) for name in ("wall_seconds", "cpu_seconds", "env_steps", "updates")]
         rows.append([name_of((environment, algorithm)), words, len(members), *each, *totals])
-    columns = (Column("Cell", text=True), Column("Regularizer", text=True), Column("Policies"), Column("Wall s each", 1))
-    columns += (Column("CPU s each", 1), Column("Env. steps each", 0), Column("Updates each", 0), Column("Wall min, all", 1))
-    caption = "Means over policies. Policies train side by side in one process; a policy's seconds are its share of that process."
+    columns = (
+        Column("Cell", text=True),
+        Column("Regularizer", text=True),
+        Column("Policies"),
+        Column("Wall s each", 1),
+    )
+    columns += (
+        Column("CPU s each", 1),
+        Column("Env. steps each", 0),
+        Column("Updates each", 0),
+        Column("Wall min, all", 1),
+    )
+    caption = (
+        "Means over policies. Policies train side by side in one process; a policy's seconds are its "
+        "share of that process."
+    )
     return Table("cost", "Cost of a policy", caption, (*columns, Column("CPU min, all", 1)), rows)
 
 
 def _reward_and_sparsity(results: ClassicResults, rows: Rows) -> tuple[Estimate | None, ...]:
-    return results.estimate(rows, "return_mean"), results.estimate(rows, "sparsity", 100), results.estimate(rows, "sparsity_at_init", 100)
+    return (
+        results.estimate(rows, "return_mean"),
+        results.estimate(rows, "sparsity", 100),
+        results.estimate(rows, "sparsity_at_init", 100),
+    )
 
 
 def _kept(is_kept: bool, is_lost: bool) -> str:

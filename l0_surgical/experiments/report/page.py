@@ -14,11 +14,21 @@ from l0_surgical.experiments.report.verdicts import RULES, TOLERANCES, Verdict
 
 TITLE = "Sparse policies: the paper's results and ours"
 _LONG = 30  # rows from which on a table scrolls within itself
-_MARKS = {"exceeded": "▲", "reproduced": "✓", "holds": "✓", "not reproduced": "✗", "does not hold": "✗", "mixed": "◐", "not measured": "–"}
+_MARKS = {
+    "exceeded": "▲",
+    "reproduced": "✓",
+    "holds": "✓",
+    "not reproduced": "✗",
+    "does not hold": "✗",
+    "mixed": "◐",
+    "not measured": "–",
+}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
-def page(sources: Sequence[str], sections: Sequence[Section], missing: Sequence[str], failed: Sequence[str]) -> str:
+def page(
+    sources: Sequence[str], sections: Sequence[Section], missing: Sequence[str], failed: Sequence[str]
+) -> str:
     """The whole page."""
     sections = [*sections, _rules()]
     links = "".join(f'<li><a href="#{section.name}">{escape(section.title)}</a></li>' for section in sections)
@@ -56,14 +66,21 @@ def _completeness(missing: Sequence[str], failed: Sequence[str]) -> str:
     if not missing and not failed:
         return '<div class="note complete" id="completeness"><p>These results are complete: every cell of the grid is there.</p></div>'
     parts = [("missing", missing), ("failed", failed)]
-    counts = " and ".join(f"{len(found)} {'entry is' if len(found) == 1 else 'entries are'} {word}" for word, found in parts if found)
+    counts = " and ".join(
+        f"{len(found)} {'entry is' if len(found) == 1 else 'entries are'} {word}"
+        for word, found in parts
+        if found
+    )
     lists = "".join(
         f"<details{' open' if len(found) <= 6 else ''}><summary>What is {word} ({len(found)})</summary><ul>"
         f"{''.join(f'<li>{escape(words)}</li>' for words in found)}</ul></details>"
         for word, found in parts
         if found
     )
-    text = f"<strong>These results are incomplete.</strong> {counts.capitalize()}; the tables and figures below show what is there."
+    text = (
+        f"<strong>These results are incomplete.</strong> {counts.capitalize()}; the tables and figures "
+        "below show what is there."
+    )
     return f'<div class="note" id="completeness"><p>{text}</p>{lists}</div>'
 
 
@@ -90,7 +107,8 @@ def _figure(figure: Figure) -> str:
 
 
 def inline_svg(figure: Figure) -> str:
-    """The figure's SVG for the inside of the page: its own ids, the page's colours and font, its alternative text."""
+    """The figure's SVG for the inside of the page: its own ids, the page's colours and font, its alternative
+    text."""
     svg = figure.svg[figure.svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     for name, value in COLOURS.items():
@@ -104,7 +122,10 @@ def inline_svg(figure: Figure) -> str:
 def _table(table: Table) -> str:
     prose = " prose" if all(column.text for column in table.columns) else ""
     long = " long" if len(table.rows) > _LONG else ""
-    head = "".join(f'<th scope="col"{_text(column)}><button type="button">{escape(column.title)}</button></th>' for column in table.columns)
+    head = "".join(
+        f'<th scope="col"{_text(column)}><button type="button">{escape(column.title)}</button></th>'
+        for column in table.columns
+    )
     rows = "".join(f"<tr>{_row(row, table.columns)}</tr>\n" for row in table.rows)
     return (
         f'<div class="block" id="{table.name}"><h3>{escape(table.title)}</h3><p>{escape(table.caption)}</p>'
@@ -118,7 +139,9 @@ def _row(row: Sequence[Value], columns: Sequence[Column]) -> str:
     for place, (value, column) in enumerate(zip(row, columns, strict=True)):
         tag = 'th scope="row"' if place == 0 else "td"
         extra = ' class="text verdict-cell"' if isinstance(value, Verdict) else _text(column)
-        cells.append(f'<{tag}{extra} data-sort="{escape(sort_key(value))}">{_cell(value, column)}</{tag[:2]}>')
+        cells.append(
+            f'<{tag}{extra} data-sort="{escape(sort_key(value))}">{_cell(value, column)}</{tag[:2]}>'
+        )
     return "".join(cells)
 
 
@@ -134,8 +157,10 @@ def _cell(value: Value, column: Column) -> str:
 
 def _rules() -> Section:
     intervals = (
-        f"Intervals: 95 % percentile intervals of a stratified bootstrap over training seeds ({REPS} draws, fixed seed, rliable), around "
-        "the interquartile mean. With five seeds such intervals are rather too narrow than too wide. Only the number over all cells also "
+        f"Intervals: 95 % percentile intervals of a stratified bootstrap over training seeds ({REPS} draws, "
+        "fixed seed, rliable), around "
+        "the interquartile mean. With five seeds such intervals are rather too narrow than too wide. Only "
+        "the number over all cells also "
         "draws cells."
     )
     verdicts = Table(

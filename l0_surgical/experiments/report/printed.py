@@ -1,4 +1,5 @@
-"""The paper's printed numbers, from printed.json: percentages as printed, one entry for each cell and environment."""
+"""The paper's printed numbers, from printed.json: percentages as printed, one entry for each cell and
+environment."""
 
 import json
 from functools import cache

@@ -1,10 +1,20 @@
-"""The results of NeedleReach (results/surgical): one row per policy and preset, and the rank sweeps over three seeds."""
+"""The results of NeedleReach (results/surgical): one row per policy and preset, and the rank sweeps over
+three seeds."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from l0_surgical.experiments.rows import Rows, fraction, number, one_of, read_json, read_table, required, whole
+from l0_surgical.experiments.rows import (
+    Rows,
+    fraction,
+    number,
+    one_of,
+    read_json,
+    read_table,
+    required,
+    whole,
+)
 from l0_surgical.system.errors import BadInputError
 
 PRESETS = ("best", "paper")
@@ -19,12 +29,22 @@ _MEMBERS = {
 }
 _COMPRESSED = {"policy": required(str), "parameters": required(whole), "bytes": required(whole)}
 _COMPRESSED |= {"size_decrease_percent": required(number), "return_mean": number, "success_rate": fraction}
-_SWEEP = ("rank", "parameters_paper", "parameters", "size_decrease_percent", "return_mean", "return_range", "success_rate", "seeds")
+_SWEEP = (
+    "rank",
+    "parameters_paper",
+    "parameters",
+    "size_decrease_percent",
+    "return_mean",
+    "return_range",
+    "success_rate",
+    "seeds",
+)
 
 
 @dataclass(frozen=True)
 class SurgicalResults:
-    """`members` by preset; `sweeps` by name ("best dense", "paper L0 0.05", ...), one row per rank; `compressed` may be empty."""
+    """`members` by preset; `sweeps` by name ("best dense", "paper L0 0.05", ...), one row per rank;
+    `compressed` may be empty."""
 
     path: Path
     members: dict[str, Rows]
@@ -50,14 +70,22 @@ def read_surgical(folder: Path) -> SurgicalResults:
         BadInputError: a file cannot be read or lacks a column.
     """
     missing = [f"NeedleReach: no {name}" for name in FILES if not (folder / name).is_file()]
-    members = {preset: read_table(folder / f"{preset}.csv", _MEMBERS) if (folder / f"{preset}.csv").is_file() else [] for preset in PRESETS}
+    members = {
+        preset: read_table(folder / f"{preset}.csv", _MEMBERS) if (folder / f"{preset}.csv").is_file() else []
+        for preset in PRESETS
+    }
     sweeps = read_json(folder / "rank_sweeps.json")
     for name, rows in sweeps.items():
         for row in rows:
             if absent := [key for key in _SWEEP if key not in row]:
-                raise BadInputError(f"{folder / 'rank_sweeps.json'}, {name}: a row lacks {', '.join(absent)}; write the results anew")
+                raise BadInputError(
+                    f"{folder / 'rank_sweeps.json'}, {name}: a row lacks {', '.join(absent)}; write the "
+                    "results anew"
+                )
     compressed = folder / "compressed.csv"
-    results = SurgicalResults(folder, members, sweeps, read_table(compressed, _COMPRESSED) if compressed.is_file() else [], missing)
+    results = SurgicalResults(
+        folder, members, sweeps, read_table(compressed, _COMPRESSED) if compressed.is_file() else [], missing
+    )
     for preset in PRESETS:
         missing += [
             f"NeedleReach, preset {preset}: no {'dense' if dense else 'sparse'} rank sweep"

@@ -1,4 +1,5 @@
-"""The one place where a measured number is judged against a printed one, and a claim against its evidence. `RULES` says it in words."""
+"""The one place where a measured number is judged against a printed one, and a claim against its evidence.
+`RULES` says it in words."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -18,8 +19,10 @@ RULES = {
     "mixed": "of a claim: the data show it in some cells only, or leave it open",
 }
 TOLERANCES = (
-    "Tolerances: for a reward 1 % of what the printed reward is above the reward of random actions; for a sparsity or a size decrease "
-    f"{POINTS:g} percentage point; for a rank 0; for a size that follows from arithmetic alone {EXACT:g} points. "
+    "Tolerances: for a reward 1 % of what the printed reward is above the reward of random actions; for a "
+    "sparsity or a size decrease "
+    f"{POINTS:g} percentage point; for a rank 0; for a size that follows from arithmetic alone {EXACT:g} "
+    "points. "
     "Where there is one seed only, its value stands for the interval."
 )
 
@@ -39,7 +42,9 @@ class Verdict(str, Enum):
         return self.value
 
 
-def judge(measured: Estimate | float | None, printed: float, tolerance: float, lower_is_better: bool = False) -> Verdict:
+def judge(
+    measured: Estimate | float | None, printed: float, tolerance: float, lower_is_better: bool = False
+) -> Verdict:
     """The verdict on a number that has a printed one; `tolerance` in its own unit."""
     if measured is None:
         return Verdict.NOT_MEASURED
@@ -58,7 +63,8 @@ def judge_all(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def judge_claim(cells: Sequence[bool | None]) -> Verdict:
-    """The verdict on a claim: True where a cell shows it, False where it contradicts it, None where it leaves it open."""
+    """The verdict on a claim: True where a cell shows it, False where it contradicts it, None where it leaves
+    it open."""
     if not cells:
         return Verdict.NOT_MEASURED
     if all(cell is True for cell in cells):

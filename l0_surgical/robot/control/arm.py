@@ -1,4 +1,5 @@
-"""What the controller needs of an arm: what it said, who says it, and two ways to speak to it. Each transport provides one."""
+"""What the controller needs of an arm: what it said, who says it, and two ways to speak to it. Each transport
+provides one."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -9,7 +10,8 @@ from l0_surgical.robot.control.records import JointState, OperatingState, PoseSt
 T = TypeVar("T")
 
 STREAMS = ("measured_js", "setpoint_js", "jaw/measured_js", "measured_cp", "local/measured_cp", "setpoint_cp")
-"""What an arm must say all the time to be commanded, by CRTK's names; the joints first, by which the poses are judged."""
+"""What an arm must say all the time to be commanded, by CRTK's names; the joints first, by which the poses
+are judged."""
 TEXTS = ("error", "warning", "status")
 
 
@@ -17,7 +19,8 @@ TEXTS = ("error", "warning", "status")
 class Received(Generic[T]):
     """A record and when this process took it, on the monotonic clock in nanoseconds.
 
-    `writer` tells who sent it: equal for the messages of one publisher, different for those of two; None where the transport cannot tell.
+    `writer` tells who sent it: equal for the messages of one publisher, different for those of two; None
+        where the transport cannot tell.
     """
 
     record: T
@@ -37,9 +40,11 @@ class ArmInputs:
         setpoint_js: where they were last told to be (6,).
         jaw: the jaw's joint (1,).
         operating_state: CRTK's state; None where the transport cannot know it yet.
-        news: what came since the last poll, oldest first, by topic: `STREAMS`, operating_state and `TEXTS`. Nothing in it may be missed.
+        news: what came since the last poll, oldest first, by topic: `STREAMS`, operating_state and `TEXTS`.
+            Nothing in it may be missed.
         foreign_commands: the topics on which somebody else commanded this arm since the last poll.
-        writers: who publishes each topic of `STREAMS` and operating_state now, as the transport tells publishers apart.
+        writers: who publishes each topic of `STREAMS` and operating_state now, as the transport tells
+            publishers apart.
     """
 
     measured_cp: Received[PoseStamped] | None = None
@@ -58,7 +63,10 @@ class ArmInputs:
         return getattr(self, FIELDS[topic])
 
 
-FIELDS = {topic: topic.replace("/", "_") for topic in STREAMS} | {"jaw/measured_js": "jaw", "operating_state": "operating_state"}
+FIELDS = {topic: topic.replace("/", "_") for topic in STREAMS} | {
+    "jaw/measured_js": "jaw",
+    "operating_state": "operating_state",
+}
 """The field of `ArmInputs` in which the newest of a topic is."""
 
 

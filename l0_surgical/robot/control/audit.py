@@ -1,6 +1,8 @@
-"""What a recording shows: whether a command broke a limit, or was sent without a right to or against the arm's words.
+"""What a recording shows: whether a command broke a limit, or was sent without a right to or against the
+arm's words.
 
-It knows the limits and nothing of the filter that kept them, so that one can be tested by the other. It proves no more than what was
+It knows the limits and nothing of the filter that kept them, so that one can be tested by the other. It
+proves no more than what was
 recorded: what others told the arm on its topics is in it only by its effects on what the arm said.
 """
 
@@ -18,7 +20,9 @@ from l0_surgical.surgical.kinematics import UnreachablePoseError, forward_kinema
 
 _SPEED_TOLERANCE = 1.01
 _ROUNDING_M = 1e-9
-_CLOCK_S = 1e-5  # by which a stamp may differ from the clock that the motion was computed by (control/clock.py)
+_CLOCK_S = (
+    1e-5  # by which a stamp may differ from the clock that the motion was computed by (control/clock.py)
+)
 _SAME_TIME_S = 0.02
 _SAMPLES = 16
 _MOVING_STATES = ("approaching", "reaching", "holding")
@@ -30,10 +34,10 @@ class Audit:
 
     Attributes:
         commands: how many setpoints were sent.
-        faults: the faults that the controller recorded.
-        longest_step_m, longest_step_rad: between two setpoints of one stream, or from where the arm had been told to be to the first.
-        fastest_m_per_s, fastest_rad_per_s: between two setpoints, by their stamps.
-        strongest_m_per_s2, sharpest_m_per_s3: acceleration and jerk of the setpoints, by their stamps, without pauses.
+        faults: the faults that the controller recorded. longest_step_m, longest_step_rad: between two
+        setpoints of one stream, or from where the arm had been told to be to the first. fastest_m_per_s,
+        fastest_rad_per_s: between two setpoints, by their stamps. strongest_m_per_s2, sharpest_m_per_s3:
+        acceleration and jerk of the setpoints, by their stamps, without pauses.
         farthest_outside_m: of the tool from the workspace, by the joints, while the controller moved it.
         violations: one line each; none in a safe recording. What lasts is said once.
     """
@@ -53,13 +57,15 @@ class Audit:
 def audit(messages: Iterable[tuple[str, int, Record]], arm_name: str, limits: Limits) -> Audit:
     """Checks every servo_cp of a recording.
 
-    By itself: finite, framed, inside the workspace, reachable, within the limits of step, speed, acceleration and jerk, the first within a
-    step of setpoint_cp. By what was heard before it: near the measured pose; the arm ENABLED, homed and not busy; the tool inside the
-    workspace and measured_cp, local/measured_cp where the joints put it; setpoint_cp one of the commands, and where setpoint_js puts it;
-    not between a fault (or a disarming) and the next arming. What is not in the recording is not judged.
+    By itself: finite, framed, inside the workspace, reachable, within the limits of step, speed, acceleration
+    and jerk, the first within a step of setpoint_cp. By what was heard before it: near the measured pose; the
+    arm ENABLED, homed and not busy; the tool inside the workspace and measured_cp, local/measured_cp where
+    the joints put it; setpoint_cp one of the commands, and where setpoint_js puts it; not between a fault (or
+    a disarming) and the next arming. What is not in the recording is not judged.
 
     Args:
-        messages: topic, log time (ns) and record of each message, as `messaging.recording.read_recording` gives them.
+        messages: topic, log time (ns) and record of each message, as `messaging.recording.read_recording`
+            gives them.
         arm_name: the arm's ROS namespace.
         limits: those of the controller, e.g. `Controller.limits`.
     """
@@ -76,7 +82,9 @@ class _Auditor:
         self._frame = limits.frame_of(arm_name)
         self._commands: deque[tuple[int, Pose]] = deque()
         self._said: dict[str, Pose | None] = {}
-        self._samples: dict[str, deque[tuple[int, Pose]]] = {topic: deque(maxlen=_SAMPLES) for topic in ("measured_js", "setpoint_js")}
+        self._samples: dict[str, deque[tuple[int, Pose]]] = {
+            topic: deque(maxlen=_SAMPLES) for topic in ("measured_js", "setpoint_js")
+        }
         self._apart_m: dict[str, float | None] = {}
         self._told_m: float | None = None
         self._arm_state: OperatingState | None = None
@@ -88,8 +96,13 @@ class _Auditor:
             f"/{arm_name}/setpoint_cp": self._hear_setpoint,
             f"/{arm_name}/operating_state": self._hear_arm_state,
             f"/{arm_name}/l0_surgical/state": self._hear_state,
-            **{f"/{arm_name}/{topic}": self._pose_hearer(topic) for topic in ("measured_cp", "local/measured_cp")},
-            **{f"/{arm_name}/{topic}": self._joints_hearer(topic) for topic in ("measured_js", "setpoint_js")},
+            **{
+                f"/{arm_name}/{topic}": self._pose_hearer(topic)
+                for topic in ("measured_cp", "local/measured_cp")
+            },
+            **{
+                f"/{arm_name}/{topic}": self._joints_hearer(topic) for topic in ("measured_js", "setpoint_js")
+            },
         }
 
     def hear(self, topic: str, record: Record) -> None:
@@ -120,7 +133,8 @@ class _Auditor:
         if told is not None and self._commands:
             limits = self._limits
             is_own = any(
-                told.distance_to(own) <= limits.max_setpoint_error_m and told.angle_to(own) <= limits.max_setpoint_error_rad
+                told.distance_to(own) <= limits.max_setpoint_error_m
+                and told.angle_to(own) <= limits.max_setpoint_error_rad
                 for _, own in self._commands
             )
             self._told_m = None if is_own else min(told.distance_to(own) for _, own in self._commands)
@@ -169,28 +183,44 @@ class _Auditor:
         if self._may_move is False:
             self._blame("was sent while the controller had no right to")
         if state is not None and not (state.state == "ENABLED" and state.is_homed and not state.is_busy):
-            self._blame(f"was sent to an arm that is {state.state}, homed: {state.is_homed}, busy: {state.is_busy}")
+            self._blame(
+                f"was sent to an arm that is {state.state}, homed: {state.is_homed}, busy: {state.is_busy}"
+            )
         topic = "measured_js" if "measured_js" in said else "measured_cp"
         if (measured := said.get(topic)) is not None:
             is_far = (
                 pose.distance_to(measured) > limits.max_tracking_error_m + limits.max_step_m
                 or pose.angle_to(measured) > limits.max_tracking_error_rad + limits.max_step_rad
             )
-            self._blame_while(is_far, "far", f"is {1e3 * pose.distance_to(measured):.1f} mm from the measured pose ({topic})")
+            self._blame_while(
+                is_far,
+                "far",
+                f"is {1e3 * pose.distance_to(measured):.1f} mm from the measured pose ({topic})",
+            )
         if said.get("measured_js") is not None:
             outside_m = _outside_m(said["measured_js"], limits)
             self.result.farthest_outside_m = max(self.result.farthest_outside_m, outside_m)
             is_outside = outside_m > limits.max_joint_disagreement_m + limits.max_step_m
-            self._blame_while(is_outside, "outside", f"was sent although the tool was {1e3 * outside_m:.1f} mm outside the workspace")
+            self._blame_while(
+                is_outside,
+                "outside",
+                f"was sent although the tool was {1e3 * outside_m:.1f} mm outside the workspace",
+            )
         for topic, apart_m in self._apart_m.items():
-            text = f"was sent although {topic} was {1e3 * (apart_m or 0):.1f} mm from where the joints put the tool"
+            text = (
+                f"was sent although {topic} was {1e3 * (apart_m or 0):.1f} mm from where the joints put "
+                "the tool"
+            )
             self._blame_while(apart_m is not None, f"apart {topic}", text)
         self._blame_while(
-            self._told_m is not None, "told", f"was sent although the arm had been told to be {1e3 * (self._told_m or 0):.1f} mm away"
+            self._told_m is not None,
+            "told",
+            f"was sent although the arm had been told to be {1e3 * (self._told_m or 0):.1f} mm away",
         )
 
     def _disagreement_m(self, topic: str, stamp_ns: int) -> float | None:
-        """How far a pose is from where the joints of the same time put the tool, where that is too far; None where not, or not known."""
+        """How far a pose is from where the joints of the same time put the tool, where that is too far; None
+        where not, or not known."""
         pose, limits = self._said[topic], self._limits
         samples = self._samples["setpoint_js" if topic == "setpoint_cp" else "measured_js"]
         nearest_ns, by_joints = min(samples, key=lambda sample: abs(sample[0] - stamp_ns), default=(0, None))
@@ -203,7 +233,10 @@ class _Auditor:
             if topic == "setpoint_cp"
             else (limits.max_joint_disagreement_m, limits.max_joint_disagreement_rad)
         )
-        is_far = distance > most_m + limits.max_speed_m_per_s * apart_s or angle > most_rad + limits.max_speed_rad_per_s * apart_s
+        is_far = (
+            distance > most_m + limits.max_speed_m_per_s * apart_s
+            or angle > most_rad + limits.max_speed_rad_per_s * apart_s
+        )
         return distance if is_far else None
 
     def _judge_step(self, pose: Pose, former: Pose) -> None:
@@ -226,7 +259,10 @@ class _Auditor:
         distance, angle = pose.distance_to(former), pose.angle_to(former)
         result.fastest_m_per_s = max(result.fastest_m_per_s, distance / seconds)
         result.fastest_rad_per_s = max(result.fastest_rad_per_s, angle / seconds)
-        for what, value, speed in (("m", distance, limits.max_speed_m_per_s), ("rad", angle, limits.max_speed_rad_per_s)):
+        for what, value, speed in (
+            ("m", distance, limits.max_speed_m_per_s),
+            ("rad", angle, limits.max_speed_rad_per_s),
+        ):
             if value > speed * seconds * _SPEED_TOLERANCE + 1e-6:
                 self._blame(f"moves at {value / seconds:.4f} {what}/s (limit {speed:g})")
         points = [*list(self._commands)[-3:], (stamp_ns, pose)]
@@ -247,7 +283,9 @@ class _Auditor:
         result.strongest_m_per_s2 = max(result.strongest_m_per_s2, acceleration)
         result.sharpest_m_per_s3 = max(result.sharpest_m_per_s3, jerk)
         if acceleration > limits.max_acceleration_m_per_s2 * _SPEED_TOLERANCE + doubt:
-            self._blame(f"accelerates with {acceleration:.2f} m/s2 (limit {limits.max_acceleration_m_per_s2:g})")
+            self._blame(
+                f"accelerates with {acceleration:.2f} m/s2 (limit {limits.max_acceleration_m_per_s2:g})"
+            )
         if jerk > limits.max_jerk_m_per_s3 * _SPEED_TOLERANCE + 2 * doubt / shortest_s:
             self._blame(f"has a jerk of {jerk:.0f} m/s3 (limit {limits.max_jerk_m_per_s3:g})")
 
@@ -269,6 +307,8 @@ def _outside_m(pose: Pose, limits: Limits) -> float:
     return math.hypot(
         *(
             max(low - value, value - high, 0.0)
-            for low, value, high in zip(limits.workspace_low_m, pose.position, limits.workspace_high_m, strict=True)
+            for low, value, high in zip(
+                limits.workspace_low_m, pose.position, limits.workspace_high_m, strict=True
+            )
         )
     )

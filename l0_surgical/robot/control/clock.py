@@ -1,4 +1,5 @@
-"""The two clocks of a control loop, read together: monotonic for durations, wall for the stamps that other computers read."""
+"""The two clocks of a control loop, read together: monotonic for durations, wall for the stamps that other
+computers read."""
 
 import time
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ class SystemClock:
     """The operating system's clocks."""
 
     def now(self) -> Instant:
-        """Both clocks within 0.02 ms of each other: a thread that is interrupted between the two readings reads again.
+        """Both clocks within 0.02 ms of each other: a thread that is interrupted between the two readings
+        reads again.
 
         Without that an interruption would look like a step of the wall clock.
         """

@@ -1,9 +1,12 @@
-"""The controller: once a tick it takes what the arm says and sends one setpoint, so that a 5 Hz policy becomes a smooth stream.
+"""The controller: once a tick it takes what the arm says and sends one setpoint, so that a 5 Hz policy
+becomes a smooth stream.
 
-It knows no transport, no thread and no clock of its own making: `tick` is called by a servo loop, or by a test.
+It knows no transport, no thread and no clock of its own making: `tick` is called by a servo loop, or by a
+test.
 
-States: disarmed -> (arm) ready -> (set_goal) approaching the start pose -> reaching by the policy -> holding. A fault latches; `reset`
-leaves it disarmed. Nothing is sent while disarmed, ready or at fault: the arm holds its last setpoint by itself.
+States: disarmed -> (arm) ready -> (set_goal) approaching the start pose -> reaching by the policy -> holding.
+A fault latches; `reset` leaves it disarmed. Nothing is sent while disarmed, ready or at fault: the arm holds
+its last setpoint by itself.
 """
 
 import enum
@@ -75,7 +78,8 @@ class Status:
 
 
 class Controller:
-    """One policy at one arm. All methods are called from the thread that ticks, but `status`, which any thread may call.
+    """One policy at one arm. All methods are called from the thread that ticks, but `status`, which any
+    thread may call.
 
     Args:
         policy: a NeedleReach policy.
@@ -123,7 +127,9 @@ class Controller:
         self._reaching: Reaching | None = None
         self._former: Instant | None = None
         self._ticks = 0
-        self._period, self._jitter, self._latency, self._age, self._policy_step = (Histogram() for _ in range(5))
+        self._period, self._jitter, self._latency, self._age, self._policy_step = (
+            Histogram() for _ in range(5)
+        )
 
     @property
     def inputs(self) -> ArmInputs:
@@ -144,11 +150,13 @@ class Controller:
         return self._fault or self._stall
 
     def stall(self, reason: str) -> None:
-        """Says, in another thread than the loop's, that the loop does not tick: a fault at once, which latches when it ticks again."""
+        """Says, in another thread than the loop's, that the loop does not tick: a fault at once, which
+        latches when it ticks again."""
         self._stall = reason
 
     def tick(self) -> None:
-        """Takes the arm's inputs and, where the state asks for it, sends one setpoint. Any failure latches as a fault."""
+        """Takes the arm's inputs and, where the state asks for it, sends one setpoint. Any failure latches as
+        a fault."""
         now = self._clock.now()
         self._count_period(now)
         if self._stall is not None:
@@ -165,7 +173,8 @@ class Controller:
             self._fail(f"the controller failed: {type(error).__name__}: {error}")
 
     def arm(self) -> None:
-        """Takes over the arm, which must be ENABLED, homed and where it says it is; harmless when that is done already.
+        """Takes over the arm, which must be ENABLED, homed and where it says it is; harmless when that is
+        done already.
 
         Raises:
             SafetyError: the arm may not be commanded; says why.
@@ -189,11 +198,12 @@ class Controller:
             self._change(State.DISARMED)
 
     def set_goal(self, tip_m: Vector) -> None:
-        """Moves slowly to the task's start pose and from there, by the policy, the jaw tip to `tip_m` (m, in the arm's base frame).
+        """Moves slowly to the task's start pose and from there, by the policy, the jaw tip to `tip_m` (m, in
+        the arm's base frame).
 
         Raises:
-            BadInputError: the goal is not finite, outside the workspace or not reachable, or the way to the start pose cannot be gone; what
-                was going on goes on.
+            BadInputError: the goal is not finite, outside the workspace or not reachable, or the way to the
+                start pose cannot be gone; what was going on goes on.
             L0SurgicalError: the controller is not armed, or the arm may not be commanded.
         """
         if self._state in (State.DISARMED, State.FAULT):
@@ -279,7 +289,9 @@ class Controller:
     def _change(self, state: State) -> None:
         if state is not self._state:
             self._state = state
-            self._record("state", String(state.value if self._fault is None else f"{state.value}: {self._fault}"))
+            self._record(
+                "state", String(state.value if self._fault is None else f"{state.value}: {self._fault}")
+            )
         if state in (State.DISARMED, State.FAULT):
             self._segment = None
 

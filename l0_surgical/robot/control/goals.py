@@ -1,4 +1,5 @@
-"""Which goals the jaw's tip may be sent to: judged before anything moves, and answered in metres in the arm's base frame."""
+"""Which goals the jaw's tip may be sent to: judged before anything moves, and answered in metres in the arm's
+base frame."""
 
 import itertools
 import math
@@ -8,7 +9,13 @@ import numpy as np
 from l0_surgical.robot.control.limits import Limits
 from l0_surgical.robot.control.motion import START_POSE
 from l0_surgical.robot.control.poses import Pose
-from l0_surgical.surgical.kinematics import SURROL_WORLD, WRIST_YAW_TO_TIP_M, UnreachablePoseError, Vector, inverse_kinematics
+from l0_surgical.surgical.kinematics import (
+    SURROL_WORLD,
+    WRIST_YAW_TO_TIP_M,
+    UnreachablePoseError,
+    Vector,
+    inverse_kinematics,
+)
 from l0_surgical.surgical.needle_reach import GOALS_HIGH, GOALS_LOW, WORKSPACE_HIGH, WORKSPACE_LOW
 from l0_surgical.system.errors import BadInputError
 
@@ -26,14 +33,18 @@ def check_goal(goal_m: Vector, limits: Limits | None = None) -> Vector:
         limits: those of the arm; where None, only the task's own workspace counts.
 
     Raises:
-        BadInputError: it is not three finite numbers, outside a workspace, or not reachable; says where goals may be.
+        BadInputError: it is not three finite numbers, outside a workspace, or not reachable; says where goals
+        may be.
     """
     try:
         values = np.asarray(goal_m, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         values = np.empty(0)
     if values.shape != (3,) or not np.isfinite(values).all():
-        raise BadInputError(f"the goal {str(goal_m)[:100]} is not three finite numbers; give x y z in metres: {_task_ranges()}")
+        raise BadInputError(
+            f"the goal {str(goal_m)[:100]} is not three finite numbers; give x y z in metres: "
+            f"{_task_ranges()}"
+        )
     goal = tuple(values.tolist())
     if (reason := _reason_against(goal, limits)) is not None:
         raise BadInputError(f"the goal {_words(goal)} {reason}; {_remedy(goal, limits)}")
@@ -46,19 +57,25 @@ def check_drawn_goals(limits: Limits) -> None:
         goal = SURROL_WORLD.point_in_rcm(corner)
         if (reason := _reason_against(goal, limits)) is not None:
             raise BadInputError(
-                f"the task draws goals such as {_words(goal)}, which {reason}; widen the limits, or give one goal by --goal"
+                f"the task draws goals such as {_words(goal)}, which {reason}; widen the limits, or give "
+                "one goal by --goal"
             )
 
 
 def _reason_against(goal: Vector, limits: Limits | None) -> str | None:
     tool = _tool_of(goal)
     in_world = SURROL_WORLD.point_from_rcm(tool)
-    if not all(low <= value <= high for low, value, high in zip(WORKSPACE_LOW, in_world, WORKSPACE_HIGH, strict=True)):
+    if not all(
+        low <= value <= high for low, value, high in zip(WORKSPACE_LOW, in_world, WORKSPACE_HIGH, strict=True)
+    ):
         return f"is outside the task's workspace: {_task_ranges()}"
     if limits is None:
         return None
     if not limits.holds(tool):
-        return f"is outside the workspace of the limits: {_ranges(limits.workspace_low_m, limits.workspace_high_m)}"
+        return (
+            "is outside the workspace of the limits: "
+            f"{_ranges(limits.workspace_low_m, limits.workspace_high_m)}"
+        )
     try:
         inverse_kinematics(Pose(tool, START_POSE.orientation).matrix())
     except UnreachablePoseError as error:
@@ -78,14 +95,21 @@ def _remedy(goal: Vector, limits: Limits | None) -> str:
     for _ in range(_PROJECTIONS):
         if limits is not None:
             tool = _clipped(tool, limits.workspace_low_m, limits.workspace_high_m, _MARGIN_M)
-        in_world = _clipped(SURROL_WORLD.point_from_rcm(tool), WORKSPACE_LOW, WORKSPACE_HIGH, SURROL_WORLD.scale * _MARGIN_M)
+        in_world = _clipped(
+            SURROL_WORLD.point_from_rcm(tool), WORKSPACE_LOW, WORKSPACE_HIGH, SURROL_WORLD.scale * _MARGIN_M
+        )
         tool = SURROL_WORLD.point_in_rcm(in_world)
     near = tuple(round(value, 4) for value in _tip_of(tool))
-    return f"near it {_words(near)} is allowed" if _reason_against(near, limits) is None else "choose one farther inside"
+    return (
+        f"near it {_words(near)} is allowed"
+        if _reason_against(near, limits) is None
+        else "choose one farther inside"
+    )
 
 
 def _tool_of(tip: Vector) -> Vector:
-    """Where the tool is, upright as the task holds it, when the jaw's tip is at `tip`; the inverse of `_tip_of`."""
+    """Where the tool is, upright as the task holds it, when the jaw's tip is at `tip`; the inverse of
+    `_tip_of`."""
     return tip[0], tip[1], tip[2] + WRIST_YAW_TO_TIP_M
 
 
@@ -94,7 +118,10 @@ def _tip_of(tool: Vector) -> Vector:
 
 
 def _clipped(point: Vector, low: Vector, high: Vector, margin: float) -> Vector:
-    x, y, z = (min(max(value, least + margin), most - margin) for least, value, most in zip(low, point, high, strict=True))
+    x, y, z = (
+        min(max(value, least + margin), most - margin)
+        for least, value, most in zip(low, point, high, strict=True)
+    )
     return x, y, z
 
 
@@ -103,7 +130,10 @@ def _words(point: Vector) -> str:
 
 
 def _task_ranges() -> str:
-    corners = [SURROL_WORLD.point_in_rcm(corner) for corner in itertools.product(*zip(WORKSPACE_LOW, WORKSPACE_HIGH, strict=True))]
+    corners = [
+        SURROL_WORLD.point_in_rcm(corner)
+        for corner in itertools.product(*zip(WORKSPACE_LOW, WORKSPACE_HIGH, strict=True))
+    ]
     low, high = (tuple(map(end, zip(*corners, strict=True))) for end in (min, max))
     turn = math.degrees(abs(SURROL_WORLD.rcm_yaw_rad)) % 90
     return f"{_ranges(low, high)} (of a box that is turned by {turn:.0f} degrees about z)"
@@ -111,5 +141,8 @@ def _task_ranges() -> str:
 
 def _ranges(low: Vector, high: Vector) -> str:
     """A box of the tool, told as one of the jaw's tip."""
-    ranges = (f"{axis} {least:.4f} .. {most:.4f}" for axis, least, most in zip("xyz", _tip_of(low), _tip_of(high), strict=True))
+    ranges = (
+        f"{axis} {least:.4f} .. {most:.4f}"
+        for axis, least, most in zip("xyz", _tip_of(low), _tip_of(high), strict=True)
+    )
     return f"the jaw's tip may be at {', '.join(ranges)} m in the arm's base frame"

@@ -1,9 +1,11 @@
-"""Setpoints that follow a wanted pose within limits of speed, acceleration and jerk, and can always stop where it is.
+"""Setpoints that follow a wanted pose within limits of speed, acceleration and jerk, and can always stop
+where it is.
 
-Each of six axes (three of the position, three of the turn) is led by itself: of the jerks that it may have until the next setpoint it takes
-the largest towards the wanted pose from which it can still come to rest there. So an axis never passes the farther of the wanted pose and
-the place at which it would have stopped anyway: as long as wanted poses lie in a box, so do the setpoints, whatever the wanted pose does.
-What is limited is the whole motion; an axis has 1 / sqrt(3) of it.
+Each of six axes (three of the position, three of the turn) is led by itself: of the jerks that it may have
+until the next setpoint it takes the largest towards the wanted pose from which it can still come to rest
+there. So an axis never passes the farther of the wanted pose and the place at which it would have stopped
+anyway: as long as wanted poses lie in a box, so do the setpoints, whatever the wanted pose does. What is
+limited is the whole motion; an axis has 1 / sqrt(3) of it.
 """
 
 import math
@@ -16,7 +18,8 @@ from l0_surgical.robot.control.records import Quaternion
 from l0_surgical.system.compiled import cached_njit
 
 _BISECTIONS = 40
-_AT_REST = 1e-6  # metres or radians: from there an axis stops on its shortest way instead of looking for a better one
+# metres or radians: from there an axis stops on its shortest way instead of looking for a better one
+_AT_REST = 1e-6
 _ROUNDING = 1 - 1e-9  # of what three axes at their limits come to in all
 
 
@@ -28,7 +31,8 @@ class JerkLimiter:
         period_s: between two setpoints.
 
     Attributes:
-        longest_s: after a longer time the motion goes on as if it were this: at full speed it is a whole step.
+        longest_s: after a longer time the motion goes on as if it were this: at full speed it is a whole
+            step.
     """
 
     def __init__(self, limits: Limits, period_s: float) -> None:
@@ -51,15 +55,26 @@ class JerkLimiter:
 
     def next(self, here: Pose, wanted: Pose, seconds: float) -> Pose:
         """The setpoint that follows `here` after so many seconds, of which `longest_s` count."""
-        distances = np.array((*(b - a for a, b in zip(here.position, wanted.position, strict=True)), *_turn_between(here, wanted)))
-        x, y, z, *turn = _advance(distances, self._motion, self._limits, min(seconds, self.longest_s)).tolist()
+        distances = np.array(
+            (
+                *(b - a for a, b in zip(here.position, wanted.position, strict=True)),
+                *_turn_between(here, wanted),
+            )
+        )
+        x, y, z, *turn = _advance(
+            distances, self._motion, self._limits, min(seconds, self.longest_s)
+        ).tolist()
         px, py, pz = here.position
         return Pose((px + x, py + y, pz + z), _turned(here.orientation, turn))
 
 
 def _turn_between(here: Pose, wanted: Pose) -> tuple[float, float, float]:
-    """The turn (rad, about the three axes of the base frame) that leads from one orientation to the other, at most half a turn."""
-    x, y, z, w = _product(wanted.orientation, (-here.orientation[0], -here.orientation[1], -here.orientation[2], here.orientation[3]))
+    """The turn (rad, about the three axes of the base frame) that leads from one orientation to the other, at
+    most half a turn."""
+    x, y, z, w = _product(
+        wanted.orientation,
+        (-here.orientation[0], -here.orientation[1], -here.orientation[2], here.orientation[3]),
+    )
     sine = math.sqrt(x * x + y * y + z * z)
     factor = 2.0 * math.atan2(math.copysign(sine, w), abs(w)) / sine if sine > 0 else 0.0
     return factor * x, factor * y, factor * z
@@ -70,7 +85,9 @@ def _turned(orientation: Quaternion, turn: list[float]) -> Quaternion:
     if angle == 0:
         return orientation
     factor = math.sin(angle / 2) / angle
-    x, y, z, w = _product((factor * turn[0], factor * turn[1], factor * turn[2], math.cos(angle / 2)), orientation)
+    x, y, z, w = _product(
+        (factor * turn[0], factor * turn[1], factor * turn[2], math.cos(angle / 2)), orientation
+    )
     length = math.sqrt(x * x + y * y + z * z + w * w)
     return x / length, y / length, z / length, w / length
 
@@ -97,18 +114,28 @@ def _under_jerk(jerk: float, speed: float, acceleration: float, seconds: float) 
 
 
 @cached_njit()
-def _stopping(speed: float, acceleration: float, most_acceleration: float, most_jerk: float, seconds: float) -> tuple[float, float, float]:
+def _stopping(
+    speed: float, acceleration: float, most_acceleration: float, most_jerk: float, seconds: float
+) -> tuple[float, float, float]:
     """The way, speed and acceleration after so many seconds of stopping as fast as the limits allow.
 
-    The acceleration falls to the strongest braking that is needed, stays there, and ends when the speed does. Where the acceleration alone
-    already reverses the speed, all of it is mirrored.
+    The acceleration falls to the strongest braking that is needed, stays there, and ends when the speed does.
+    Where the acceleration alone already reverses the speed, all of it is mirrored.
     """
     sign = 1.0 if speed + acceleration * abs(acceleration) / (2 * most_jerk) >= 0 else -1.0
     speed, acceleration = sign * speed, sign * acceleration
     braking = min(most_acceleration, math.sqrt(max(0.0, most_jerk * speed + acceleration**2 / 2)))
-    at_most = max(0.0, speed + acceleration**2 / (2 * most_jerk) - braking**2 / most_jerk) / braking if braking > 0 else 0.0
+    at_most = (
+        max(0.0, speed + acceleration**2 / (2 * most_jerk) - braking**2 / most_jerk) / braking
+        if braking > 0
+        else 0.0
+    )
     whole_way = 0.0
-    for duration, jerk in (((acceleration + braking) / most_jerk, -most_jerk), (at_most, 0.0), (braking / most_jerk, most_jerk)):
+    for duration, jerk in (
+        ((acceleration + braking) / most_jerk, -most_jerk),
+        (at_most, 0.0),
+        (braking / most_jerk, most_jerk),
+    ):
         part = min(duration, seconds)
         seconds -= part
         way, speed, acceleration = _under_jerk(jerk, speed, acceleration, part)
@@ -120,7 +147,8 @@ def _stopping(speed: float, acceleration: float, most_acceleration: float, most_
 
 @cached_njit()
 def _top_speed(speed: float, acceleration: float, jerk: float, seconds: float, most_jerk: float) -> float:
-    """The largest speed, not its magnitude, under a jerk for `seconds` and afterwards, when the acceleration ends as fast as it can."""
+    """The largest speed, not its magnitude, under a jerk for `seconds` and afterwards, when the acceleration
+    ends as fast as it can."""
     _, later_speed, later_acceleration = _under_jerk(jerk, speed, acceleration, seconds)
     top = later_speed + max(later_acceleration, 0.0) ** 2 / (2 * most_jerk)
     if acceleration > 0 > later_acceleration:
@@ -129,14 +157,22 @@ def _top_speed(speed: float, acceleration: float, jerk: float, seconds: float, m
 
 
 @cached_njit()
-def _may_have(jerk: float, speed: float, acceleration: float, distance: float, limits: tuple[float, float, float], seconds: float) -> bool:
+def _may_have(
+    jerk: float,
+    speed: float,
+    acceleration: float,
+    distance: float,
+    limits: tuple[float, float, float],
+    seconds: float,
+) -> bool:
     """Whether an axis under that jerk keeps its limits and can still come to rest before `distance`."""
     most_speed, most_acceleration, most_jerk = limits
     way, later_speed, later_acceleration = _under_jerk(jerk, speed, acceleration, seconds)
     return (
         later_acceleration <= most_acceleration
         and _top_speed(speed, acceleration, jerk, seconds, most_jerk) <= most_speed
-        and way + _stopping(later_speed, later_acceleration, most_acceleration, most_jerk, math.inf)[0] <= distance
+        and way + _stopping(later_speed, later_acceleration, most_acceleration, most_jerk, math.inf)[0]
+        <= distance
     )
 
 
@@ -147,7 +183,9 @@ def _advance_axis(
     """The way, speed and acceleration of one axis after `seconds` on its way to `distance`."""
     most_speed, most_acceleration, most_jerk = limits
     stop = _stopping(speed, acceleration, most_acceleration, most_jerk, math.inf)[0]
-    sign = 1.0 if stop <= distance else -1.0  # where it would stop beyond, everything is seen from the other side
+    sign = (
+        1.0 if stop <= distance else -1.0
+    )  # where it would stop beyond, everything is seen from the other side
     stop, distance, speed, acceleration = sign * stop, sign * distance, sign * speed, sign * acceleration
     low, high = max(-most_jerk, (-most_acceleration - acceleration) / seconds), most_jerk
     is_leading = distance - stop > _AT_REST and _may_have(low, speed, acceleration, distance, limits, seconds)
@@ -159,7 +197,8 @@ def _advance_axis(
             else:
                 high = jerk
     motion = _under_jerk(low, speed, acceleration, seconds)
-    # a jerk is constant between two setpoints, where that of the fastest stop may change: where this costs more, the stop is taken
+    # a jerk is constant between two setpoints, where that of the fastest stop may change: where this costs
+    # more, the stop is taken
     if (
         not is_leading
         or motion[0] + _stopping(motion[1], motion[2], most_acceleration, most_jerk, math.inf)[0] < stop
@@ -182,5 +221,7 @@ def _advance(distances: np.ndarray, motion: np.ndarray, limits: np.ndarray, seco
     way = np.empty_like(distances)
     for axis in range(distances.size):
         axis_limits = (limits[0, axis], limits[1, axis], limits[2, axis])
-        way[axis], motion[0, axis], motion[1, axis] = _advance_axis(distances[axis], motion[0, axis], motion[1, axis], axis_limits, seconds)
+        way[axis], motion[0, axis], motion[1, axis] = _advance_axis(
+            distances[axis], motion[0, axis], motion[1, axis], axis_limits, seconds
+        )
     return way

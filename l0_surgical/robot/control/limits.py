@@ -1,6 +1,8 @@
-"""The controller's safety limits: one YAML file, every entry required, units in the names, each with bounds of its own.
+"""The controller's safety limits: one YAML file, every entry required, units in the names, each with bounds
+of its own.
 
-The bounds are no safe values but the ends of what a PSM can mean: beyond them an entry is in other units or fences nothing.
+The bounds are no safe values but the ends of what a PSM can mean: beyond them an entry is in other units or
+fences nothing.
 """
 
 import dataclasses
@@ -21,7 +23,8 @@ _PACKAGE_FILE = "limits.yaml"
 _LARGEST_FILE = 2**20
 _COPY = "copy the package's control/limits.yaml and change the copy"
 REACH_M = 0.3
-"""Farther from the remote centre of motion no PSM brings its tool (0.23 m with a Classic's insertion, 0.28 m with an Si's)."""
+"""Farther from the remote centre of motion no PSM brings its tool (0.23 m with a Classic's insertion, 0.28 m
+with an Si's)."""
 HOME_M: Vector = (0.0, 0.0, -0.1135)
 """Where the tool is after homing."""
 
@@ -44,10 +47,12 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """See `limits.yaml` for what each means. Lengths in m, angles in rad, times in s; poses in the arm's base frame.
+    """See `limits.yaml` for what each means. Lengths in m, angles in rad, times in s; poses in the arm's base
+    frame.
 
     Raises:
-        BadInputError: an entry is no finite number within its bounds, out of order with another, or the workspace cannot be worked in.
+        BadInputError: an entry is no finite number within its bounds, out of order with another, or the
+        workspace cannot be worked in.
     """
 
     base_frame: str
@@ -88,34 +93,47 @@ class Limits:
             _check_order(f"workspace_low_m {axis}", low, f"workspace_high_m {axis}", high)
             if high - low > REACH_M:
                 raise BadInputError(
-                    f"limits: the workspace is {high - low:g} m long in {axis}, from workspace_low_m {low:g} to workspace_high_m {high:g}; "
+                    f"limits: the workspace is {high - low:g} m long in {axis}, from workspace_low_m "
+                    f"{low:g} to workspace_high_m {high:g}; "
                     f"at most {REACH_M:g} m, a PSM's reach, fence anything"
                 )
-        for whose, point in (("the arm's home position", HOME_M), ("the task's start pose", SURROL_WORLD.point_in_rcm(START_POSITION))):
+        for whose, point in (
+            ("the arm's home position", HOME_M),
+            ("the task's start pose", SURROL_WORLD.point_in_rcm(START_POSITION)),
+        ):
             if not self.holds(point):
                 raise BadInputError(
-                    f"limits: the workspace {self.workspace_low_m} .. {self.workspace_high_m} does not hold {whose}, "
-                    f"({', '.join(f'{value:.4f}' for value in point)}) m in the arm's base frame; widen workspace_low_m or workspace_high_m"
+                    f"limits: the workspace {self.workspace_low_m} .. {self.workspace_high_m} does not hold "
+                    f"{whose}, "
+                    f"({', '.join(f'{value:.4f}' for value in point)}) m in the arm's base frame; widen "
+                    "workspace_low_m or workspace_high_m"
                 )
         for unit in ("m", "rad"):
             error, step = getattr(self, f"max_setpoint_error_{unit}"), getattr(self, f"max_step_{unit}")
             if error > step:
                 raise BadInputError(
-                    f"limits: max_setpoint_error_{unit} {error:g} is above max_step_{unit} {step:g}, which the first command may be"
+                    f"limits: max_setpoint_error_{unit} {error:g} is above max_step_{unit} {step:g}, which "
+                    "the first command may be"
                 )
         for unit in ("m_per_s", "rad_per_s"):
             approach, most = getattr(self, f"approach_speed_{unit}"), getattr(self, f"max_speed_{unit}")
             if approach > most:
-                raise BadInputError(f"limits: approach_speed_{unit} {approach:g} is above max_speed_{unit} {most:g}")
+                raise BadInputError(
+                    f"limits: approach_speed_{unit} {approach:g} is above max_speed_{unit} {most:g}"
+                )
 
     @property
     def longest_step_s(self) -> float:
-        """How long the largest step takes at full speed: over a longer time no setpoint can follow the motion."""
+        """How long the largest step takes at full speed: over a longer time no setpoint can follow the
+        motion."""
         return min(self.max_step_m / self.max_speed_m_per_s, self.max_step_rad / self.max_speed_rad_per_s)
 
     def holds(self, tool_m: Vector) -> bool:
         """Whether the tool may be at that position (m, arm's base frame)."""
-        return all(low <= value <= high for low, value, high in zip(self.workspace_low_m, tool_m, self.workspace_high_m, strict=True))
+        return all(
+            low <= value <= high
+            for low, value, high in zip(self.workspace_low_m, tool_m, self.workspace_high_m, strict=True)
+        )
 
     def frame_of(self, arm: str) -> str:
         """The frame that the poses of the arm of that name must be in: its own base.
@@ -125,19 +143,30 @@ class Limits:
         """
         frame, own = self.base_frame.replace("{arm}", arm), f"{arm}_base"
         if frame != own:
-            raise BadInputError(f'limits: base_frame {self.base_frame!r}: poses are in {arm}\'s own base; write "{{arm}}_base" or {own}')
+            raise BadInputError(
+                f"limits: base_frame {self.base_frame!r}: poses are in {arm}'s own base; "
+                f'write "{{arm}}_base" or {own}'
+            )
         return own
 
     def scaled(self, speed: float) -> "Limits":
-        """The limits of the same motion at `speed`, in (0, 1], times its speed: accelerations by its square, jerks by its cube.
+        """The limits of the same motion at `speed`, in (0, 1], times its speed: accelerations by its square,
+        jerks by its cube.
 
         Raises:
             BadInputError: another number.
         """
         check_value("speed", speed, Speed)
         powers = (("speed", 1), ("acceleration", 2), ("jerk", 3))
-        factors = {field.name: speed**power for field in dataclasses.fields(self) for word, power in powers if word in field.name}
-        return dataclasses.replace(self, **{name: factor * getattr(self, name) for name, factor in factors.items()})
+        factors = {
+            field.name: speed**power
+            for field in dataclasses.fields(self)
+            for word, power in powers
+            if word in field.name
+        }
+        return dataclasses.replace(
+            self, **{name: factor * getattr(self, name) for name, factor in factors.items()}
+        )
 
 
 def load_limits(path: str | Path | None = None, arm: str | None = None) -> Limits:
@@ -148,16 +177,22 @@ def load_limits(path: str | Path | None = None, arm: str | None = None) -> Limit
         arm: the arm that they are for, whose base frame they must name; any where None.
 
     Raises:
-        BadInputError: the file cannot be read, is not YAML, lacks an entry, has an unknown or a doubled one, or one that makes no sense.
+        BadInputError: the file cannot be read, is not YAML, lacks an entry, has an unknown or a doubled one,
+        or one that makes no sense.
     """
     if path is None:
-        return parse_limits(resources.files("l0_surgical.robot.control").joinpath(_PACKAGE_FILE).read_text(encoding="utf-8"))
+        return parse_limits(
+            resources.files("l0_surgical.robot.control").joinpath(_PACKAGE_FILE).read_text(encoding="utf-8")
+        )
     try:
         with Path(path).open("rb") as file:
             text = file.read(_LARGEST_FILE + 1).decode("utf-8")
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
-        raise BadInputError(f"cannot read the limits {path}: {reason}; give a YAML file like the package's control/limits.yaml") from error
+        raise BadInputError(
+            f"cannot read the limits {path}: {reason}; give a YAML file like the package's "
+            "control/limits.yaml"
+        ) from error
     try:
         limits = parse_limits(text)
         if arm is not None:
@@ -173,18 +208,27 @@ def parse_limits(text: str) -> Limits:
     if not isinstance(entries, dict):
         raise BadInputError(f"limits: no entries; {_COPY}")
     names = [field.name for field in dataclasses.fields(Limits)]
-    unknown, missing = sorted(_short(key) for key in entries if key not in names), [name for name in names if name not in entries]
+    unknown, missing = (
+        sorted(_short(key) for key in entries if key not in names),
+        [name for name in names if name not in entries],
+    )
     if unknown or missing:
-        parts = [f"unknown: {', '.join(unknown[:5])}"] * bool(unknown) + [f"missing: {', '.join(missing)}"] * bool(missing)
+        parts = [f"unknown: {', '.join(unknown[:5])}"] * bool(unknown) + [
+            f"missing: {', '.join(missing)}"
+        ] * bool(missing)
         raise BadInputError(f"limits: {'; '.join(parts)}; {_COPY}")
-    return Limits(**{name: tuple(value) if isinstance(value := entries[name], list) else value for name in names})
+    return Limits(
+        **{name: tuple(value) if isinstance(value := entries[name], list) else value for name in names}
+    )
 
 
 def _read_yaml(text: str) -> Any:
     try:
         import yaml
     except ImportError as error:
-        raise BadInputError(f"limits need the package pyyaml ({error}); install it with: pip install 'l0_surgical[dds]'") from error
+        raise BadInputError(
+            f"limits need the package pyyaml ({error}); install it with: pip install 'l0_surgical[dds]'"
+        ) from error
 
     class OnceLoader(yaml.SafeLoader):
         """Refuses a key that stands twice, of which YAML would silently take the last."""
@@ -194,7 +238,9 @@ def _read_yaml(text: str) -> Any:
             for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
                 if key.value in seen:
                     line = key.start_mark.line + 1
-                    raise BadInputError(f"limits: {_short(key.value)} stands twice, again in line {line}; leave one of them")
+                    raise BadInputError(
+                        f"limits: {_short(key.value)} stands twice, again in line {line}; leave one of them"
+                    )
                 seen.add(key.value)
             return super().construct_mapping(node, deep)
 
@@ -213,7 +259,9 @@ def _check_entry(name: str, value: Any, hint: Any) -> None:
     try:
         check_value(name, value, hint)
     except BadInputError as error:
-        raise BadInputError(f"limits: {str(error).removeprefix('--')}{_question(name, value, hint)}") from None
+        raise BadInputError(
+            f"limits: {str(error).removeprefix('--')}{_question(name, value, hint)}"
+        ) from None
 
 
 def _question(name: str, value: Any, hint: Any) -> str:
@@ -223,7 +271,9 @@ def _question(name: str, value: Any, hint: Any) -> str:
     numbers, inner = (value, typing.get_args(hint)[0]) if isinstance(value, tuple) else ((value,), hint)
     unit, other = next((units for ending, units in _UNITS.items() if name.endswith(ending)), ("", ""))
     bound = next((part for part in getattr(inner, "__metadata__", ()) if isinstance(part, Bound)), None)
-    is_larger = bound and any(type(number) in (int, float) and bound.most < abs(number) < math.inf for number in numbers)
+    is_larger = bound and any(
+        type(number) in (int, float) and bound.most < abs(number) < math.inf for number in numbers
+    )
     return f"; this is in {unit}: did you mean {other}?" if is_larger else ""
 
 

@@ -18,7 +18,8 @@ class Pose:
 
     @classmethod
     def of(cls, record: PoseStamped) -> "Pose":
-        """The pose of a message; its orientation is normalised, so that rounding on the wire does not matter."""
+        """The pose of a message; its orientation is normalised, so that rounding on the wire does not
+        matter."""
         length = math.sqrt(sum(part * part for part in record.orientation))
         x, y, z, w = record.orientation
         return cls(record.position, (x / length, y / length, z / length, w / length))
@@ -76,12 +77,16 @@ class Pose:
         return 4 * math.asin(min(1.0, math.sqrt(min(difference, total)) / 2))
 
     def towards(self, other: "Pose", fraction: float, turn_fraction: float | None = None) -> "Pose":
-        """The pose at `fraction` (0 to 1) of the way to `other`: straight, and turning about one axis at constant rate.
+        """The pose at `fraction` (0 to 1) of the way to `other`: straight, and turning about one axis at
+        constant rate.
 
         `turn_fraction` is that of the turn where it is to differ.
         """
         position = tuple(a + fraction * (b - a) for a, b in zip(self.position, other.position, strict=True))
-        return Pose(position, _slerp(self.orientation, other.orientation, fraction if turn_fraction is None else turn_fraction))
+        return Pose(
+            position,
+            _slerp(self.orientation, other.orientation, fraction if turn_fraction is None else turn_fraction),
+        )
 
 
 def _slerp(start: Quaternion, end: Quaternion, fraction: float) -> Quaternion:
@@ -91,7 +96,9 @@ def _slerp(start: Quaternion, end: Quaternion, fraction: float) -> Quaternion:
     sine = math.sin(angle)
     # below a millionth of a radian the weights of a straight line are the same to the last digit
     weight_start, weight_end = (
-        (1 - fraction, fraction) if sine < 1e-6 else (math.sin((1 - fraction) * angle) / sine, math.sin(fraction * angle) / sine)
+        (1 - fraction, fraction)
+        if sine < 1e-6
+        else (math.sin((1 - fraction) * angle) / sine, math.sin(fraction * angle) / sine)
     )
     x, y, z, w = (weight_start * a + sign * weight_end * b for a, b in zip(start, end, strict=True))
     length = math.sqrt(x * x + y * y + z * z + w * w)

@@ -1,4 +1,5 @@
-"""The policy's part of the way to one goal: an observation from the measured pose, an action, the pose that it asks for."""
+"""The policy's part of the way to one goal: an observation from the measured pose, an action, the pose that
+it asks for."""
 
 import math
 
@@ -10,7 +11,14 @@ from l0_surgical.robot.control.limits import Limits
 from l0_surgical.robot.control.poses import Pose
 from l0_surgical.runtime import Engine
 from l0_surgical.surgical.kinematics import SURROL_WORLD, Vector
-from l0_surgical.surgical.needle_reach import EPISODE_STEPS, INPUTS, OUTPUTS, SUCCESS_DISTANCE, commanded_eef, policy_observation
+from l0_surgical.surgical.needle_reach import (
+    EPISODE_STEPS,
+    INPUTS,
+    OUTPUTS,
+    SUCCESS_DISTANCE,
+    commanded_eef,
+    policy_observation,
+)
 from l0_surgical.system.errors import BadInputError
 
 STEPS_TO_STAY = 3
@@ -21,12 +29,14 @@ def check_policy(policy: Policy) -> None:
     """Raises BadInputError for a policy that does not observe and act as one of NeedleReach does."""
     if policy.inputs != INPUTS or policy.outputs != OUTPUTS:
         raise BadInputError(
-            f"this is a policy of {policy.task!r}; the controller runs NeedleReach policies, e.g. needle-reach-l0-compressed"
+            f"this is a policy of {policy.task!r}; the controller runs NeedleReach policies, e.g. "
+            "needle-reach-l0-compressed"
         )
 
 
 class Reaching:
-    """An episode of the task at the arm: at most 50 policy steps; the goal is reached once the tip stayed within 5 mm for three of them.
+    """An episode of the task at the arm: at most 50 policy steps; the goal is reached once the tip stayed
+    within 5 mm for three of them.
 
     Args:
         engine: computes the actions.
@@ -56,7 +66,8 @@ class Reaching:
     def step(self, measured: Pose) -> Pose:
         """The pose that the policy asks for, in the arm's base frame, inside the workspace.
 
-        The jaw's angle is the one of training, 0: that the jaw is closed is checked elsewhere, and its offset is not the policy's business.
+        The jaw's angle is the one of training, 0: that the jaw is closed is checked elsewhere, and its offset
+        is not the policy's business.
 
         Raises:
             BadInputError: the policy has no finite action.
@@ -73,6 +84,8 @@ class Reaching:
         wanted = Pose.from_matrix(SURROL_WORLD.tool_from_eef(*commanded_eef(position, axes, action)))
         x, y, z = (
             min(max(value, low), high)
-            for value, low, high in zip(wanted.position, self._limits.workspace_low_m, self._limits.workspace_high_m, strict=True)
+            for value, low, high in zip(
+                wanted.position, self._limits.workspace_low_m, self._limits.workspace_high_m, strict=True
+            )
         )
         return Pose((x, y, z), wanted.orientation)

@@ -1,7 +1,9 @@
-"""Plain records of what a robot arm says and hears: ROS 2's messages without ROS, so that the controller depends on no transport.
+"""Plain records of what a robot arm says and hears: ROS 2's messages without ROS, so that the controller
+depends on no transport.
 
-Metres, radians, newtons; quaternions are x, y, z, w. `stamp_ns` is the sender's wall clock in nanoseconds since 1970, 0 where the data is
-not valid yet (the dVRK's convention). `TYPE` is the message's ROS 2 name. Field order is that of the message.
+Metres, radians, newtons; quaternions are x, y, z, w. `stamp_ns` is the sender's wall clock in nanoseconds
+since 1970, 0 where the data is not valid yet (the dVRK's convention). `TYPE` is the message's ROS 2 name.
+Field order is that of the message.
 """
 
 from dataclasses import dataclass
@@ -46,7 +48,8 @@ class WrenchStamped:
 
 @dataclass(frozen=True, slots=True)
 class JointState:
-    """Joint names, positions (rad or m), velocities and efforts; an empty tuple where there is nothing to say."""
+    """Joint names, positions (rad or m), velocities and efforts; an empty tuple where there is nothing to
+    say."""
 
     TYPE: ClassVar[str] = "sensor_msgs/msg/JointState"
     stamp_ns: int
@@ -59,7 +62,8 @@ class JointState:
 
 @dataclass(frozen=True, slots=True)
 class CartesianState:
-    """A pose, a velocity (m/s, rad/s) and a force (N, N m) of the tool; only those that are said to be valid count."""
+    """A pose, a velocity (m/s, rad/s) and a force (N, N m) of the tool; only those that are said to be valid
+    count."""
 
     TYPE: ClassVar[str] = "crtk_msgs/msg/CartesianState"
     stamp_ns: int
@@ -77,7 +81,8 @@ class CartesianState:
 
 @dataclass(frozen=True, slots=True)
 class HalfPlaneGains:
-    """How stiff the tool is on one side of a virtual fixture, for each of its axes: stiffness, damping, bias and dead band."""
+    """How stiff the tool is on one side of a virtual fixture, for each of its axes: stiffness, damping, bias
+    and dead band."""
 
     p: Vector
     d: Vector
@@ -87,7 +92,8 @@ class HalfPlaneGains:
 
 @dataclass(frozen=True, slots=True)
 class CartesianImpedance:
-    """A virtual fixture: its place, its orientations for forces and for torques, and gains on either side of it."""
+    """A virtual fixture: its place, its orientations for forces and for torques, and gains on either side of
+    it."""
 
     TYPE: ClassVar[str] = "crtk_msgs/msg/CartesianImpedance"
     stamp_ns: int
@@ -125,7 +131,8 @@ class StringStamped:
 
 @dataclass(frozen=True, slots=True)
 class Joy:
-    """Buttons and axes; of a dVRK's button the only number in `buttons` is 1 when it was pressed, 0 released, 2 clicked."""
+    """Buttons and axes; of a dVRK's button the only number in `buttons` is 1 when it was pressed, 0 released,
+    2 clicked."""
 
     TYPE: ClassVar[str] = "sensor_msgs/msg/Joy"
     stamp_ns: int
@@ -154,7 +161,8 @@ class Float64:
 
 @dataclass(frozen=True, slots=True)
 class Float64MultiArray:
-    """Numbers in row-major order; of a matrix also `shape`, its rows and columns. Without a shape the message's layout is empty."""
+    """Numbers in row-major order; of a matrix also `shape`, its rows and columns. Without a shape the
+    message's layout is empty."""
 
     TYPE: ClassVar[str] = "std_msgs/msg/Float64MultiArray"
     data: tuple[float, ...]

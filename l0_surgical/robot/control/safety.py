@@ -25,22 +25,32 @@ class Recorder(Protocol):
 
 
 class SafetyFilter:
-    """Every command passes `send`: checked, led on within the limits of motion, recorded, sent. Nothing else may call `Arm.servo_cp`.
+    """Every command passes `send`: checked, led on within the limits of motion, recorded, sent. Nothing else
+    may call `Arm.servo_cp`.
 
-    The checks, in this order: the computer's loop and clock; a foreign command or publisher; the arm's state; each topic's messages, valid,
-    in order, without jumps, fresh; that they agree where the tool is, and that it is inside the workspace; the tracking error; what the arm
-    was told; the command finite and inside the workspace; after limiting, the joints' limits.
+    The checks, in this order: the computer's loop and clock; a foreign command or publisher; the arm's state;
+    each topic's messages, valid, in order, without jumps, fresh; that they agree where the tool is, and that
+    it is inside the workspace; the tracking error; what the arm was told; the command finite and inside the
+    workspace; after limiting, the joints' limits.
 
     Args:
         arm: the arm.
         limits: see `limits.yaml`.
         period_s: of the servo loop.
-        dry_run: everything but the sending: what would have been sent is recorded under another topic, others may command the arm,
-            and it is not expected to follow.
+        dry_run: everything but the sending: what would have been sent is recorded under another topic, others
+            may command the arm, and it is not expected to follow.
         recorder: keeps the commands, or None.
     """
 
-    def __init__(self, arm: Arm, limits: Limits, period_s: float, *, dry_run: bool = False, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self,
+        arm: Arm,
+        limits: Limits,
+        period_s: float,
+        *,
+        dry_run: bool = False,
+        recorder: Recorder | None = None,
+    ) -> None:
         self.sent = 0
         self.limited = 0
         self._arm = arm
@@ -51,7 +61,8 @@ class SafetyFilter:
         self._frame = limits.frame_of(arm.name)
         self._watch = ArmWatch(arm.name, limits, is_shadow=dry_run)
         self._limiter = JerkLimiter(limits, period_s)
-        # with which setpoint_cp may be compared, with when they were sent; the newest is where commands go on from
+        # with which setpoint_cp may be compared, with when they were sent; the newest is where commands go on
+        # from
         self._commands: deque[tuple[int, Pose]] = deque()
         self._wanted: Pose | None = None
         self._roll_rad = 0.0
@@ -62,7 +73,8 @@ class SafetyFilter:
         self._watch.hear(inputs, now)
 
     def start(self, inputs: ArmInputs, now: Instant) -> Pose:
-        """Takes the arm over, standing still, and returns where it was last told to be: commands go on from there.
+        """Takes the arm over, standing still, and returns where it was last told to be: commands go on from
+        there.
 
         Raises:
             SafetyError: the arm may not be commanded; says why.
@@ -75,7 +87,8 @@ class SafetyFilter:
         return setpoint
 
     def check(self, inputs: ArmInputs, now: Instant) -> Pose:
-        """All checks that need no command; returns where the tool is. The same inputs at the same instant are checked once.
+        """All checks that need no command; returns where the tool is. The same inputs at the same instant are
+        checked once.
 
         Raises:
             SafetyError: says what is wrong.
@@ -101,12 +114,14 @@ class SafetyFilter:
                 roll_rad = inverse_kinematics(segment.at(done).matrix(), roll_rad)[3]
         except UnreachablePoseError as error:
             raise BadInputError(
-                f"the way from here to the start pose cannot be gone: after {100 * done / segment.ticks:.0f} % of it {error}; "
+                "the way from here to the start pose cannot be gone: after "
+                f"{100 * done / segment.ticks:.0f} % of it {error}; "
                 "bring the arm nearer to the start pose by its own console"
             ) from error
 
     def send(self, wanted: Pose, inputs: ArmInputs, now: Instant) -> Pose:
-        """Sends the next setpoint on the way to `wanted` that the limits of motion allow; returns what was sent.
+        """Sends the next setpoint on the way to `wanted` that the limits of motion allow; returns what was
+        sent.
 
         Raises:
             SafetyError: nothing was sent; says why.
@@ -134,9 +149,9 @@ class SafetyFilter:
     def _count(self, wanted: Pose, seconds: float) -> None:
         limits, former, self._wanted = self._limits, self._wanted, wanted
         self.sent += 1
-        self.limited += former.distance_to(wanted) > min(limits.max_step_m, limits.max_speed_m_per_s * seconds) or former.angle_to(
-            wanted
-        ) > min(limits.max_step_rad, limits.max_speed_rad_per_s * seconds)
+        self.limited += former.distance_to(wanted) > min(
+            limits.max_step_m, limits.max_speed_m_per_s * seconds
+        ) or former.angle_to(wanted) > min(limits.max_step_rad, limits.max_speed_rad_per_s * seconds)
 
     def _remember(self, setpoint: Pose, now: Instant) -> None:
         self._commands.append((now.monotonic_ns, setpoint))

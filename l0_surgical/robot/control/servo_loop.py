@@ -37,19 +37,23 @@ class LoopReport:
 class ServoLoop:
     """Runs `tick` every 1/rate seconds in the thread that calls `run`.
 
-    A tick that is late by a period or more is run once, and the deadlines that passed meanwhile are left out: setpoints are never sent
-    in a burst.
+    A tick that is late by a period or more is run once, and the deadlines that passed meanwhile are left out:
+    setpoints are never sent in a burst.
 
     Args:
         tick: one period's work; an exception of it ends the loop.
         rate: per second (Hz).
         clock: the system's where None.
-        on_stall: told by another thread, once, of a loop that has not ticked for a second, and where it hangs: a loop that does not
-            return from a tick, or is not woken, cannot say so itself.
+        on_stall: told by another thread, once, of a loop that has not ticked for a second, and where it
+            hangs: a loop that does not return from a tick, or is not woken, cannot say so itself.
     """
 
     def __init__(
-        self, tick: Callable[[], None], rate: float, clock: Clock | None = None, on_stall: Callable[[str], object] | None = None
+        self,
+        tick: Callable[[], None],
+        rate: float,
+        clock: Clock | None = None,
+        on_stall: Callable[[str], object] | None = None,
     ) -> None:
         self._tick = tick
         self._on_stall = on_stall
@@ -62,8 +66,8 @@ class ServoLoop:
     def run(self, stop: threading.Event) -> None:
         """Ticks until `stop` is set; returns within a period of that.
 
-        Meanwhile other threads of the interpreter must hand over its lock within 0.1 ms, and objects that exist now are not looked at
-        by the garbage collector.
+        Meanwhile other threads of the interpreter must hand over its lock within 0.1 ms, and objects that
+        exist now are not looked at by the garbage collector.
         """
         gc.collect()
         gc.freeze()
@@ -71,7 +75,9 @@ class ServoLoop:
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         ended = threading.Event()
         if self._on_stall is not None:
-            threading.Thread(target=self._watch, args=(threading.get_ident(), ended), name="stall watch", daemon=True).start()
+            threading.Thread(
+                target=self._watch, args=(threading.get_ident(), ended), name="stall watch", daemon=True
+            ).start()
         try:
             self._run(stop)
         finally:
@@ -104,7 +110,10 @@ class ServoLoop:
                 ticks, since, is_told = self._ticks, time.monotonic(), False
             elif time.monotonic() - since > _STALL_S and not is_told:
                 is_told = True
-                self._on_stall(f"the servo loop has not ticked for {time.monotonic() - since:.1f} s; it is in {_place(loop_thread)}")
+                self._on_stall(
+                    f"the servo loop has not ticked for {time.monotonic() - since:.1f} s; it is in "
+                    f"{_place(loop_thread)}"
+                )
 
 
 def _place(thread: int) -> str:

@@ -1,4 +1,5 @@
-"""What an operator does with a controller: enable and home the arm, arm the controller, set goals one after another, disarm."""
+"""What an operator does with a controller: enable and home the arm, arm the controller, set goals one after
+another, disarm."""
 
 import math
 from collections.abc import Callable, Generator, Iterable
@@ -23,7 +24,8 @@ Steps = Generator[None, None, None]
 class Outcome:
     """One goal: the jaw tip's goal (m, arm's base frame), whether it was reached, and how.
 
-    `seconds` and `policy_steps` count from the start pose; `final_distance_mm` is the tip's from the goal at the last policy step.
+    `seconds` and `policy_steps` count from the start pose; `final_distance_mm` is the tip's from the goal at
+    the last policy step.
     """
 
     goal_m: Vector
@@ -34,7 +36,8 @@ class Outcome:
 
 
 class Session:
-    """The procedure as a tick, so that nothing blocks the servo loop: each tick ticks the controller, then moves the procedure on.
+    """The procedure as a tick, so that nothing blocks the servo loop: each tick ticks the controller, then
+    moves the procedure on.
 
     Args:
         controller: the controller; the session arms it.
@@ -126,8 +129,11 @@ class Session:
             yield from self._command("home", is_steadily_homed)
 
     def _is_homed(self, state: OperatingState) -> bool:
-        """The dVRK says homed as soon as its encoders are biased; where it is it knows after homing, and then stamps it."""
-        return state.is_homed and not state.is_busy and self._controller.inputs.measured_cp.record.stamp_ns != 0
+        """The dVRK says homed as soon as its encoders are biased; where it is it knows after homing, and then
+        stamps it."""
+        return (
+            state.is_homed and not state.is_busy and self._controller.inputs.measured_cp.record.stamp_ns != 0
+        )
 
     def _command(self, command: str, is_done: Callable[[OperatingState], bool]) -> Steps:
         """Sends a state command until the arm shows it: the first may come before the arm listens."""
@@ -176,13 +182,19 @@ class Session:
             if end_s is not None and self._now_s() >= end_s:
                 return
         status = controller.status()
-        self.outcomes.append(Outcome(status.goal_m, status.is_reached, self._now_s() - start_s, status.steps, status.distance_mm))
+        self.outcomes.append(
+            Outcome(
+                status.goal_m, status.is_reached, self._now_s() - start_s, status.steps, status.distance_mm
+            )
+        )
 
     def _until(self, condition: Callable[[], bool], what: str) -> Steps:
         deadline_s = self._now_s() + self._timeout_s
         while not condition():
             if self._now_s() > deadline_s:
-                raise L0SurgicalError(f"waited {self._timeout_s:g} s in vain for {what}; see whether the arm's software runs")
+                raise L0SurgicalError(
+                    f"waited {self._timeout_s:g} s in vain for {what}; see whether the arm's software runs"
+                )
             yield
 
     def _has_spoken(self) -> bool:

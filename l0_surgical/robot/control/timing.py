@@ -36,7 +36,8 @@ class Histogram:
             self._max_s = seconds
 
     def percentile(self, percent: float) -> float:
-        """The duration (s) that `percent` of the samples do not exceed: the bin's upper edge, at most the largest sample."""
+        """The duration (s) that `percent` of the samples do not exceed: the bin's upper edge, at most the
+        largest sample."""
         rank = math.ceil(self._count * percent / 100)
         seen = 0
         for index, count in enumerate(self._counts):

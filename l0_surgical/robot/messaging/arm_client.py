@@ -19,13 +19,14 @@ _STATE_COMMANDS = Qos(10)  # two commands in a row must not replace each other
 class CrtkArm:
     """One arm of a dVRK or its simulation; see `control.arm.Arm`. Used from one thread.
 
-    It also listens to everything that an arm can be told: what this object has not sent there is a foreign command. Where the transport
-    does not tell who sent a message, its own are known by their content: they come back in the order of their sending, each once.
+    It also listens to everything that an arm can be told: what this object has not sent there is a foreign
+    command. Where the transport does not tell who sent a message, its own are known by their content: they
+    come back in the order of their sending, each once.
 
-    Without the package crtk_msgs (a ROS installation that lacks it) it enables, homes and disables by the dVRK's /system topics,
-    which act on all arms of the system; the operating state is then inferred: ENABLED and homed while the stamps of measured_cp and
-    setpoint_cp are not 0, else what this client has last asked for (ENABLED or DISABLED) and not homed, and unknown (None) until both
-    have arrived.
+    Without the package crtk_msgs (a ROS installation that lacks it) it enables, homes and disables by the
+    dVRK's /system topics, which act on all arms of the system; the operating state is then inferred: ENABLED
+    and homed while the stamps of measured_cp and setpoint_cp are not 0, else what this client has last asked
+    for (ENABLED or DISABLED) and not homed, and unknown (None) until both have arrived.
 
     Args:
         transport: to the arm; whoever opened it closes it.
@@ -46,14 +47,21 @@ class CrtkArm:
         self._texts = {topic: self._subscribe(topic, _NEW) for topic in TEXTS}
         self._asked_for = "DISABLED"
         # this one's own commands arrive here too: not every transport can leave them out
-        self._commands = {name: self._subscribe(name, _NEW) for name, topic in crtk.SUBSCRIBED.items() if transport.supports(topic.record)}
-        self._own: dict[str, deque[Record]] = {name: deque(maxlen=_REMEMBERED_COMMANDS) for name in ("servo_cp", "state_command")}
+        self._commands = {
+            name: self._subscribe(name, _NEW)
+            for name, topic in crtk.SUBSCRIBED.items()
+            if transport.supports(topic.record)
+        }
+        self._own: dict[str, deque[Record]] = {
+            name: deque(maxlen=_REMEMBERED_COMMANDS) for name in ("servo_cp", "state_command")
+        }
         self._servo_cp = self._publisher("servo_cp", PoseStamped, COMMAND)
         if self._has_crtk_msgs:
             self._state_commands = {"": self._publisher("state_command", StringStamped, _STATE_COMMANDS)}
         else:
             self._state_commands = {
-                command: transport.publisher(topic, Empty, _STATE_COMMANDS) for command, topic in crtk.SYSTEM_TOPICS.items()
+                command: transport.publisher(topic, Empty, _STATE_COMMANDS)
+                for command, topic in crtk.SYSTEM_TOPICS.items()
             }
 
     def poll(self) -> ArmInputs:
@@ -87,7 +95,10 @@ class CrtkArm:
             self._asked_for = "DISABLED" if command == "disable" else "ENABLED"
         else:
             known = ", ".join(crtk.SYSTEM_TOPICS)
-            raise BadInputError(f"{command!r} cannot be sent without the ROS 2 package crtk_msgs, only {known}; install crtk_msgs")
+            raise BadInputError(
+                f"{command!r} cannot be sent without the ROS 2 package crtk_msgs, only {known}; install "
+                "crtk_msgs"
+            )
 
     def peers(self) -> dict[str, int]:
         """How many others are on each topic that this client needs, by the topic's full name."""
@@ -97,10 +108,13 @@ class CrtkArm:
         return {topic: max(0, count - (topic in own)) for topic, count in counts.items()}
 
     def describe_peers(self) -> str:
-        """One line that says which of the topics have found their peer and which have not, and why where the two do not fit together."""
+        """One line that says which of the topics have found their peer and which have not, and why where the
+        two do not fit together."""
         counts = self.peers()
         found = [topic for topic, count in counts.items() if count]
-        refusals = {endpoint.topic: endpoint.refusal() for endpoint in self._endpoints() if not counts[endpoint.topic]}
+        refusals = {
+            endpoint.topic: endpoint.refusal() for endpoint in self._endpoints() if not counts[endpoint.topic]
+        }
         refused = [f"{topic} ({reason})" for topic, reason in refusals.items() if reason]
         missing = [topic for topic, reason in refusals.items() if not reason]
         parts = [f"{len(found)} of {len(counts)} topics have found their peer"]
@@ -113,7 +127,8 @@ class CrtkArm:
         return f"{self.name}: {'; '.join(parts)}"
 
     def wait_for_peers(self, timeout_s: float, stop: threading.Event | None = None) -> bool:
-        """Waits until every topic that this client needs has found its peer; False if the time is up, or `stop` is set, before."""
+        """Waits until every topic that this client needs has found its peer; False if the time is up, or
+        `stop` is set, before."""
         stop, deadline = stop or threading.Event(), time.monotonic() + timeout_s
         while not all(self.peers().values()):
             if time.monotonic() > deadline or stop.wait(_LOOK_EVERY_S):
@@ -121,10 +136,19 @@ class CrtkArm:
         return True
 
     def _endpoints(self) -> list[Publisher | Subscription]:
-        return [*self._sources.values(), *self._texts.values(), self._servo_cp, *self._state_commands.values()]
+        return [
+            *self._sources.values(),
+            *self._texts.values(),
+            self._servo_cp,
+            *self._state_commands.values(),
+        ]
 
     def _foreign_commands(self) -> list[str]:
-        return [subscription.topic for name, subscription in self._commands.items() if self._is_foreign(name, subscription.take())]
+        return [
+            subscription.topic
+            for name, subscription in self._commands.items()
+            if self._is_foreign(name, subscription.take())
+        ]
 
     def _is_foreign(self, name: str, commands: list[Received]) -> bool:
         is_own = [self._is_own(name, received) for received in commands]  # each one counts
@@ -147,7 +171,8 @@ class CrtkArm:
 
 
 def _take_own(own: deque[Record], record: Record) -> bool:
-    """Whether a command that was heard is one of those that were sent; it and those before it, which were lost, will not be again."""
+    """Whether a command that was heard is one of those that were sent; it and those before it, which were
+    lost, will not be again."""
     if record not in own:
         return False
     while own.popleft() != record:
@@ -161,5 +186,7 @@ def _inferred_state(inputs: ArmInputs, asked_for: str) -> Received[OperatingStat
         return None
     is_valid = measured.record.stamp_ns != 0 and setpoint.record.stamp_ns != 0
     newer = max(measured, setpoint, key=lambda received: received.received_ns)
-    state = OperatingState(newer.record.stamp_ns, "", "ENABLED" if is_valid else asked_for, is_homed=is_valid, is_busy=False)
+    state = OperatingState(
+        newer.record.stamp_ns, "", "ENABLED" if is_valid else asked_for, is_homed=is_valid, is_busy=False
+    )
     return Received(state, newer.received_ns)

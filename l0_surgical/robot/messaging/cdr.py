@@ -1,10 +1,13 @@
-"""Records to and from the bytes that ROS 2 puts on the wire and into recordings: plain CDR (XCDR version 1), standard library only.
+"""Records to and from the bytes that ROS 2 puts on the wire and into recordings: plain CDR (XCDR version 1),
+standard library only.
 
-OMG DDS-XTypes 1.3, section 7.4.1: four bytes say the encoding (00 01: little endian); then each primitive is aligned to its own size,
-counted from behind those four. A string is its length with the closing NUL as uint32, then its bytes; a sequence is its count as uint32,
-then its elements. Field orders are those of `definitions`.
+OMG DDS-XTypes 1.3, section 7.4.1: four bytes say the encoding (00 01: little endian); then each primitive is
+aligned to its own size, counted from behind those four. A string is its length with the closing NUL as
+uint32, then its bytes; a sequence is its count as uint32, then its elements. Field orders are those of
+`definitions`.
 
-Written out by hand, because the servo loop pays for it: cyclonedds' generic encoder takes ten times as long (benchmarks/dds.py).
+Written out by hand, because the servo loop pays for it: cyclonedds' generic encoder takes ten times as long
+(benchmarks/dds.py).
 """
 
 import struct
@@ -38,7 +41,8 @@ def decode(record_type: type[Record], data: bytes) -> Record:
 
 
 def decode_received(record_type: type[Record], data: bytes) -> Record:
-    """As `decode`, for what came over the network, where anybody may have sent it: it costs little time and room whatever it holds.
+    """As `decode`, for what came over the network, where anybody may have sent it: it costs little time and
+    room whatever it holds.
 
     Texts are cut to one line of `LONGEST_TEXT` characters; what no terminal should be shown becomes spaces.
 
@@ -59,12 +63,16 @@ def one_line(text: str) -> str:
 def _decode(record_type: type[Record], data: bytes, reader: "type[_Reader]") -> Record:
     order = _ORDERS.get(bytes(data[:2]))
     if order is None or len(data) < _START:
-        raise BadInputError(f"a {record_type.TYPE} begins with {data[:_START].hex(' ')!r}; plain CDR begins with 00 00 or 00 01")
+        raise BadInputError(
+            f"a {record_type.TYPE} begins with {data[:_START].hex(' ')!r}; plain CDR begins with 00 00 or "
+            "00 01"
+        )
     try:
         return _DECODERS[record_type](reader(data, order))
     except struct.error as error:
         raise BadInputError(
-            f"a {record_type.TYPE} of {len(data)} bytes is damaged, or its sender has another definition: {error}"
+            f"a {record_type.TYPE} of {len(data)} bytes is damaged, or its sender has another definition: "
+            f"{error}"
         ) from error
 
 
@@ -123,8 +131,15 @@ def _cartesian_state(record: records.CartesianState) -> bytearray:
 
 
 def _cartesian_impedance(record: records.CartesianImpedance) -> bytearray:
-    data = _with_doubles(_stamped(record), *record.force_orientation, *record.force_position, *record.torque_orientation)
-    for gains in (record.position_positive, record.position_negative, record.orientation_positive, record.orientation_negative):
+    data = _with_doubles(
+        _stamped(record), *record.force_orientation, *record.force_position, *record.torque_orientation
+    )
+    for gains in (
+        record.position_positive,
+        record.position_negative,
+        record.orientation_positive,
+        record.orientation_negative,
+    ):
         _with_doubles(data, *gains.p, *gains.d, *gains.bias, *gains.deadband)
     return data
 
@@ -143,7 +158,8 @@ def _operating_state(record: records.OperatingState) -> bytearray:
 
 
 def _multi_array(record: records.Float64MultiArray) -> bytearray:
-    """A matrix' layout is the dVRK's (cisst-ros, mtsCISSTToROS): its strides are not those that the message's definition tells of."""
+    """A matrix' layout is the dVRK's (cisst-ros, mtsCISSTToROS): its strides are not those that the message's
+    definition tells of."""
     data = _with_count(bytearray(_HEADER), len(record.shape))
     if record.shape:
         rows, columns = record.shape
@@ -153,7 +169,9 @@ def _multi_array(record: records.Float64MultiArray) -> bytearray:
 
 
 _ENCODERS: dict[type, Callable[[Any], bytearray | bytes]] = {
-    records.PoseStamped: lambda record: _with_doubles(_stamped(record), *record.position, *record.orientation),
+    records.PoseStamped: lambda record: _with_doubles(
+        _stamped(record), *record.position, *record.orientation
+    ),
     records.TwistStamped: lambda record: _with_doubles(_stamped(record), *record.linear, *record.angular),
     records.WrenchStamped: lambda record: _with_doubles(_stamped(record), *record.force, *record.torque),
     records.JointState: _joint_state,
@@ -231,7 +249,10 @@ class _BoundedReader(_Reader):
     def elements(self) -> int:
         count = self.count()
         if count > _MOST_ELEMENTS:
-            raise BadInputError(f"a message of {len(self._data)} bytes has an array of {count}; an arm sends at most {_MOST_ELEMENTS}")
+            raise BadInputError(
+                f"a message of {len(self._data)} bytes has an array of {count}; an arm sends at most "
+                f"{_MOST_ELEMENTS}"
+            )
         return count
 
     def string(self) -> str:
@@ -256,7 +277,9 @@ def _vectors(record_type: type, *sizes: int) -> Callable[[_Reader], Record]:
 def _to_joint_state(reader: _Reader) -> Record:
     stamp_and_frame = reader.stamp_and_frame()
     names = tuple(reader.string() for _ in range(reader.elements()))
-    return records.JointState(*stamp_and_frame, names, reader.sequence(), reader.sequence(), reader.sequence())
+    return records.JointState(
+        *stamp_and_frame, names, reader.sequence(), reader.sequence(), reader.sequence()
+    )
 
 
 def _to_cartesian_state(reader: _Reader) -> Record:
@@ -275,7 +298,11 @@ def _to_cartesian_impedance(reader: _Reader) -> Record:
 
 def _to_joy(reader: _Reader) -> Record:
     stamp_and_frame = reader.stamp_and_frame()
-    return records.Joy(*stamp_and_frame, reader.primitives("f", 4, reader.elements()), reader.primitives("i", 4, reader.elements()))
+    return records.Joy(
+        *stamp_and_frame,
+        reader.primitives("f", 4, reader.elements()),
+        reader.primitives("i", 4, reader.elements()),
+    )
 
 
 def _to_array(reader: _Reader) -> Record:

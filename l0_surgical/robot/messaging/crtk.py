@@ -1,4 +1,5 @@
-"""The topics of a dVRK arm under CRTK (sawIntuitiveResearchKit 2.4): one table for the client and for the simulated arm."""
+"""The topics of a dVRK arm under CRTK (sawIntuitiveResearchKit 2.4): one table for the client and for the
+simulated arm."""
 
 import re
 from dataclasses import dataclass
@@ -25,7 +26,11 @@ def _topics(names: str, record: type[Record], qos: Qos) -> dict[str, Topic]:
 
 
 PUBLISHED: dict[str, Topic] = {
-    **_topics("measured_js setpoint_js jaw/measured_js jaw/setpoint_js gravity_compensation/setpoint_js", records.JointState, TELEMETRY),
+    **_topics(
+        "measured_js setpoint_js jaw/measured_js jaw/setpoint_js gravity_compensation/setpoint_js",
+        records.JointState,
+        TELEMETRY,
+    ),
     **_topics("measured_cp setpoint_cp local/measured_cp local/setpoint_cp", records.PoseStamped, TELEMETRY),
     **_topics("measured_cv local/measured_cv", records.TwistStamped, TELEMETRY),
     **_topics("body/measured_cf spatial/measured_cf", records.WrenchStamped, TELEMETRY),
@@ -39,7 +44,8 @@ PUBLISHED: dict[str, Topic] = {
 }
 """What the arm publishes.
 
-Left out, as nothing here reads them: the /stats topics (cisst_msgs) and TF. The arm's measured_cs, setpoint_cv and local/setpoint_cv are no
+Left out, as nothing here reads them: the /stats topics (cisst_msgs) and TF. The arm's measured_cs,
+setpoint_cv and local/setpoint_cv are no
 topics: cisst-ros 4.0 does not carry them.
 """
 
@@ -55,9 +61,12 @@ SUBSCRIBED: dict[str, Topic] = {
     **_topics("body/servo_cf spatial/servo_cf", records.WrenchStamped, COMMAND),
     **_topics("hold free", records.Empty, COMMAND),
     **_topics("state_command", records.StringStamped, COMMAND),
-    **_topics("trajectory_j/set_ratio trajectory_j/set_ratio_v trajectory_j/set_ratio_a", records.Float64, COMMAND),
     **_topics(
-        "use_gravity_compensation emulate_tool_present emulate_adapter_present body/set_cf_orientation_absolute",
+        "trajectory_j/set_ratio trajectory_j/set_ratio_v trajectory_j/set_ratio_a", records.Float64, COMMAND
+    ),
+    **_topics(
+        "use_gravity_compensation emulate_tool_present emulate_adapter_present "
+        "body/set_cf_orientation_absolute",
         records.Bool,
         COMMAND,
     ),
@@ -66,14 +75,18 @@ SUBSCRIBED: dict[str, Topic] = {
 """What the arm subscribes to: each moves it, changes how it moves or in which frame, or lets go of it."""
 
 SYSTEM_TOPICS = {"enable": "/system/power_on", "home": "/system/home", "disable": "/system/power_off"}
-"""The dVRK's own way (2.4; before it /console/*) to give state commands (std_msgs/Empty) to all arms, for clients without crtk_msgs."""
+"""The dVRK's own way (2.4; before it /console/*) to give state commands (std_msgs/Empty) to all arms, for
+clients without crtk_msgs."""
 
 
 def check_arm_name(name: str) -> None:
     """Raises BadInputError for a name that no ROS topic could begin with."""
     if not isinstance(name, str) or not _ARM_NAME.fullmatch(name):
         shown = repr(name) if len(repr(name)) < 80 else f"{repr(name)[:60]}..."
-        raise BadInputError(f"the arm's name is {shown}; it must be of letters, digits and _, at most {_LONGEST_NAME}, e.g. PSM1")
+        raise BadInputError(
+            f"the arm's name is {shown}; it must be of letters, digits and _, at most {_LONGEST_NAME}, e.g. "
+            "PSM1"
+        )
 
 
 def topic_name(arm: str, name: str) -> str:

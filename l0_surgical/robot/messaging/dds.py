@@ -1,6 +1,8 @@
-"""The transport that needs no ROS installation: cyclonedds writers and readers that match those of ROS 2 nodes.
+"""The transport that needs no ROS installation: cyclonedds writers and readers that match those of ROS 2
+nodes.
 
-A ROS topic "/PSM1/servo_cp" is the DDS topic "rt/PSM1/servo_cp". Readers are polled; nothing of this runs in a thread of Python's.
+A ROS topic "/PSM1/servo_cp" is the DDS topic "rt/PSM1/servo_cp". Readers are polled; nothing of this runs in
+a thread of Python's.
 """
 
 import re
@@ -33,7 +35,8 @@ _WRITE_TIMEOUT_NS = 10_000_000
 
 @dataclass
 class _OpenDomain:
-    """A DDS domain of this process and how many transports use it: its configuration is fixed when it is created."""
+    """A DDS domain of this process and how many transports use it: its configuration is fixed when it is
+    created."""
 
     domain: "cyclonedds.domain.Domain"
     configuration: str
@@ -49,23 +52,31 @@ class DdsTransport:
 
     Args:
         domain: 0 to 232; by default ROS_DOMAIN_ID, or 0 where that is not set.
-        discovery: "localhost" finds participants on this machine only, in either start order, without multicast; a ROS 2 node needs
-            ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST. "subnet" finds them by multicast, as ROS 2 does by default.
-            Where the environment variable CYCLONEDDS_URI is set, that configuration is used instead of either.
-        interface: the network interface to use with "subnet". What comes by others, or with "localhost" from other computers, is dropped.
+        discovery: "localhost" finds participants on this machine only, in either start order, without
+            multicast; a ROS 2 node needs ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST. "subnet" finds them by
+            multicast, as ROS 2 does by default. Where the environment variable CYCLONEDDS_URI is set, that
+            configuration is used instead of either.
+        interface: the network interface to use with "subnet". What comes by others, or with "localhost" from
+            other computers, is dropped.
 
-    Several transports may be open in a process; those in the same domain must have the same discovery, as DDS configures it once.
+    Several transports may be open in a process; those in the same domain must have the same discovery, as DDS
+    configures it once.
 
     Raises:
-        BadInputError: cyclonedds is missing, the domain, discovery or interface is not one of those, or the domain is open with others.
+        BadInputError: cyclonedds is missing, the domain, discovery or interface is not one of those, or the
+        domain is open with others.
         L0SurgicalError: DDS cannot use the network.
     """
 
-    def __init__(self, domain: int | None = None, discovery: Discovery = "localhost", interface: str | None = None) -> None:
+    def __init__(
+        self, domain: int | None = None, discovery: Discovery = "localhost", interface: str | None = None
+    ) -> None:
         self.domain = domain_id(domain)
         self._endpoints: list[DdsPublisher | DdsSubscription] = []
         self._topics: dict[tuple[str, str], cyclonedds.topic.Topic] = {}
-        self._participant: cyclonedds.domain.DomainParticipant | None = _join(self.domain, configuration(discovery, interface))
+        self._participant: cyclonedds.domain.DomainParticipant | None = _join(
+            self.domain, configuration(discovery, interface)
+        )
 
     def publisher(self, topic: str, record_type: type[Record], qos: Qos) -> "DdsPublisher":
         """Raises BadInputError for a name that is no ROS topic, L0SurgicalError after `close`."""
@@ -93,7 +104,8 @@ class DdsTransport:
         return cdr.encode(record)
 
     def close(self) -> None:
-        """Leaves the domain and says so to the peers; publishers and subscriptions of this transport end with it."""
+        """Leaves the domain and says so to the peers; publishers and subscriptions of this transport end with
+        it."""
         for endpoint in self._endpoints:
             endpoint.close()
         self._endpoints.clear()
@@ -117,7 +129,10 @@ class DdsTransport:
         from cyclonedds.topic import Topic
 
         if not _TOPIC.fullmatch(topic):
-            raise BadInputError(f"{topic!r} is not a ROS topic: it is made of /names of letters, digits and _, e.g. /PSM1/servo_cp")
+            raise BadInputError(
+                f"{topic!r} is not a ROS topic: it is made of /names of letters, digits and _, e.g. "
+                "/PSM1/servo_cp"
+            )
         key = topic, record_type.TYPE
         if key not in self._topics:
             self._topics[key] = Topic(self._joined(), f"rt{topic}", sample_class(record_type))
@@ -134,7 +149,8 @@ class DdsPublisher:
         self._writer: cyclonedds.pub.DataWriter | None = writer
 
     def publish(self, record: Record) -> None:
-        """Sends `record`; waits at most 10 ms, and only while half a megabyte is on its way to a reader that takes nothing.
+        """Sends `record`; waits at most 10 ms, and only while half a megabyte is on its way to a reader that
+        takes nothing.
 
         Raises:
             BadInputError: the record is not of the topic's type.
@@ -143,7 +159,9 @@ class DdsPublisher:
         from cyclonedds.core import DDSException
 
         if type(record) is not self._record_type:
-            raise BadInputError(f"{self.topic} carries {self._record_type.__name__}, not {type(record).__name__}")
+            raise BadInputError(
+                f"{self.topic} carries {self._record_type.__name__}, not {type(record).__name__}"
+            )
         if self._writer is None:
             raise L0SurgicalError(f"{self.topic}: this DDS transport is closed; open a new one")
         try:
@@ -164,7 +182,9 @@ class DdsPublisher:
 class DdsSubscription:
     """A polled, reliable reader of one topic; see `transport.Subscription`."""
 
-    def __init__(self, topic: str, record_type: type[Record], reader: "cyclonedds.sub.DataReader", depth: int) -> None:
+    def __init__(
+        self, topic: str, record_type: type[Record], reader: "cyclonedds.sub.DataReader", depth: int
+    ) -> None:
         self.topic = topic
         self._sample_class = sample_class(record_type)
         self._reader: cyclonedds.sub.DataReader | None = reader
@@ -186,16 +206,24 @@ class DdsSubscription:
         if not samples:
             return []
         now = time.monotonic_ns()
-        return [Received(taken.record, now, taken.sample_info.publication_handle) for taken in samples if type(taken) is self._sample_class]
+        return [
+            Received(taken.record, now, taken.sample_info.publication_handle)
+            for taken in samples
+            if type(taken) is self._sample_class
+        ]
 
     def writers(self) -> frozenset[Hashable]:
         if self._reader is None:
             return frozenset()
         status = self._reader.get_subscription_matched_status()
-        # how many have come and how many of them are still there; if this changes, so do the writers, whose list takes far longer to get
+        # how many have come and how many of them are still there; if this changes, so do the writers, whose
+        # list takes far longer to get
         counts = status.total_count, status.current_count
         if counts != self._counts:
-            self._counts, self._writers = counts, frozenset(map(_unsigned, self._reader.get_matched_publications()))
+            self._counts, self._writers = (
+                counts,
+                frozenset(map(_unsigned, self._reader.get_matched_publications())),
+            )
         return self._writers
 
     def peers(self) -> int:
@@ -218,7 +246,11 @@ _POLICIES = {2: "durability", 11: "reliability", 24: "message type"}
 
 
 def _refusal(status: Any) -> str | None:
-    return _POLICIES.get(status.last_policy_id, f"policy {status.last_policy_id}") if status.total_count else None
+    return (
+        _POLICIES.get(status.last_policy_id, f"policy {status.last_policy_id}")
+        if status.total_count
+        else None
+    )
 
 
 def _join(domain: int, configured: str) -> "cyclonedds.domain.DomainParticipant":
@@ -227,12 +259,15 @@ def _join(domain: int, configured: str) -> "cyclonedds.domain.DomainParticipant"
         from cyclonedds.core import DDSException
         from cyclonedds.domain import Domain, DomainParticipant
     except ImportError as error:
-        raise BadInputError(f"DDS needs the package cyclonedds ({error}); install it with: pip install 'l0_surgical[dds]'") from error
+        raise BadInputError(
+            f"DDS needs the package cyclonedds ({error}); install it with: pip install 'l0_surgical[dds]'"
+        ) from error
     with _lock:
         opened = _open_domains.get(domain)
         if opened is not None and opened.configuration != configured:
             raise BadInputError(
-                f"this process has DDS domain {domain} open with another discovery or interface; use those or another domain"
+                f"this process has DDS domain {domain} open with another discovery or interface; use those "
+                "or another domain"
             )
         try:
             with confined(interfaces_of(configured)):
@@ -242,17 +277,21 @@ def _join(domain: int, configured: str) -> "cyclonedds.domain.DomainParticipant"
         except DDSException as error:
             if opened is not None and not opened.users:
                 del _open_domains[domain]
-            raise L0SurgicalError(f"cannot join DDS domain {domain}: {error} Check the network and CYCLONEDDS_URI") from error
+            raise L0SurgicalError(
+                f"cannot join DDS domain {domain}: {error} Check the network and CYCLONEDDS_URI"
+            ) from error
         opened.users += 1
     return participant
 
 
 def _leave(domain: int) -> None:
-    """Forgets one participant of `domain`; with the last one the domain ends, so that it may be configured anew."""
+    """Forgets one participant of `domain`; with the last one the domain ends, so that it may be configured
+    anew."""
     with _lock:
         _open_domains[domain].users -= 1
         if not _open_domains[domain].users:
-            # no other name may hold it: DDS deletes the domain, with all in it, when the last one goes, and that must be under the lock
+            # no other name may hold it: DDS deletes the domain, with all in it, when the last one goes, and
+            # that must be under the lock
             del _open_domains[domain]
 
 

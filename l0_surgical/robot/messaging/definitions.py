@@ -1,6 +1,8 @@
-"""The ROS 2 definitions of the messages that CRTK uses, in one table; wire types, recordings' schemas and type hashes are derived from it.
+"""The ROS 2 definitions of the messages that CRTK uses, in one table; wire types, recordings' schemas and
+type hashes are derived from it.
 
-Field lists are those of builtin_interfaces, std_msgs, geometry_msgs, sensor_msgs (the same in Humble and Jazzy) and crtk_msgs (1.3.0).
+Field lists are those of builtin_interfaces, std_msgs, geometry_msgs, sensor_msgs (the same in Humble and
+Jazzy) and crtk_msgs (1.3.0).
 """
 
 import functools
@@ -29,19 +31,26 @@ DEFINITIONS: dict[str, str] = {
     "geometry_msgs/msg/PoseStamped": "std_msgs/Header header; geometry_msgs/Pose pose",
     "geometry_msgs/msg/TwistStamped": "std_msgs/Header header; geometry_msgs/Twist twist",
     "geometry_msgs/msg/WrenchStamped": "std_msgs/Header header; geometry_msgs/Wrench wrench",
-    "sensor_msgs/msg/JointState": "std_msgs/Header header; string[] name; float64[] position; float64[] velocity; float64[] effort",
+    "sensor_msgs/msg/JointState": "std_msgs/Header header; string[] name; float64[] position; "
+    "float64[] velocity; float64[] "
+    "effort",
     "sensor_msgs/msg/Joy": "std_msgs/Header header; float32[] axes; int32[] buttons",
     "crtk_msgs/msg/CartesianState": (
-        "std_msgs/Header header; geometry_msgs/Pose pose; std_msgs/Bool pose_is_valid; geometry_msgs/Twist twist; "
+        "std_msgs/Header header; geometry_msgs/Pose pose; std_msgs/Bool pose_is_valid; geometry_msgs/Twist "
+        "twist; "
         "std_msgs/Bool twist_is_valid; geometry_msgs/Wrench wrench; std_msgs/Bool wrench_is_valid"
     ),
     "crtk_msgs/msg/CartesianImpedanceHalfPlaneGains": (
-        "geometry_msgs/Vector3 p; geometry_msgs/Vector3 d; geometry_msgs/Vector3 bias; geometry_msgs/Vector3 deadband"
+        "geometry_msgs/Vector3 p; geometry_msgs/Vector3 d; geometry_msgs/Vector3 bias; "
+        "geometry_msgs/Vector3 deadband"
     ),
     "crtk_msgs/msg/CartesianImpedance": (
-        "std_msgs/Header header; geometry_msgs/Quaternion force_orientation; geometry_msgs/Vector3 force_position; "
-        "geometry_msgs/Quaternion torque_orientation; crtk_msgs/CartesianImpedanceHalfPlaneGains position_positive; "
-        "crtk_msgs/CartesianImpedanceHalfPlaneGains position_negative; crtk_msgs/CartesianImpedanceHalfPlaneGains orientation_positive; "
+        "std_msgs/Header header; geometry_msgs/Quaternion force_orientation; geometry_msgs/Vector3 "
+        "force_position; "
+        "geometry_msgs/Quaternion torque_orientation; crtk_msgs/CartesianImpedanceHalfPlaneGains "
+        "position_positive; "
+        "crtk_msgs/CartesianImpedanceHalfPlaneGains position_negative; "
+        "crtk_msgs/CartesianImpedanceHalfPlaneGains orientation_positive; "
         "crtk_msgs/CartesianImpedanceHalfPlaneGains orientation_negative"
     ),
     "crtk_msgs/msg/OperatingState": "std_msgs/Header header; string state; bool is_homed; bool is_busy",
@@ -56,7 +65,8 @@ _NESTED, _SEQUENCE = 1, 144
 
 @dataclass(frozen=True)
 class Field:
-    """One field: a primitive (`type` is "float64", "string", ...) or a message (`type` is a key of DEFINITIONS), or a sequence of those."""
+    """One field: a primitive (`type` is "float64", "string", ...) or a message (`type` is a key of
+    DEFINITIONS), or a sequence of those."""
 
     name: str
     type: str
@@ -94,15 +104,20 @@ def nested(message: str) -> tuple[str, ...]:
 @functools.cache
 def schema(message: str) -> str:
     """The definition with those of all nested messages behind it: an MCAP schema of encoding "ros2msg"."""
-    parts = [_lines(message), *(f"{_SEPARATOR}\nMSG: {name.replace('/msg/', '/')}\n{_lines(name)}" for name in nested(message))]
+    parts = [
+        _lines(message),
+        *(f"{_SEPARATOR}\nMSG: {name.replace('/msg/', '/')}\n{_lines(name)}" for name in nested(message)),
+    ]
     return "\n".join(parts)
 
 
 @functools.cache
 def type_hash(message: str) -> str:
-    """ROS 2's hash of the type ("RIHS01_" and 64 hex digits), by which nodes from Iron on tell versions of a message apart.
+    """ROS 2's hash of the type ("RIHS01_" and 64 hex digits), by which nodes from Iron on tell versions of a
+    message apart.
 
-    It is the SHA-256 of the JSON of type_description_interfaces/msg/TypeDescription (REP 2011), default values left out.
+    It is the SHA-256 of the JSON of type_description_interfaces/msg/TypeDescription (REP 2011), default
+    values left out.
     """
     description = {
         "type_description": _type_description(message),
@@ -122,7 +137,8 @@ def _type_description(message: str) -> dict:
             {
                 "name": field.name,
                 "type": {
-                    "type_id": (_NESTED if field.is_message else _TYPE_IDS[field.type]) + _SEQUENCE * field.is_sequence,
+                    "type_id": (_NESTED if field.is_message else _TYPE_IDS[field.type])
+                    + _SEQUENCE * field.is_sequence,
                     "capacity": 0,
                     "string_capacity": 0,
                     "nested_type_name": field.type if field.is_message else "",

@@ -1,6 +1,8 @@
-"""The messages as cyclonedds types, laid out and named as ROS 2 nodes do it, so that both meet on the same topics.
+"""The messages as cyclonedds types, laid out and named as ROS 2 nodes do it, so that both meet on the same
+topics.
 
-DDS compares only names and quality of service, never the layout: a field out of place would be delivered with wrong values.
+DDS compares only names and quality of service, never the layout: a field out of place would be delivered with
+wrong values.
 """
 
 import functools
@@ -24,7 +26,8 @@ def type_name(message: str) -> str:
 
 @functools.cache
 def message_class(message: str) -> type:
-    """The IdlStruct dataclass of a message, e.g. "geometry_msgs/msg/PoseStamped"; nested messages are of the classes given for their names.
+    """The IdlStruct dataclass of a message, e.g. "geometry_msgs/msg/PoseStamped"; nested messages are of the
+    classes given for their names.
 
     Raises:
         BadInputError: cyclonedds is not installed.
@@ -33,10 +36,12 @@ def message_class(message: str) -> type:
 
 
 def sample_class(record_type: type[Record]) -> type:
-    """The type of the samples that DDS writes and reads for records of `record_type`; made by `sample`, with the record as `record`.
+    """The type of the samples that DDS writes and reads for records of `record_type`; made by `sample`, with
+    the record as `record`.
 
-    To DDS it is described as `message_class` is, but `cdr` makes and reads its bytes: cyclonedds' generic encoder, which would also need
-    a Python object per nested message, takes ten times as long (benchmarks/dds.py).
+    To DDS it is described as `message_class` is, but `cdr` makes and reads its bytes: cyclonedds' generic
+    encoder, which would also need a Python object per nested message, takes ten times as long
+    (benchmarks/dds.py).
 
     Raises:
         BadInputError: cyclonedds is not installed.
@@ -49,7 +54,9 @@ def sample_class(record_type: type[Record]) -> type:
 def _sample_class(record_type: type[Record]) -> type:
     described = _idl_struct(record_type.TYPE)
 
-    def serialize(self: Any, buffer: None = None, endianness: None = None, use_version_2: bool | None = None) -> bytes:
+    def serialize(
+        self: Any, buffer: None = None, endianness: None = None, use_version_2: bool | None = None
+    ) -> bytes:
         return cdr.encode(self.record)
 
     def deserialize(data: bytes, has_header: bool = True, use_version_2: bool | None = None) -> Any:
@@ -72,9 +79,15 @@ def _idl_struct(message: str) -> type:
     try:
         from cyclonedds.idl import make_idl_struct
     except ImportError as error:
-        raise BadInputError(f"DDS needs the package cyclonedds ({error}); install it with: pip install 'l0_surgical[dds]'") from error
+        raise BadInputError(
+            f"DDS needs the package cyclonedds ({error}); install it with: pip install 'l0_surgical[dds]'"
+        ) from error
     # neither keys nor an extensibility annotation: ROS 2's types are final, and others do not match them
-    return make_idl_struct(message.split("/")[-1], type_name(message), {field.name: _idl_type(field) for field in fields(message)})
+    return make_idl_struct(
+        message.split("/")[-1],
+        type_name(message),
+        {field.name: _idl_type(field) for field in fields(message)},
+    )
 
 
 def _idl_type(field: Field) -> object:

@@ -10,12 +10,20 @@ Discovery = Literal["localhost", "subnet"]
 
 
 def open_transport(
-    name: TransportName, domain: int | None, discovery: Discovery, node_name: str, interface: str | None = None
+    name: TransportName,
+    domain: int | None,
+    discovery: Discovery,
+    node_name: str,
+    interface: str | None = None,
 ) -> Transport:
-    """The transport of that name; raises as its constructor does, and BadInputError where ros2 is given an interface."""
+    """The transport of that name; raises as its constructor does, and BadInputError where ros2 is given an
+    interface."""
     if name == "ros2":
         if interface is not None:
-            raise BadInputError(f"the interface {interface!r} is for dds; for ros2 name it in CYCLONEDDS_URI: docs/messaging.md")
+            raise BadInputError(
+                f"the interface {interface!r} is for dds; for ros2 name it in CYCLONEDDS_URI: "
+                "docs/messaging.md"
+            )
         from l0_surgical.robot.messaging.ros2 import Ros2Transport
 
         return Ros2Transport.open(node_name, domain)

@@ -1,7 +1,9 @@
-"""Recordings in the MCAP format with ROS 2's conventions: Foxglove opens them and `ros2 bag` reads them, without ROS where they are made.
+"""Recordings in the MCAP format with ROS 2's conventions: Foxglove opens them and `ros2 bag` reads them,
+without ROS where they are made.
 
-The profile is "ros2", the schemas "ros2msg" with all nested definitions, the messages CDR; channels carry the quality of service and the
-type hash as rosbag2 writes them (rosbag2_storage_mcap), so that `ros2 bag play` offers what the arm offered.
+The profile is "ros2", the schemas "ros2msg" with all nested definitions, the messages CDR; channels carry the
+quality of service and the type hash as rosbag2 writes them (rosbag2_storage_mcap), so that `ros2 bag play`
+offers what the arm offered.
 """
 
 import os
@@ -33,7 +35,8 @@ _BACKLOG_BYTES = 64 * 1024 * 1024
 _PATIENCE_S = 2.0
 _LOOK_EVERY_S = 0.001
 
-# rosbag2's YAML with the numbers of rmw's enumerations: keep last, reliable, volatile or transient local; no deadline or lifespan
+# rosbag2's YAML with the numbers of rmw's enumerations: keep last, reliable, volatile or transient local; no
+# deadline or lifespan
 _QOS = """- history: 1
   depth: {depth}
   reliability: 1
@@ -49,10 +52,11 @@ _QOS = """- history: 1
 class Recording:
     """Writes records to an MCAP file that is usable as far as it got, whatever ends the process.
 
-    Messages are gathered to chunks of 32 KiB or half a second; a thread of its own hands each chunk to the disk, so that `write` never
-    waits for it. A full disk ends the recording but not the caller's loop: `failure` says why, and `close` raises it.
-    The thread inherits its maker's scheduling: make the recording after the loop's thread has taken real-time priority, or a loop that
-    needs the interpreter's lock may wait for a thread that other processes keep from running.
+    Messages are gathered to chunks of 32 KiB or half a second; a thread of its own hands each chunk to the
+    disk, so that `write` never waits for it. A full disk ends the recording but not the caller's loop:
+    `failure` says why, and `close` raises it. The thread inherits its maker's scheduling: make the recording
+    after the loop's thread has taken real-time priority, or a loop that needs the interpreter's lock may wait
+    for a thread that other processes keep from running.
 
     Args:
         path: a new file with the ending .mcap; its folder is made.
@@ -75,7 +79,9 @@ class Recording:
         self._schemas: dict[str, int] = {}
         self._chunk_begin_ns: int | None = None
         self._file = _BackgroundFile(_new_file(self.path))
-        self._writer: mcap.writer.Writer | None = Writer(self._file, chunk_size=_CHUNK_BYTES, compression=CompressionType.NONE)
+        self._writer: mcap.writer.Writer | None = Writer(
+            self._file, chunk_size=_CHUNK_BYTES, compression=CompressionType.NONE
+        )
         self._writer.start(profile="ros2", library="l0_surgical")
         self._file.wait()
         if self.failure:
@@ -99,9 +105,13 @@ class Recording:
             raise L0SurgicalError(f"the recording {self.path} is closed")
         channel = self._channels.get(topic) or self._register(topic, type(record))
         if channel.record_type is not type(record):
-            raise BadInputError(f"{topic} is recorded as {channel.record_type.__name__}, not {type(record).__name__}")
+            raise BadInputError(
+                f"{topic} is recorded as {channel.record_type.__name__}, not {type(record).__name__}"
+            )
         channel.count += 1
-        self._writer.add_message(channel.id, log_time_ns, self._transport.serialize(record), log_time_ns, channel.count)
+        self._writer.add_message(
+            channel.id, log_time_ns, self._transport.serialize(record), log_time_ns, channel.count
+        )
         if self._chunk_begin_ns is None:
             self._chunk_begin_ns = log_time_ns
         elif abs(log_time_ns - self._chunk_begin_ns) > _CHUNK_SECONDS * 1e9:
@@ -109,7 +119,8 @@ class Recording:
             self._chunk_begin_ns = None
 
     def note(self, text: str, log_time_ns: int | None = None) -> None:
-        """Adds a text (std_msgs/String on /l0_surgical/note), e.g. that the controller was armed; by default now."""
+        """Adds a text (std_msgs/String on /l0_surgical/note), e.g. that the controller was armed; by default
+        now."""
         self.write(NOTE_TOPIC, String(text), time.time_ns() if log_time_ns is None else log_time_ns)
 
     def close(self) -> None:
@@ -124,7 +135,10 @@ class Recording:
         self._writer = None
         self._file.close()
         if self._file.failure:
-            raise L0SurgicalError(f"the recording {self.path} is not complete: {self._file.failure}; what was written can be read")
+            raise L0SurgicalError(
+                f"the recording {self.path} is not complete: {self._file.failure}; what was written can be "
+                "read"
+            )
 
     def __enter__(self) -> "Recording":
         return self
@@ -135,19 +149,24 @@ class Recording:
     def _register(self, topic: str, record_type: type[Record]) -> "_Channel":
         message = record_type.TYPE
         if message not in self._schemas:
-            self._schemas[message] = self._writer.register_schema(message, "ros2msg", schema(message).encode())
+            self._schemas[message] = self._writer.register_schema(
+                message, "ros2msg", schema(message).encode()
+            )
         qos = _qos_of(topic)
         metadata = {
             "offered_qos_profiles": _QOS.format(depth=qos.depth, durability=1 if qos.transient_local else 2),
             "topic_type_hash": type_hash(message),
         }
-        channel = _Channel(self._writer.register_channel(topic, "cdr", self._schemas[message], metadata), record_type)
+        channel = _Channel(
+            self._writer.register_channel(topic, "cdr", self._schemas[message], metadata), record_type
+        )
         self._channels[topic] = channel
         return channel
 
 
 def read_recording(path: str | Path) -> Iterator[tuple[str, int, Record]]:
-    """The topic, log time (ns since 1970) and record of each message, in the order of the file; messages of other types are left out.
+    """The topic, log time (ns since 1970) and record of each message, in the order of the file; messages of
+    other types are left out.
 
     A file whose end is missing, as after a kill, is read as far as it goes.
 
@@ -172,9 +191,13 @@ def read_recording(path: str | Path) -> Iterator[tuple[str, int, Record]]:
                 yield from _messages(StreamReader(file, validate_crcs=True).records)
             except (McapError, ValueError, KeyError, struct.error) as error:
                 if is_whole or file.read(1):
-                    raise BadInputError(f"the recording {path} is damaged ({error}); `mcap recover` may save a part of it") from error
+                    raise BadInputError(
+                        f"the recording {path} is damaged ({error}); `mcap recover` may save a part of it"
+                    ) from error
     except OSError as error:
-        raise BadInputError(f"cannot read the recording {path}: {error.strerror or error}; give the path of a .mcap file") from error
+        raise BadInputError(
+            f"cannot read the recording {path}: {error.strerror or error}; give the path of a .mcap file"
+        ) from error
 
 
 def _messages(entries: Iterator[object]) -> Iterator[tuple[str, int, Record]]:
@@ -201,7 +224,8 @@ class _Channel:
 
 
 class _BackgroundFile:
-    """A file whose `write` only queues the bytes; a thread writes them, because a disk may keep a writer waiting for long.
+    """A file whose `write` only queues the bytes; a thread writes them, because a disk may keep a writer
+    waiting for long.
 
     After an error nothing more is written, and `failure` says why.
     """
@@ -230,7 +254,8 @@ class _BackgroundFile:
         """Nothing: the file below is not buffered."""
 
     def wait(self) -> None:
-        """Waits until all is written, as long as the disk takes something: one that hangs must not keep a program from ending."""
+        """Waits until all is written, as long as the disk takes something: one that hangs must not keep a
+        program from ending."""
         before, deadline = -1, 0.0
         while self._written < self._position and self.failure is None:
             if before != self._written:
@@ -269,7 +294,10 @@ def check_new_recording(path: Path) -> None:
         BadInputError: it has another ending or exists already, or its folder cannot be made or written.
     """
     if path.suffix != ".mcap":
-        raise BadInputError(f"the recording is {str(path)!r}; give it the ending .mcap, by which Foxglove and ros2 bag know it")
+        raise BadInputError(
+            f"the recording is {str(path)!r}; give it the ending .mcap, by which Foxglove and ros2 bag know "
+            "it"
+        )
     if os.path.lexists(path):
         raise BadInputError(_existing(path))
     make_folder(path.parent)
@@ -282,11 +310,15 @@ def _new_file(path: Path) -> BinaryIO:
     except FileExistsError as error:
         raise BadInputError(_existing(path)) from error
     except OSError as error:
-        raise BadInputError(f"cannot make the recording {path}: {error.strerror}; choose another path") from error
+        raise BadInputError(
+            f"cannot make the recording {path}: {error.strerror}; choose another path"
+        ) from error
 
 
 def _existing(path: Path) -> str:
-    return f"the recording {path} exists already; it is not overwritten, so choose another name or move it away"
+    return (
+        f"the recording {path} exists already; it is not overwritten, so choose another name or move it away"
+    )
 
 
 def _qos_of(topic: str) -> Qos:

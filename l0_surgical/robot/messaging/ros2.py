@@ -1,8 +1,9 @@
-"""The transport over rclpy (Humble and Jazzy), for a node of ROS 2 or, with one of its own, for the command line.
+"""The transport over rclpy (Humble and Jazzy), for a node of ROS 2 or, with one of its own, for the command
+line.
 
-Messages cross rclpy as bytes that `cdr` makes and reads, which costs less than rclpy's conversion. The subscriptions are polled like those
-of DDS and kept away from the executor, which needs about 0.4 ms for each message and lets a control loop's inputs grow old under load.
-rclpy comes with a ROS 2 installation.
+Messages cross rclpy as bytes that `cdr` makes and reads, which costs less than rclpy's conversion. The
+subscriptions are polled like those of DDS and kept away from the executor, which needs about 0.4 ms for each
+message and lets a control loop's inputs grow old under load. rclpy comes with a ROS 2 installation.
 """
 
 import functools
@@ -43,14 +44,17 @@ def message_class(message: str) -> type:
     try:
         return getattr(importlib.import_module(f"{package}.msg"), name)
     except (ImportError, AttributeError) as error:
-        raise BadInputError(f"{message} is missing ({error}); install the ROS 2 package {package} and source its setup.bash") from error
+        raise BadInputError(
+            f"{message} is missing ({error}); install the ROS 2 package {package} and source its setup.bash"
+        ) from error
 
 
 class Ros2Transport:
     """Publishers and subscriptions of an rclpy node; see `transport.Transport`.
 
     Args:
-        node: the node, which the caller destroys after `close`. It need not be spun; if it is, then by one of `rclpy.executors`.
+        node: the node, which the caller destroys after `close`. It need not be spun; if it is, then by one of
+            `rclpy.executors`.
     """
 
     def __init__(self, node: "rclpy.node.Node") -> None:
@@ -61,7 +65,8 @@ class Ros2Transport:
 
     @classmethod
     def open(cls, node_name: str = "l0_surgical", domain: int | None = None) -> "Ros2Transport":
-        """A transport with a context and a node of its own, which `close` ends; no signal handler is installed.
+        """A transport with a context and a node of its own, which `close` ends; no signal handler is
+        installed.
 
         Args:
             domain: 0 to 232; by default ROS_DOMAIN_ID, or 0 where that is not set.
@@ -76,24 +81,29 @@ class Ros2Transport:
             from rclpy.node import Node
         except ImportError as error:
             raise BadInputError(
-                f"the ros2 transport needs rclpy ({error}); source a ROS 2 installation, e.g. /opt/ros/jazzy/setup.bash, or use the dds one"
+                f"the ros2 transport needs rclpy ({error}); source a ROS 2 installation, e.g. "
+                "/opt/ros/jazzy/setup.bash, or use the dds one"
             ) from error
         context = Context()
         with confined(interfaces_of_ros()):
             # no arguments: those of this process are not ROS's
             rclpy.init(args=[], context=context, domain_id=domain)
-            transport = cls(Node(node_name, context=context, enable_rosout=False, start_parameter_services=False))
+            transport = cls(
+                Node(node_name, context=context, enable_rosout=False, start_parameter_services=False)
+            )
         transport._context = context
         return transport
 
     def publisher(self, topic: str, record_type: type[Record], qos: Qos) -> "Ros2Publisher":
-        """Raises BadInputError for a name that is no ROS topic or a message that is not installed, L0SurgicalError after `close`."""
+        """Raises BadInputError for a name that is no ROS topic or a message that is not installed,
+        L0SurgicalError after `close`."""
         publisher = Ros2Publisher(self._open_node(), topic, record_type, qos)
         self._publishers.append(publisher)
         return publisher
 
     def subscription(self, topic: str, record_type: type[Record], qos: Qos) -> "Ros2Subscription":
-        """Raises BadInputError for a name that is no ROS topic or a message that is not installed, L0SurgicalError after `close`."""
+        """Raises BadInputError for a name that is no ROS topic or a message that is not installed,
+        L0SurgicalError after `close`."""
         subscription = Ros2Subscription(self._open_node(), topic, record_type, qos)
         self._subscriptions.append(subscription)
         return subscription
@@ -139,22 +149,32 @@ class Ros2Publisher:
         self._record_type = record_type
         self._node = node
         self._writer: Hashable = None
-        self._publisher: rclpy.publisher.Publisher | None = _create(node.create_publisher, record_type, topic, _ros_qos(qos))
+        self._publisher: rclpy.publisher.Publisher | None = _create(
+            node.create_publisher, record_type, topic, _ros_qos(qos)
+        )
 
     @property
     def writer(self) -> Hashable:
-        """See `transport.Publisher`; rclpy tells it only by the node's name: None while another node has that, too."""
+        """See `transport.Publisher`; rclpy tells it only by the node's name: None while another node has
+        that, too."""
         if self._writer is None and self._publisher is not None:
             name = self._node.get_name(), self._node.get_namespace()
             publishers = self._node.get_publishers_info_by_topic(self._publisher.topic_name)
-            own = [bytes(publisher.endpoint_gid) for publisher in publishers if (publisher.node_name, publisher.node_namespace) == name]
+            own = [
+                bytes(publisher.endpoint_gid)
+                for publisher in publishers
+                if (publisher.node_name, publisher.node_namespace) == name
+            ]
             self._writer = own[0] if len(own) == 1 else None
         return self._writer
 
     def publish(self, record: Record) -> None:
-        """Raises BadInputError for a record of another type than the topic's, L0SurgicalError when the transport is closed."""
+        """Raises BadInputError for a record of another type than the topic's, L0SurgicalError when the
+        transport is closed."""
         if type(record) is not self._record_type:
-            raise BadInputError(f"{self.topic} carries {self._record_type.__name__}, not {type(record).__name__}")
+            raise BadInputError(
+                f"{self.topic} carries {self._record_type.__name__}, not {type(record).__name__}"
+            )
         if self._publisher is None:
             raise L0SurgicalError(f"{self.topic}: this ROS 2 transport is closed; open a new one")
         self._publisher.publish(cdr.encode(record))
@@ -175,7 +195,8 @@ class Ros2Publisher:
 class Ros2Subscription:
     """A reliable rclpy subscription of one topic; see `transport.Subscription`.
 
-    rclpy does not tell who sent a message: `Received.writer` is the topic's only writer, and None while there are several.
+    rclpy does not tell who sent a message: `Received.writer` is the topic's only writer, and None while there
+        are several.
     """
 
     def __init__(self, node: "rclpy.node.Node", topic: str, record_type: type[Record], qos: Qos) -> None:
@@ -188,7 +209,13 @@ class Ros2Subscription:
         self._count = 0
         self._look_again_ns = 0
         self._subscription: rclpy.subscription.Subscription | None = _create(
-            node.create_subscription, record_type, topic, _never_called, _ros_qos(qos), raw=True, callback_group=_polled_group()
+            node.create_subscription,
+            record_type,
+            topic,
+            _never_called,
+            _ros_qos(qos),
+            raw=True,
+            callback_group=_polled_group(),
         )
 
     def take(self) -> list[Received]:
@@ -202,7 +229,10 @@ class Ros2Subscription:
         taken, handle = [], self._subscription.handle
         end_ns = time.monotonic_ns() + _LONGEST_TAKE_NS
         with handle:
-            while len(taken) < self._depth and (message := handle.take_message(self._subscription.msg_type, True)) is not None:
+            while (
+                len(taken) < self._depth
+                and (message := handle.take_message(self._subscription.msg_type, True)) is not None
+            ):
                 now_ns = time.monotonic_ns()
                 taken.append((cdr.decode_received(self._record_type, message[0]), now_ns))
                 if now_ns > end_ns:
@@ -215,14 +245,18 @@ class Ros2Subscription:
     def writers(self) -> frozenset[Hashable]:
         """See `transport.Subscription`; here all publishers of the topic.
 
-        They are looked up when the number of those matched changes and ten times per second: that costs a fraction of a millisecond.
-        ROS 2 may learn the identity of a writer after its first messages; until then it counts as a nameless one.
+        They are looked up when the number of those matched changes and ten times per second: that costs a
+        fraction of a millisecond. ROS 2 may learn the identity of a writer after its first messages; until
+        then it counts as a nameless one.
         """
         if self._subscription is None:
             return frozenset()
         count, now_ns = self.peers(), time.monotonic_ns()
         if count != self._count or now_ns >= self._look_again_ns:
-            named = {bytes(publisher.endpoint_gid) for publisher in self._node.get_publishers_info_by_topic(self._subscription.topic_name)}
+            named = {
+                bytes(publisher.endpoint_gid)
+                for publisher in self._node.get_publishers_info_by_topic(self._subscription.topic_name)
+            }
             nameless = {f"nameless {number}" for number in range(count - len(named))}
             self._writers, self._count = frozenset(named | nameless), count
             self._only_writer = next(iter(named)) if len(self._writers) == len(named) == 1 else None
@@ -272,7 +306,10 @@ def _create(create: Any, record_type: type[Record], topic: str, *arguments: Any,
     try:
         return create(message_class(record_type.TYPE), topic, *arguments, **options)
     except NameValidationException as error:
-        raise BadInputError(f"{topic!r} is not a ROS topic: it is made of /names of letters, digits and _, e.g. /PSM1/servo_cp") from error
+        raise BadInputError(
+            f"{topic!r} is not a ROS topic: it is made of /names of letters, digits and _, e.g. "
+            "/PSM1/servo_cp"
+        ) from error
 
 
 def _ros_qos(qos: Qos) -> "rclpy.qos.QoSProfile":

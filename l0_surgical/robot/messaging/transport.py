@@ -1,8 +1,10 @@
-"""What the library asks of a transport. `dds.DdsTransport` needs no ROS; `ros2.Ros2Transport` wraps an rclpy node.
+"""What the library asks of a transport. `dds.DdsTransport` needs no ROS; `ros2.Ros2Transport` wraps an rclpy
+node.
 
-Topics are ROS names ("/PSM1/measured_cp"); records are those of `control.records`. Everything is RELIABLE, as on the dVRK.
-Subscriptions are polled, so that a real-time loop takes its inputs when it wants them and no callback runs beside it. Anybody may speak
-on a network without authentication: what comes from it is bounded in number and size (`cdr.decode_received`), and it is told who sent it.
+Topics are ROS names ("/PSM1/measured_cp"); records are those of `control.records`. Everything is RELIABLE, as
+on the dVRK. Subscriptions are polled, so that a real-time loop takes its inputs when it wants them and no
+callback runs beside it. Anybody may speak on a network without authentication: what comes from it is bounded
+in number and size (`cdr.decode_received`), and it is told who sent it.
 """
 
 from collections.abc import Hashable
@@ -15,7 +17,8 @@ from l0_surgical.robot.control.records import Record
 
 @dataclass(frozen=True)
 class Qos:
-    """Reliable, keep-last `depth`; transient local keeps the last samples for late joiners, volatile does not."""
+    """Reliable, keep-last `depth`; transient local keeps the last samples for late joiners, volatile does
+    not."""
 
     depth: int
     transient_local: bool = False
@@ -30,7 +33,8 @@ class Publisher(Protocol):
     """One topic's sender.
 
     Attributes:
-        writer: as which `Received.writer` of a subscription of this process tells of it; None where the transport cannot tell.
+        writer: as which `Received.writer` of a subscription of this process tells of it; None where the
+            transport cannot tell.
     """
 
     topic: str
@@ -43,7 +47,8 @@ class Publisher(Protocol):
         """How many subscriptions (of any process, this one too) are matched."""
 
     def refusal(self) -> str | None:
-        """In what somebody on this topic differed so that the two could not be matched, e.g. "reliability"; None where nobody did."""
+        """In what somebody on this topic differed so that the two could not be matched, e.g. "reliability";
+        None where nobody did."""
 
 
 class Subscription(Protocol):
@@ -52,14 +57,15 @@ class Subscription(Protocol):
     def take(self) -> list[Received]:
         """What has arrived since the last call, oldest first, with the time it was taken; never blocks.
 
-        At most as many as the depth, so that no flood can hold the caller; what is left comes with the next call.
+        At most as many as the depth, so that no flood can hold the caller; what is left comes with the next
+        call.
         """
 
     def writers(self) -> frozenset[Hashable]:
         """Those that are matched now (of any process, this one too), as in `Received.writer`.
 
-        A writer is matched before its first message can be taken: whoever asks after `take` hears of all that have spoken, unless they
-        have left since.
+        A writer is matched before its first message can be taken: whoever asks after `take` hears of all that
+        have spoken, unless they have left since.
         """
 
     def peers(self) -> int:
@@ -78,7 +84,8 @@ class Transport(Protocol):
         """False where the message package is missing (a ROS installation without crtk_msgs)."""
 
     def serialize(self, record: Record) -> bytes:
-        """The record's CDR bytes, with the 4-byte encapsulation header: what ROS 2 puts on the wire and into a bag."""
+        """The record's CDR bytes, with the 4-byte encapsulation header: what ROS 2 puts on the wire and into
+        a bag."""
 
     def close(self) -> None:
         """Leaves the network; harmless when it has been left already."""

@@ -1,8 +1,10 @@
-"""The arm itself, without any transport: what each CRTK command does to it, and how it moves while time passes.
+"""The arm itself, without any transport: what each CRTK command does to it, and how it moves while time
+passes.
 
-Follows the dVRK's kinematic simulation of a Classic PSM (sawIntuitiveResearchKit 2.4): see `control` for what commands do to the setpoint
-and `state_machine` for the operating states. A setpoint that leaps too far for the motors ends in FAULT, one that is no number in DISABLED,
-and there is no time-out on commands. Forces are not simulated: what asks for one makes the arm stay where it is until the next command.
+Follows the dVRK's kinematic simulation of a Classic PSM (sawIntuitiveResearchKit 2.4): see `control` for what
+commands do to the setpoint and `state_machine` for the operating states. A setpoint that leaps too far for
+the motors ends in FAULT, one that is no number in DISABLED, and there is no time-out on commands. Forces are
+not simulated: what asks for one makes the arm stay where it is until the next command.
 """
 
 from collections.abc import Sequence
@@ -108,17 +110,20 @@ class PsmArm:
         self.machine.fault()
 
     def servo_joints(self, joints: Sequence[float], *, is_relative: bool = False) -> None:
-        """servo_jp, servo_jr: joints (6,) to be at, at once, or how far from where they should be now; the limits are clipped silently."""
+        """servo_jp, servo_jr: joints (6,) to be at, at once, or how far from where they should be now; the
+        limits are clipped silently."""
         if self._is_ready("servo_jr" if is_relative else "servo_jp"):
             (self.control.servo_by if is_relative else self.control.servo_joints)(np.array(joints))
 
     def move_joints(self, joints: Sequence[float], *, is_relative: bool = False) -> None:
-        """move_jp, move_jr: joints (6,) to move to within the speed limits, or how far beyond the goal of a running move_*."""
+        """move_jp, move_jr: joints (6,) to move to within the speed limits, or how far beyond the goal of a
+        running move_*."""
         command = "move_jr" if is_relative else "move_jp"
         if not self._is_ready(command):
             return
         if len(joints) != 6:
-            # here an assertion ends the dVRK's whole process (seen with five joints), which a simulated arm need not do
+            # here an assertion ends the dVRK's whole process (seen with five joints), which a simulated arm
+            # need not do
             self.say("error", f"{command} has {len(joints)} joints, not 6; it is ignored")
             return
         (self.control.move_by if is_relative else self.control.move_joints)(np.array(joints))
@@ -129,7 +134,8 @@ class PsmArm:
             self._servo_cartesian(CartesianGoal(pose))
 
     def servo_state(self, pose: np.ndarray | None, *, has_velocity: bool, has_force: bool) -> None:
-        """servo_cs: as `servo_pose`; without a pose see `control.CartesianGoal`, without anything it is a force of zero."""
+        """servo_cs: as `servo_pose`; without a pose see `control.CartesianGoal`, without anything it is a
+        force of zero."""
         if pose is None and not has_velocity and not has_force:
             self.relax("servo_cs", "cartesian")
         elif self._is_ready("servo_cs", "cartesian"):
@@ -172,7 +178,8 @@ class PsmArm:
             self.control.move_jaw(angle)
 
     def clutch(self, pressed: bool) -> bool:
-        """Somebody presses the clutch button at the arm, or lets go of it; False where the arm cannot be moved by hand now."""
+        """Somebody presses the clutch button at the arm, or lets go of it; False where the arm cannot be
+        moved by hand now."""
         self.say("arm_clutch", pressed)
         if pressed and not self._is_ready("the clutch"):
             return False
@@ -190,7 +197,10 @@ class PsmArm:
 
     def set_ratios(self, speed: float | None = None, acceleration: float | None = None) -> bool:
         """trajectory_j/set_ratio, set_ratio_v, set_ratio_a; False, and a warning, for one that cannot be."""
-        asked_for = tuple(former if new is None else new for former, new in zip(self.control.ratios, (speed, acceleration), strict=True))
+        asked_for = tuple(
+            former if new is None else new
+            for former, new in zip(self.control.ratios, (speed, acceleration), strict=True)
+        )
         wrong = next((ratio for ratio in asked_for if not 0 < ratio <= 1), None)
         if wrong is not None:
             self.say("warning", f"the trajectory ratio {wrong:g} is not in (0, 1]")
@@ -246,7 +256,9 @@ class PsmArm:
 
     def _is_ready(self, command: str, space: Space = "joint") -> bool:
         machine = self.machine
-        is_ready = machine.state == "ENABLED" and (machine.is_joint_ready if space == "joint" else machine.is_cartesian_ready)
+        is_ready = machine.state == "ENABLED" and (
+            machine.is_joint_ready if space == "joint" else machine.is_cartesian_ready
+        )
         if not is_ready:
             self.refuse(f"{command} is ignored while {machine.state}, homed: {machine.is_homed}")
         return is_ready

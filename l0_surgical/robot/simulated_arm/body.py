@@ -14,7 +14,12 @@ from l0_surgical.tasks.quiet import silenced
 with silenced():  # pybullet prints on import
     import pybullet
 
-    from l0_surgical.tasks.needle_reach.simulation import FORCES, REFERENCE_GAIN, SOLVER_ITERATIONS, load_bodies
+    from l0_surgical.tasks.needle_reach.simulation import (
+        FORCES,
+        REFERENCE_GAIN,
+        SOLVER_ITERATIONS,
+        load_bodies,
+    )
 
 Mode = Literal["kinematic", "physical"]
 
@@ -28,8 +33,9 @@ class Body:
     """Six joints and the two halves of the jaw above the tray; owns a PyBullet client, which `close` ends.
 
     Args:
-        mode: "kinematic": the joints are at once where they should be, as in the dVRK's kinematic simulation. "physical": position motors
-            bring them there, which takes off nine tenths of an error in 0.09 s; tray and needle resist.
+        mode: "kinematic": the joints are at once where they should be, as in the dVRK's kinematic simulation.
+            "physical": position motors bring them there, which takes off nine tenths of an error in 0.09 s;
+            tray and needle resist.
         joints: positions (6,) at the beginning, rad and m.
 
     Raises:
@@ -42,8 +48,12 @@ class Body:
         self._is_physical = mode == "physical"
         self._client = pybullet.connect(pybullet.DIRECT)
         pybullet.setGravity(0, 0, -9.81, physicsClientId=self._client)
-        pybullet.setPhysicsEngineParameter(_PHYSICS_S, numSolverIterations=SOLVER_ITERATIONS, physicsClientId=self._client)
-        self._arm, _, _ = load_bodies(self._client, (*NEEDLE_CENTRE, NEEDLE_HEIGHT), math.pi / 2, pybullet.URDF_IGNORE_VISUAL_SHAPES)
+        pybullet.setPhysicsEngineParameter(
+            _PHYSICS_S, numSolverIterations=SOLVER_ITERATIONS, physicsClientId=self._client
+        )
+        self._arm, _, _ = load_bodies(
+            self._client, (*NEEDLE_CENTRE, NEEDLE_HEIGHT), math.pi / 2, pybullet.URDF_IGNORE_VISUAL_SHAPES
+        )
         self._time_s = 0.0
         self._place(np.array((*joints, 0.0, 0.0)))
 

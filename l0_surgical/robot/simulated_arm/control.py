@@ -1,10 +1,12 @@
-"""What commands make of the arm's setpoint: the control spaces and modes of the dVRK's arm (sawIntuitiveResearchKit 2.4).
+"""What commands make of the arm's setpoint: the control spaces and modes of the dVRK's arm
+(sawIntuitiveResearchKit 2.4).
 
-Each command switches the arm to a space (joint, Cartesian) and a mode (position, trajectory, effort) and leaves a goal; once in a cycle
-the newest goal becomes the setpoint. Kept from the original, because a controller meets it: the jaw is a seventh joint of every move_*, so
-that any move takes it to the goal of the last jaw/move_jp, a servo_cp ends that as it ends every move, and one that is ended leaves the
-jaw at the angle of its fourth disc; jaw/servo_jp is clipped under joint control alone; move_jr counts beyond the limits; a servo_cs that
-has nothing but a force goes to all joints at 0.
+Each command switches the arm to a space (joint, Cartesian) and a mode (position, trajectory, effort) and
+leaves a goal; once in a cycle the newest goal becomes the setpoint. Kept from the original, because a
+controller meets it: the jaw is a seventh joint of every move_*, so that any move takes it to the goal of the
+last jaw/move_jp, a servo_cp ends that as it ends every move, and one that is ended leaves the jaw at the
+angle of its fourth disc; jaw/servo_jp is clipped under joint control alone; move_jr counts beyond the limits;
+a servo_cs that has nothing but a force goes to all joints at 0.
 """
 
 import math
@@ -16,7 +18,12 @@ import numpy as np
 
 from l0_surgical.robot.simulated_arm import tool
 from l0_surgical.robot.simulated_arm.trajectory import MAX_ACCELERATION, MAX_SPEED, Trajectory
-from l0_surgical.surgical.kinematics import MIN_DEPTH_M, RCM_TO_WRIST_M, forward_kinematics, inverse_kinematics
+from l0_surgical.surgical.kinematics import (
+    MIN_DEPTH_M,
+    RCM_TO_WRIST_M,
+    forward_kinematics,
+    inverse_kinematics,
+)
 
 Space = Literal["joint", "cartesian"]
 Mode = Literal["position", "trajectory", "effort"]
@@ -30,7 +37,8 @@ _HOME_TOLERANCE = 0.05236
 
 @dataclass(frozen=True)
 class CartesianGoal:
-    """The tool's pose (4, 4) in the frame of Cartesian data; None: stay where the joints are, or with only a force all of them at 0."""
+    """The tool's pose (4, 4) in the frame of Cartesian data; None: stay where the joints are, or with only a
+    force all of them at 0."""
 
     pose: np.ndarray | None
     has_velocity: bool = False
@@ -71,7 +79,8 @@ class Control:
         self._measured_velocity, self._since_goal_s = np.zeros(7), 0.0
 
     def switch(self, space: Space | None, mode: Mode | None) -> bool:
-        """Changes the control space and mode; False where Cartesian control may not begin, as the tool is not past the cannula."""
+        """Changes the control space and mode; False where Cartesian control may not begin, as the tool is not
+        past the cannula."""
         if mode != self.mode and mode in ("position", "trajectory"):
             self._jaw = float(self.setpoint[6])
         if space != self.space and space == "cartesian" and not self._is_past_cannula():
@@ -197,9 +206,11 @@ class Control:
                 self._end_move(True)
 
     def joints_for(self, pose: np.ndarray) -> np.ndarray:
-        """The joints (6,), which may be beyond their limits, for a pose (4, 4) in the frame of Cartesian data; no numbers for none.
+        """The joints (6,), which may be beyond their limits, for a pose (4, 4) in the frame of Cartesian
+        data; no numbers for none.
 
-        A shaft whose end would be too near to the remote centre of motion is pushed away from it, or at least not brought nearer.
+        A shaft whose end would be too near to the remote centre of motion is pushed away from it, or at least
+        not brought nearer.
 
         Raises:
             UnreachablePoseError: there are none.
@@ -207,7 +218,9 @@ class Control:
         if not np.isfinite(pose).all():
             return np.full(6, np.nan)
         if math.dist(pose[:3, 3], self.base_frame[:3, 3]) < MIN_DEPTH_M:
-            self._tell("warning", f"the pose is within {1000 * MIN_DEPTH_M:g} mm of the remote centre of motion")
+            self._tell(
+                "warning", f"the pose is within {1000 * MIN_DEPTH_M:g} mm of the remote centre of motion"
+            )
         joints = inverse_kinematics(np.linalg.inv(self.base_frame) @ pose, self.measured[3], check=False)
         distance = abs(joints[2] + RCM_TO_WRIST_M)
         if distance < SAFE_DISTANCE_M:
@@ -233,7 +246,8 @@ class Control:
         return abs(self.measured[2] + RCM_TO_WRIST_M) >= SAFE_DISTANCE_M - SAFE_DISTANCE_BUFFER_M
 
     def _send(self, joints: np.ndarray) -> None:
-        """Joints (6,), or with the jaw (7,); the limits are clipped, the jaw's only where it comes with the joints."""
+        """Joints (6,), or with the jaw (7,); the limits are clipped, the jaw's only where it comes with the
+        joints."""
         clipped = np.clip(joints[:6], tool.LOWER[:6], tool.UPPER[:6])
         if len(joints) == 7:
             self._jaw = float(np.clip(joints[6], tool.LOWER[6], tool.UPPER[6]))

@@ -1,4 +1,5 @@
-"""Faults that a simulated arm can be told to have, and people who move it, for tests of what a controller does about them."""
+"""Faults that a simulated arm can be told to have, and people who move it, for tests of what a controller
+does about them."""
 
 import dataclasses
 from collections.abc import Callable
@@ -16,15 +17,18 @@ TELEOPERATION_M_PER_S, TELEOPERATION_M = 0.02, 0.02
 _DISTORTIONS: dict[str, Callable[[PoseStamped], PoseStamped | None]] = {
     "stop_telemetry": lambda pose: None,
     "stale": lambda pose: dataclasses.replace(pose, stamp_ns=pose.stamp_ns - STALE_NS),
-    "nan": lambda pose: dataclasses.replace(pose, position=(pose.position[0], float("nan"), pose.position[2])),
+    "nan": lambda pose: dataclasses.replace(
+        pose, position=(pose.position[0], float("nan"), pose.position[2])
+    ),
     "wrong_frame": lambda pose: dataclasses.replace(pose, frame_id="ECM"),
     "jump": lambda pose: dataclasses.replace(pose, position=(pose.position[0] + JUMP_M, *pose.position[1:])),
     "not_valid": lambda pose: dataclasses.replace(pose, stamp_ns=0),
 }
 PEOPLE = ("clutch", "clutch_released", "teleoperate", "teleoperate_end")
 FAULTS = (*_DISTORTIONS, "freeze", "pause", "fault", "unhome", *PEOPLE, "clear")
-"""What may be injected. Those of measured_cp: stop_telemetry, stale (1 s old), nan, wrong_frame, jump (20 mm), not_valid, freeze (it
-stays what it is). Those of the arm: pause, fault, unhome. Those of people: see `People`. `clear` ends those of measured_cp and of people.
+"""What may be injected. Those of measured_cp: stop_telemetry, stale (1 s old), nan, wrong_frame, jump (20
+mm), not_valid, freeze (it stays what it is). Those of the arm: pause, fault, unhome. Those of people: see
+`People`. `clear` ends those of measured_cp and of people.
 """
 
 
@@ -51,12 +55,14 @@ class Distortion:
 class People:
     """Those who move the arm although no topic asks it to move; one at a time.
 
-    `clutch`: a hand takes the arm by its clutch button and pulls the tool along x of the arm's base, 5 mm/s for 8 mm. The arm says that
-    it is busy, publishes arm_clutch, and its setpoint goes with the hand; a servo_cp takes the arm back, and the hand holds on.
+    `clutch`: a hand takes the arm by its clutch button and pulls the tool along x of the arm's base, 5 mm/s
+    for 8 mm. The arm says that it is busy, publishes arm_clutch, and its setpoint goes with the hand; a
+    servo_cp takes the arm back, and the hand holds on.
     `clutch_released`: it lets go, and the arm holds where it is.
 
-    `teleoperate`: somebody at the console's own controls moves the tool to and fro along x of the arm's base, 20 mm/s over 20 mm. That
-    is heard on no topic but setpoint_* and measured_*; commands that come meanwhile are overridden at once. `teleoperate_end` ends it.
+    `teleoperate`: somebody at the console's own controls moves the tool to and fro along x of the arm's base,
+    20 mm/s over 20 mm. That is heard on no topic but setpoint_* and measured_*; commands that come meanwhile
+    are overridden at once. `teleoperate_end` ends it.
 
     Args:
         arm: whose.

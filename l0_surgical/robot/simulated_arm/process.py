@@ -36,12 +36,15 @@ def simulated_arm_class() -> "type[SimulatedArm]":
     try:
         from l0_surgical.robot.simulated_arm import SimulatedArm
     except ImportError as error:
-        raise BadInputError(f"the simulated arm needs a package ({error}); install it with: pip install gymnasium pybullet") from error
+        raise BadInputError(
+            f"the simulated arm needs a package ({error}); install it with: pip install gymnasium pybullet"
+        ) from error
     return SimulatedArm
 
 
 def simulate(request: SimulationRequest, say: Callable[[str], None]) -> int:
-    """Runs an arm in this thread until SIGINT, SIGTERM or the end of its duration; returns 0, its end being asked for.
+    """Runs an arm in this thread until SIGINT, SIGTERM or the end of its duration; returns 0, its end being
+    asked for.
 
     `say` gets a line when the arm is there, and one whenever other topics have found their peer.
 
@@ -53,9 +56,13 @@ def simulate(request: SimulationRequest, say: Callable[[str], None]) -> int:
     refused = enter_real_time().refused if request.real_time and request.speed > 0 else ()
     with contextlib.ExitStack() as opened:
         node_name = f"l0_surgical_arm_{request.arm}"
-        transport = open_transport(request.transport, request.domain, request.discovery, node_name, request.interface)
+        transport = open_transport(
+            request.transport, request.domain, request.discovery, node_name, request.interface
+        )
         opened.callback(transport.close)
-        arm = simulated_arm_class()(transport, request.arm, request.mode, telemetry_rate=request.telemetry_rate, inject=request.inject)
+        arm = simulated_arm_class()(
+            transport, request.arm, request.mode, telemetry_rate=request.telemetry_rate, inject=request.inject
+        )
         opened.callback(arm.close)
         for text in refused:
             say(f"without {text}")
@@ -74,14 +81,17 @@ def simulate(request: SimulationRequest, say: Callable[[str], None]) -> int:
 
 @contextlib.contextmanager
 def arm_beside(*arguments: str, timeout_s: float = 60.0) -> Iterator[subprocess.Popen[str]]:
-    """Starts `l0-surgical simulate-arm` with `arguments` in a process of its own, waits until the arm is there, and ends it on leaving.
+    """Starts `l0-surgical simulate-arm` with `arguments` in a process of its own, waits until the arm is
+    there, and ends it on leaving.
 
     Raises:
         BadInputError: it ended at once; says what it said.
     """
     command = [sys.executable, "-c", _BESIDE, "simulate-arm", *arguments]
     # stdin is never written: its end tells the arm that this process is gone
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
+    )
     watchdog = threading.Timer(timeout_s, process.kill)
     watchdog.start()
     said = []

@@ -32,7 +32,8 @@ INJECT = "simulation/inject"
 # telemetry that nobody listens to costs more than all else; volatile as it is, nobody can tell
 PEERS_EVERY_S = 0.1
 LOOP_RATE_HZ = 400.0
-# time beyond it is lost: physics that tried to make up for it would need ever longer and hear nothing meanwhile
+# time beyond it is lost: physics that tried to make up for it would need ever longer and hear nothing
+# meanwhile
 LONGEST_TICK_S = 0.1
 _NOT_SIMULATED = ("emulate_tool_present", "emulate_adapter_present")
 # every command in the order of its sending, not only the newest as the dVRK would take it
@@ -66,7 +67,9 @@ class SimulatedArm:
     ) -> None:
         crtk.check_arm_name(name)
         if not 1 <= telemetry_rate <= LOOP_RATE_HZ:
-            raise BadInputError(f"the telemetry rate is {telemetry_rate:g} Hz; choose 1 to {LOOP_RATE_HZ:g} Hz")
+            raise BadInputError(
+                f"the telemetry rate is {telemetry_rate:g} Hz; choose 1 to {LOOP_RATE_HZ:g} Hz"
+            )
         self.name = name
         self.arm = PsmArm(mode)
         self._clock = clock or SystemClock()
@@ -90,13 +93,16 @@ class SimulatedArm:
 
         Args:
             stop: may be set by any thread.
-            speed: simulated seconds per second; 0 is as fast as possible. Stamps are those of the wall clock at any speed.
+            speed: simulated seconds per second; 0 is as fast as possible. Stamps are those of the wall clock
+                at any speed.
 
         Raises:
             BadInputError: the speed is negative or not finite.
         """
         if not 0 <= speed < math.inf:
-            raise BadInputError(f"the speed is {speed:g}; give 1 for real time, more for faster, 0 for as fast as possible")
+            raise BadInputError(
+                f"the speed is {speed:g}; give 1 for real time, more for faster, 0 for as fast as possible"
+            )
         if speed == 0:
             while not stop.is_set():
                 self.step(1 / LOOP_RATE_HZ)
@@ -112,7 +118,8 @@ class SimulatedArm:
         ServoLoop(tick, LOOP_RATE_HZ, self._clock).run(stop)
 
     def step(self, seconds: float) -> None:
-        """Takes the commands that have come, lets `seconds` of the arm's time pass, and publishes what is due."""
+        """Takes the commands that have come, lets `seconds` of the arm's time pass, and publishes what is
+        due."""
         for subscription, obey in self._subscriptions:
             for received in subscription.take():
                 obey(received.record)
@@ -151,7 +158,10 @@ class SimulatedArm:
         """One line that says which topics have found their peer."""
         counts = self.peers()
         found = [topic for topic, count in counts.items() if count]
-        return f"{self.name}: {len(found)} of {len(counts)} topics have found their peer{': ' if found else ''}{' '.join(found)}"
+        return (
+            f"{self.name}: {len(found)} of {len(counts)} topics have found their "
+            f"peer{': ' if found else ''}{' '.join(found)}"
+        )
 
     def close(self) -> None:
         """Ends the physics."""
@@ -160,7 +170,9 @@ class SimulatedArm:
     def _open(self, transport: Transport, inject: bool) -> None:
         for topic, known in crtk.PUBLISHED.items():
             if transport.supports(known.record):
-                self._publishers[topic] = transport.publisher(crtk.topic_name(self.name, topic), known.record, known.qos)
+                self._publishers[topic] = transport.publisher(
+                    crtk.topic_name(self.name, topic), known.record, known.qos
+                )
         for topic, obey in self._commands().items():
             known = crtk.SUBSCRIBED[topic]
             if transport.supports(known.record):
@@ -169,7 +181,9 @@ class SimulatedArm:
                 self._subscriptions.append((subscription, obey))
         for command, topic in crtk.SYSTEM_TOPICS.items():
             subscription = transport.subscription(topic, Empty, _STATE_COMMANDS)
-            self._subscriptions.append((subscription, lambda record, command=command: self.arm.state_command(command)))
+            self._subscriptions.append(
+                (subscription, lambda record, command=command: self.arm.state_command(command))
+            )
         if inject:
             subscription = transport.subscription(crtk.topic_name(self.name, INJECT), String, COMMAND)
             self._subscriptions.append((subscription, lambda record: self.inject(record.data)))
@@ -190,7 +204,9 @@ class SimulatedArm:
             "hold": lambda record: arm.hold(),
             "set_base_frame": self._obey_base_frame,
             "set_tool_type": lambda record: arm.set_tool(record.data),
-            "trajectory_j/set_ratio": lambda record: self._obey_ratio(speed=record.data, acceleration=record.data),
+            "trajectory_j/set_ratio": lambda record: self._obey_ratio(
+                speed=record.data, acceleration=record.data
+            ),
             "trajectory_j/set_ratio_v": lambda record: self._obey_ratio(speed=record.data),
             "trajectory_j/set_ratio_a": lambda record: self._obey_ratio(acceleration=record.data),
         }
@@ -258,7 +274,11 @@ class SimulatedArm:
     def _publish_telemetry(self) -> None:
         now_ns = self._clock.now().wall_ns
         if self._since_peers_s >= PEERS_EVERY_S:
-            self._heard = tuple(topic for topic in telemetry.TOPICS if topic in self._publishers and self._publishers[topic].peers())
+            self._heard = tuple(
+                topic
+                for topic in telemetry.TOPICS
+                if topic in self._publishers and self._publishers[topic].peers()
+            )
             self._since_peers_s = 0.0
         for topic, record in self._telemetry.sample(self._heard, self._frame, now_ns, self._since_sample_s):
             said = self._distortion.apply(record) if topic == "measured_cp" else record

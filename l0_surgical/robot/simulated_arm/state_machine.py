@@ -1,8 +1,10 @@
-"""The states of a dVRK arm in kinematic simulation (sawIntuitiveResearchKit 2.4): those that CRTK shows and the finer ones behind them.
+"""The states of a dVRK arm in kinematic simulation (sawIntuitiveResearchKit 2.4): those that CRTK shows and
+the finer ones behind them.
 
-Oddities of the original are kept, because a controller meets them: the arm says that it is homed as soon as its encoders are biased, which
-is before it moves to its home position; it still says so when it has just been disabled, and in FAULT; enable does not lead out of FAULT;
-home after unhome does nothing until the arm has been disabled; a second pause forgets what to resume.
+Oddities of the original are kept, because a controller meets them: the arm says that it is homed as soon as
+its encoders are biased, which is before it moves to its home position; it still says so when it has just been
+disabled, and in FAULT; enable does not lead out of FAULT; home after unhome does nothing until the arm has
+been disabled; a second pause forgets what to resume.
 """
 
 from collections.abc import Callable
@@ -18,7 +20,12 @@ ACCEPTED: dict[State, frozenset[str]] = {
 }
 COMMANDS = ("enable", "disable", "pause", "resume", "home", "unhome")
 _DESIRED = {"enable": "ENABLED", "disable": "DISABLED", "pause": "PAUSED", "home": "HOMED"}
-_TOWARDS_DESIRED = {"DISABLED": "POWERING", "ENABLED": "CALIBRATING_ENCODERS", "ENCODERS_BIASED": "HOMING", "TOOL_ENGAGED": "HOMED"}
+_TOWARDS_DESIRED = {
+    "DISABLED": "POWERING",
+    "ENABLED": "CALIBRATING_ENCODERS",
+    "ENCODERS_BIASED": "HOMING",
+    "TOOL_ENGAGED": "HOMED",
+}
 # the state to show in each of the finer states, and whether the arm is busy there
 _SHOWN: dict[str, tuple[State, bool]] = {
     "DISABLED": ("DISABLED", False),
@@ -42,7 +49,8 @@ class StateMachine:
 
     Args:
         left: called with a finer state and the one that follows it, when the arm leaves it.
-        shown: called whenever the arm has to say what state it is in, with whether it is to say the desired one, too.
+        shown: called whenever the arm has to say what state it is in, with whether it is to say the desired
+            one, too.
 
     Attributes:
         current: the finer state.

@@ -6,7 +6,15 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from l0_surgical.robot.control.poses import Pose
-from l0_surgical.robot.control.records import Float64MultiArray, JointState, PoseStamped, Record, TwistStamped, Vector, WrenchStamped
+from l0_surgical.robot.control.records import (
+    Float64MultiArray,
+    JointState,
+    PoseStamped,
+    Record,
+    TwistStamped,
+    Vector,
+    WrenchStamped,
+)
 from l0_surgical.robot.messaging import crtk
 from l0_surgical.robot.messaging.transport import TELEMETRY
 from l0_surgical.robot.simulated_arm import tool
@@ -21,9 +29,10 @@ _NOTHING: Vector = (0.0, 0.0, 0.0)
 class Telemetry:
     """Makes the messages of one arm; velocities are differences between samples.
 
-    What is not valid has the stamp 0, as at the dVRK: the tool's pose until an instrument is engaged (before that measured_js has the four
-    discs in place of roll, wrist and jaw), everything while the arm has no power; but setpoint_js then stands still with new stamps, and
-    the jaw's topics with the last one. set_base_frame names the frame of poses only.
+    What is not valid has the stamp 0, as at the dVRK: the tool's pose until an instrument is engaged (before
+    that measured_js has the four discs in place of roll, wrist and jaw), everything while the arm has no
+    power; but setpoint_js then stands still with new stamps, and the jaw's topics with the last one.
+    set_base_frame names the frame of poses only.
 
     Args:
         arm: whose.
@@ -34,10 +43,14 @@ class Telemetry:
         self._arm = arm
         self._own_frame = own_frame
         self._former = arm.control.measured
-        self._measured_js = self._setpoint_js = self._jaw_measured_js = self._jaw_setpoint_js = JointState(0, "", (), ())
+        self._measured_js = self._setpoint_js = self._jaw_measured_js = self._jaw_setpoint_js = JointState(
+            0, "", (), ()
+        )
         self._measured, self._setpoint = np.eye(4), np.eye(4)
 
-    def sample(self, wanted: Collection[str], frame: str, now_ns: int, seconds: float) -> list[tuple[str, Record]]:
+    def sample(
+        self, wanted: Collection[str], frame: str, now_ns: int, seconds: float
+    ) -> list[tuple[str, Record]]:
         """The messages of the topics (`TOPICS`) that are `wanted`.
 
         Args:
@@ -46,7 +59,9 @@ class Telemetry:
             seconds: since the last sample, above 0.
         """
         control, machine, own = self._arm.control, self._arm.machine, self._own_frame
-        joint_ns, stamp_ns = (now_ns if is_ready else 0 for is_ready in (machine.is_joint_ready, machine.is_cartesian_ready))
+        joint_ns, stamp_ns = (
+            now_ns if is_ready else 0 for is_ready in (machine.is_joint_ready, machine.is_cartesian_ready)
+        )
         speeds, self._former = (control.measured - self._former) / seconds, control.measured
         names = JOINT_NAMES if machine.is_tool_engaged else tool.JOINTS_WITHOUT_TOOL
         count, base = len(names), control.base_frame
@@ -54,10 +69,15 @@ class Telemetry:
             self._measured_js = _joints(joint_ns, names, control.measured[:count], speeds[:count])
             self._setpoint_js = _joints(joint_ns, names, control.setpoint[:count], control.velocity[:count])
         else:
-            # no longer valid: zeros of what there was; the setpoint keeps what it was and has a stamp, once it had one
+            # no longer valid: zeros of what there was; the setpoint keeps what it was and has a stamp, once
+            # it had one
             zeros = (0.0,) * len(self._measured_js.name)
-            self._measured_js = dataclasses.replace(self._measured_js, stamp_ns=0, position=zeros, velocity=zeros)
-            self._setpoint_js = dataclasses.replace(self._setpoint_js, stamp_ns=now_ns if self._setpoint_js.stamp_ns else 0)
+            self._measured_js = dataclasses.replace(
+                self._measured_js, stamp_ns=0, position=zeros, velocity=zeros
+            )
+            self._setpoint_js = dataclasses.replace(
+                self._setpoint_js, stamp_ns=now_ns if self._setpoint_js.stamp_ns else 0
+            )
         if stamp_ns:
             self._jaw_measured_js = _joints(stamp_ns, ("jaw",), control.measured[6:], speeds[6:])
             self._jaw_setpoint_js = _joints(stamp_ns, ("jaw",), control.setpoint[6:], ())
@@ -70,7 +90,12 @@ class Telemetry:
             "jaw/setpoint_js": lambda: self._jaw_setpoint_js,
             # no gravity compensation is loaded
             "gravity_compensation/setpoint_js": lambda: JointState(
-                joint_ns, "", JOINT_NAMES if machine.is_tool_engaged else (), (), (), (0.0,) * len(JOINT_NAMES)
+                joint_ns,
+                "",
+                JOINT_NAMES if machine.is_tool_engaged else (),
+                (),
+                (),
+                (0.0,) * len(JOINT_NAMES),
             ),
             "measured_cp": lambda: _pose(stamp_ns, frame, base @ measured),
             "setpoint_cp": lambda: _pose(stamp_ns, frame, base @ setpoint),
@@ -102,8 +127,12 @@ def _spatial(geometric: np.ndarray, position: np.ndarray) -> np.ndarray:
     return np.concatenate((geometric[:3] + np.cross(position, geometric[3:].T).T, geometric[3:]))
 
 
-def _joints(stamp_ns: int, names: tuple[str, ...], values: Sequence[float], speeds: Sequence[float]) -> JointState:
-    return JointState(stamp_ns, "", names, tuple(map(float, values)), tuple(map(float, speeds)), (0.0,) * len(names))
+def _joints(
+    stamp_ns: int, names: tuple[str, ...], values: Sequence[float], speeds: Sequence[float]
+) -> JointState:
+    return JointState(
+        stamp_ns, "", names, tuple(map(float, values)), tuple(map(float, speeds)), (0.0,) * len(names)
+    )
 
 
 def _pose(stamp_ns: int, frame: str, matrix: np.ndarray) -> PoseStamped:

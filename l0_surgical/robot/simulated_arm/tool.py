@@ -1,6 +1,8 @@
-"""The instrument that the simulated arm holds: a large needle driver for Classic arms, and the four discs by which it is driven.
+"""The instrument that the simulated arm holds: a large needle driver for Classic arms, and the four discs by
+which it is driven.
 
-Source of the numbers: dVRK 2.4, share/kinematic/PSM.json, share/tool/LARGE_NEEDLE_DRIVER_400006.json, share/pid/sawControllersPID-PSM.json.
+Source of the numbers: dVRK 2.4, share/kinematic/PSM.json, share/tool/LARGE_NEEDLE_DRIVER_400006.json,
+share/pid/sawControllersPID-PSM.json.
 """
 
 import numpy as np

@@ -1,7 +1,9 @@
-"""Motion of all joints to rest at a goal, arriving together, each within its limits of speed and acceleration (as Reflexxes' type II).
+"""Motion of all joints to rest at a goal, arriving together, each within its limits of speed and acceleration
+(as Reflexxes' type II).
 
-From rest, and from a velocity along the way, the joints keep in step: a straight line, with a trapezoid of speed. From any other velocity
-the slowest joint goes as fast as it may, and the others as hard as they may to the lower speed that brings them there in the same time.
+From rest, and from a velocity along the way, the joints keep in step: a straight line, with a trapezoid of
+speed. From any other velocity the slowest joint goes as fast as it may, and the others as hard as they may to
+the lower speed that brings them there in the same time.
 """
 
 import math
@@ -20,7 +22,8 @@ _IN_STEP = 1e-9
 
 @dataclass(frozen=True)
 class _Profile:
-    """One joint: from velocity `first` to `speed`, there for `cruise_s`, then to rest, each change at `acceleration`."""
+    """One joint: from velocity `first` to `speed`, there for `cruise_s`, then to rest, each change at
+    `acceleration`."""
 
     first: float
     speed: float
@@ -40,7 +43,9 @@ class _Profile:
         return self.change_s + self.cruise_s + self.brake_s
 
     def way(self) -> float:
-        return 0.5 * (self.first + self.speed) * self.change_s + self.speed * (self.cruise_s + 0.5 * self.brake_s)
+        return 0.5 * (self.first + self.speed) * self.change_s + self.speed * (
+            self.cruise_s + 0.5 * self.brake_s
+        )
 
     def at(self, seconds: float) -> tuple[float, float]:
         """The way so far and the velocity."""
@@ -56,7 +61,8 @@ class _Profile:
 
 
 class Trajectory:
-    """From `start` (n,) with `velocity` (n,) to rest at `goal` (n,): the shortest that keeps each joint's speed and acceleration."""
+    """From `start` (n,) with `velocity` (n,) to rest at `goal` (n,): the shortest that keeps each joint's
+    speed and acceleration."""
 
     def __init__(
         self,
@@ -74,12 +80,18 @@ class Trajectory:
             joints = list(zip(way.tolist(), first.tolist(), speed, acceleration, strict=True))
             self.duration_s = max(_fastest(*joint).duration_s for joint in joints)
             # each joint goes its own way
-            self._directions, self._profiles = np.eye(len(way)), [_lasting(*joint, self.duration_s) for joint in joints]
+            self._directions, self._profiles = (
+                np.eye(len(way)),
+                [_lasting(*joint, self.duration_s) for joint in joints],
+            )
         elif not way.any():
             self.duration_s, self._directions, self._profiles = 0.0, np.zeros((0, len(way))), []
         else:
             moving = np.abs(way) > 0
-            limits = (float(np.min(np.array(limit)[moving] / np.abs(way[moving]))) for limit in (speed, acceleration))
+            limits = (
+                float(np.min(np.array(limit)[moving] / np.abs(way[moving])))
+                for limit in (speed, acceleration)
+            )
             self._directions, self._profiles = way[np.newaxis], [_fastest(1.0, share, *limits)]
             self.duration_s = self._profiles[0].duration_s
 

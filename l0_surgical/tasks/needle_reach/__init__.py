@@ -1,1 +1,2 @@
-"""NeedleReach: bring a surgical instrument's tip to a point above a needle; the environment, its simulation, its picture, its expert."""
+"""NeedleReach: bring a surgical instrument's tip to a point above a needle; the environment, its simulation,
+its picture, its expert."""

@@ -1,17 +1,17 @@
-"""`l0_surgical/NeedleReach-v0`: a goal environment in which the instrument's tip must reach a point above a needle.
+"""`l0_surgical/NeedleReach-v0`: a goal environment in which the instrument's tip must reach a point above a
+needle.
 
-The arm is the da Vinci Patient Side Manipulator in a world five times life size; the task is SurRoL's NeedleReach (Xu et al. 2021).
-One step is 0.2 s (5 Hz), an episode is 50 steps and never terminates early.
+The arm is the da Vinci Patient Side Manipulator in a world five times life size; the task is SurRoL's
+NeedleReach (Xu et al. 2021). One step is 0.2 s (5 Hz), an episode is 50 steps and never terminates early.
 
-| part | value |
-|---|---|
-| observation (7,) | wrist ("eef") position xyz (scaled m), Euler xyz (rad), jaw angle (rad) |
-| achieved_goal (3,) | the jaw tip's position (scaled m) |
-| desired_goal (3,) | a point 5 mm (real) above the needle's middle (scaled m) |
-| action (5,) in [-1, 1] | dx, dy, dz of at most 10 mm (real) per axis and step; turning and opening the jaw, which this task ignores |
-| reward | 0 where the tip is less than 5 mm (real) from the goal, else -1 |
+| part | value | |---|---| | observation (7,) | wrist ("eef") position xyz (scaled m), Euler xyz (rad), jaw
+angle (rad) | | achieved_goal (3,) | the jaw tip's position (scaled m) | | desired_goal (3,) | a point 5 mm
+(real) above the needle's middle (scaled m) | | action (5,) in [-1, 1] | dx, dy, dz of at most 10 mm (real)
+per axis and step; turning and opening the jaw, which this task ignores | | reward | 0 where the tip is less
+than 5 mm (real) from the goal, else -1 |
 
-A move that the inverse kinematics or a joint limit refuses is dropped: the arm holds its former target for that step.
+A move that the inverse kinematics or a joint limit refuses is dropped: the arm holds its former target for
+that step.
 """
 
 import contextlib
@@ -68,12 +68,17 @@ class NeedleReachEnv(GoalEnv, EzPickle):
             }
         )
         self.action_space = spaces.Box(-1.0, 1.0, (5,), np.float32)
-        self._simulation = Simulation(SURROL_WORLD.joints_from_eef(START_POSITION, axes_from_euler_xyz(*START_EULER)))
+        self._simulation = Simulation(
+            SURROL_WORLD.joints_from_eef(START_POSITION, axes_from_euler_xyz(*START_EULER))
+        )
         self._picture: Picture | None = None
         self._goal: np.ndarray | None = None
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Starts an episode; `options={"desired_goal": (3,)}` (scaled m) sets the goal, and the needle is put beneath it.
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Starts an episode; `options={"desired_goal": (3,)}` (scaled m) sets the goal, and the needle is put
+        beneath it.
 
         Raises:
             BadInputError: the goal is not three finite numbers within the space's bounds.
@@ -104,7 +109,8 @@ class NeedleReachEnv(GoalEnv, EzPickle):
         return self._observe(), float(success) - 1.0, False, False, {"is_success": success}
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
-        """Returns the reward, 0 or -1, of tips (..., 3) for goals (..., 3) in scaled metres, as (...); `info` plays no part."""
+        """Returns the reward, 0 or -1, of tips (..., 3) for goals (..., 3) in scaled metres, as (...); `info`
+        plays no part."""
         distance = np.linalg.norm(np.asarray(achieved_goal) - desired_goal, axis=-1)
         return (distance < SUCCESS_DISTANCE) - 1.0
 
@@ -117,7 +123,8 @@ class NeedleReachEnv(GoalEnv, EzPickle):
         return False
 
     def render(self) -> np.ndarray | None:
-        """Returns a picture (360, 480, 3), uint8, of the instrument, the tray, the needle and the goal; None without a render mode."""
+        """Returns a picture (360, 480, 3), uint8, of the instrument, the tray, the needle and the goal; None
+        without a render mode."""
         if self.render_mode is None or self._goal is None:
             return None
         self._picture = self._picture or Picture()
@@ -132,7 +139,10 @@ class NeedleReachEnv(GoalEnv, EzPickle):
     def _checked_goal(self, goal: Any) -> np.ndarray:
         goal = finite_vector(goal, 3, "desired_goal")
         if np.abs(goal).max() > WORLD_BOUND:
-            raise BadInputError(f"desired_goal must lie within {WORLD_BOUND:g} scaled metres of the origin, got {goal.tolist()}")
+            raise BadInputError(
+                f"desired_goal must lie within {WORLD_BOUND:g} scaled metres of the origin, got "
+                f"{goal.tolist()}"
+            )
         return goal
 
     def _read(self) -> None:

@@ -1,6 +1,7 @@
 """Pictures of NeedleReach without a display, by PyBullet's software renderer.
 
-The shapes to look at live in a client of their own, so that the physics neither loads them nor depends on whether anyone looks.
+The shapes to look at live in a client of their own, so that the physics neither loads them nor depends on
+whether anyone looks.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,14 @@ from l0_surgical.tasks.needle_reach.simulation import JOINTS, load_bodies, motor
 WIDTH, HEIGHT = 480, 360
 OVERSAMPLING = 2
 CENTRE = (2.70, 0.02, 3.53)
-CAMERA = {"cameraTargetPosition": (0, 0, 0), "distance": 1.24, "yaw": 118.0, "pitch": -24.0, "roll": 0.0, "upAxisIndex": 2}
+CAMERA = {
+    "cameraTargetPosition": (0, 0, 0),
+    "distance": 1.24,
+    "yaw": 118.0,
+    "pitch": -24.0,
+    "roll": 0.0,
+    "upAxisIndex": 2,
+}
 FIELD_OF_VIEW_DEG = 33.0
 LIGHT = {"lightDirection": (0.6, -0.6, 2.0), "lightDistance": 4.0, "lightColor": (1.0, 0.98, 0.95)}
 SHADING = {"shadow": 1, "lightAmbientCoeff": 0.45, "lightDiffuseCoeff": 0.58, "lightSpecularCoeff": 0.20}
@@ -24,16 +32,24 @@ class Picture:
     """A camera close to the instrument's tip; owns a PyBullet client, which `close` ends."""
 
     def __init__(self) -> None:
-        """Loads the shapes (a tenth of a second), shifted so that `CENTRE` is the origin: the renderer casts shadows only near there."""
+        """Loads the shapes (a tenth of a second), shifted so that `CENTRE` is the origin: the renderer casts
+        shadows only near there."""
         self._client = pybullet.connect(pybullet.DIRECT)
         self._arm, tray, self._needle = load_bodies(self._client, (0, 0, 0), 0.0)
         for body in (self._arm, tray):
             position, orientation = pybullet.getBasePositionAndOrientation(body, physicsClientId=self._client)
             self._place(body, position, orientation)
-        ball = pybullet.createVisualShape(pybullet.GEOM_SPHERE, radius=GOAL_RADIUS, rgbaColor=GOAL_COLOUR, physicsClientId=self._client)
+        ball = pybullet.createVisualShape(
+            pybullet.GEOM_SPHERE, radius=GOAL_RADIUS, rgbaColor=GOAL_COLOUR, physicsClientId=self._client
+        )
         self._goal = pybullet.createMultiBody(0, -1, ball, physicsClientId=self._client)
 
-    def draw(self, joints: Sequence[float], needle_pose: tuple[Sequence[float], Sequence[float]], goal: Sequence[float]) -> np.ndarray:
+    def draw(
+        self,
+        joints: Sequence[float],
+        needle_pose: tuple[Sequence[float], Sequence[float]],
+        goal: Sequence[float],
+    ) -> np.ndarray:
         """Returns a picture (360, 480, 3), uint8.
 
         Args:
@@ -66,4 +82,6 @@ class Picture:
             self._client = -1
 
     def _place(self, body: int, position: Sequence[float], orientation: Sequence[float]) -> None:
-        pybullet.resetBasePositionAndOrientation(body, np.subtract(position, CENTRE), orientation, physicsClientId=self._client)
+        pybullet.resetBasePositionAndOrientation(
+            body, np.subtract(position, CENTRE), orientation, physicsClientId=self._client
+        )

@@ -1,8 +1,9 @@
 """The physics of NeedleReach: the arm, the tray and the needle in a PyBullet world of its own.
 
-One call of `advance` is one policy step of 0.2 s. The reference (SurRoL) makes 48 physics steps of 1/240 s of it, in each of which a
-position motor takes a tenth off its joint's error. As long as nothing touches the arm that is all that happens, so n physics steps with the
-gain 1 - 0.9 ** (48 / n) arrive at the same joint positions: 4 where nothing can touch (the needle sleeps meanwhile), 24 near the tray.
+One call of `advance` is one policy step of 0.2 s. The reference (SurRoL) makes 48 physics steps of 1/240 s of
+it, in each of which a position motor takes a tenth off its joint's error. As long as nothing touches the arm
+that is all that happens, so n physics steps with the gain 1 - 0.9 ** (48 / n) arrive at the same joint
+positions: 4 where nothing can touch (the needle sleeps meanwhile), 24 near the tray.
 """
 
 import contextlib
@@ -40,13 +41,15 @@ class Simulation:
     def reset(self, needle_position: Sequence[float], needle_yaw_rad: float) -> None:
         """Builds the world anew, with the needle (its circle's centre, scaled m) asleep on the tray.
 
-        A saved state would be faster by a millisecond, but Bullet's contact caches and pair order survive its restoration,
-        and an episode would depend on those before it.
+        A saved state would be faster by a millisecond, but Bullet's contact caches and pair order survive its
+        restoration, and an episode would depend on those before it.
         """
         pybullet.resetSimulation(physicsClientId=self.client)
         pybullet.setGravity(0, 0, -9.81, physicsClientId=self.client)
         pybullet.setPhysicsEngineParameter(numSolverIterations=SOLVER_ITERATIONS, physicsClientId=self.client)
-        self.arm, _, self.needle = load_bodies(self.client, needle_position, needle_yaw_rad, pybullet.URDF_IGNORE_VISUAL_SHAPES)
+        self.arm, _, self.needle = load_bodies(
+            self.client, needle_position, needle_yaw_rad, pybullet.URDF_IGNORE_VISUAL_SHAPES
+        )
         for joint, value in zip(JOINTS, self._start, strict=True):
             pybullet.resetJointState(self.arm, joint, value, physicsClientId=self.client)
         self._set_needle_activation(pybullet.ACTIVATION_STATE_ENABLE_SLEEPING)
@@ -60,7 +63,8 @@ class Simulation:
         self._targets = motor_positions(joints)
 
     def advance(self, lowest: float) -> None:
-        """Simulates one policy step; `lowest` (scaled m) is the least height that the jaw tips may pass through on their way."""
+        """Simulates one policy step; `lowest` (scaled m) is the least height that the jaw tips may pass
+        through on their way."""
         if lowest < CONTACT_CEILING:
             self._fine_left = 1 + SETTLING_STEPS
         elif self._fine_left == 1:
@@ -68,7 +72,9 @@ class Simulation:
         self._fine_left = max(0, self._fine_left - 1)
         steps = FINE_STEPS if self._fine_left else COARSE_STEPS
         if steps != self._steps:
-            pybullet.setPhysicsEngineParameter(fixedTimeStep=STEP_S, numSubSteps=steps, physicsClientId=self.client)
+            pybullet.setPhysicsEngineParameter(
+                fixedTimeStep=STEP_S, numSubSteps=steps, physicsClientId=self.client
+            )
             self._steps = steps
         pybullet.setJointMotorControlArray(
             self.arm,
@@ -83,7 +89,8 @@ class Simulation:
         pybullet.stepSimulation(physicsClientId=self.client)
 
     def joints(self) -> tuple[float, ...]:
-        """Returns the positions of the eight joints: the arm's six (rad and real metres) and the two jaws' (rad)."""
+        """Returns the positions of the eight joints: the arm's six (rad and real metres) and the two jaws'
+        (rad)."""
         states = pybullet.getJointStates(self.arm, JOINTS, physicsClientId=self.client)
         yaw, pitch, insertion, *others = (state[0] for state in states)
         return yaw, pitch, insertion / SURROL_WORLD.scale, *others
@@ -102,10 +109,15 @@ class Simulation:
         pybullet.changeDynamics(self.needle, -1, activationState=state, physicsClientId=self.client)
 
 
-def load_bodies(client: int, needle_position: Sequence[float], needle_yaw_rad: float, flags: int = 0) -> tuple[int, int, int]:
-    """Loads the arm, the tray and the needle (at a position in scaled m) into a client and returns their body ids."""
+def load_bodies(
+    client: int, needle_position: Sequence[float], needle_yaw_rad: float, flags: int = 0
+) -> tuple[int, int, int]:
+    """Loads the arm, the tray and the needle (at a position in scaled m) into a client and returns their body
+    ids."""
     scale = SURROL_WORLD.scale
-    arm_turn, needle_turn = (pybullet.getQuaternionFromEuler((0, 0, yaw)) for yaw in (SURROL_WORLD.rcm_yaw_rad, needle_yaw_rad))
+    arm_turn, needle_turn = (
+        pybullet.getQuaternionFromEuler((0, 0, yaw)) for yaw in (SURROL_WORLD.rcm_yaw_rad, needle_yaw_rad)
+    )
     flags |= pybullet.URDF_USE_INERTIA_FROM_FILE
     fixed = {"useFixedBase": True, "globalScaling": scale, "flags": flags, "physicsClientId": client}
     # Only a body in maximal coordinates (not a multibody) can be put to sleep.
@@ -113,12 +125,17 @@ def load_bodies(client: int, needle_position: Sequence[float], needle_yaw_rad: f
     with _decimal_points():
         arm = pybullet.loadURDF(str(FOLDER / "psm.urdf"), SURROL_WORLD.rcm_position, arm_turn, **fixed)
         tray = pybullet.loadURDF(str(FOLDER / "tray.urdf"), TRAY_POSITION, **fixed)
-        return arm, tray, pybullet.loadURDF(str(FOLDER / "needle.urdf"), needle_position, needle_turn, **loose)
+        return (
+            arm,
+            tray,
+            pybullet.loadURDF(str(FOLDER / "needle.urdf"), needle_position, needle_turn, **loose),
+        )
 
 
 @contextlib.contextmanager
 def _decimal_points() -> Iterator[None]:
-    """PyBullet reads files in the program's locale, which e.g. Qt sets to the user's: where that writes 0,5 it takes 0.5 for 0."""
+    """PyBullet reads files in the program's locale, which e.g. Qt sets to the user's: where that writes 0,5
+    it takes 0.5 for 0."""
     if locale.localeconv()["decimal_point"] == ".":
         yield
         return
@@ -131,6 +148,7 @@ def _decimal_points() -> Iterator[None]:
 
 
 def motor_positions(joints: Sequence[float]) -> tuple[float, ...]:
-    """Returns PyBullet's eight joint positions (insertion in scaled metres, jaws closed) for the arm's six in rad and real metres."""
+    """Returns PyBullet's eight joint positions (insertion in scaled metres, jaws closed) for the arm's six in
+    rad and real metres."""
     yaw, pitch, insertion, roll, wrist_pitch, wrist_yaw = joints
     return yaw, pitch, insertion * SURROL_WORLD.scale, roll, wrist_pitch, wrist_yaw, 0.0, 0.0

@@ -1,7 +1,8 @@
 """Any task of an installed SurRoL as a Gymnasium environment: `surrol:NeedlePick` and its like.
 
 SurRoL (Xu et al. 2021, github.com/med-air/SurRoL) keeps to the retired `gym` interface and to global state;
-it runs in a process of its own (`surrol_worker`), so any number of its tasks can be open beside anything else.
+it runs in a process of its own (`surrol_worker`), so any number of its tasks can be open beside anything
+else.
 """
 
 import os
@@ -27,7 +28,8 @@ GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
 
 
 class SurRoLEnv(gymnasium.Env, EzPickle):
-    """A SurRoL task; an episode is a function of its seed alone. Lengths are SurRoL's scaled metres (five times life size).
+    """A SurRoL task; an episode is a function of its seed alone. Lengths are SurRoL's scaled metres (five
+    times life size).
 
     Goal tasks have a dictionary of observation, achieved_goal and desired_goal and `compute_reward`,
     like `gymnasium_robotics.core.GoalEnv`.
@@ -51,12 +53,17 @@ class SurRoLEnv(gymnasium.Env, EzPickle):
             raise
         self.max_episode_steps = facts["steps"]
         self.spec = EnvSpec(f"surrol:{name}")  # to which TimeLimit adds the limit
-        boxes = {key: spaces.Box(-np.inf, np.inf, (size,), np.float64) for key, size in facts["sizes"].items()}
+        boxes = {
+            key: spaces.Box(-np.inf, np.inf, (size,), np.float64) for key, size in facts["sizes"].items()
+        }
         self.observation_space = spaces.Dict(boxes) if facts["goal"] else boxes["observation"]
         self.action_space = spaces.Box(-1.0, 1.0, (facts["action"],), np.float32)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Starts an episode; `options={"desired_goal": ...}` replaces the drawn goal (the objects stay where they were drawn).
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode; `options={"desired_goal": ...}` replaces the drawn goal (the objects stay where
+        they were drawn).
 
         Raises:
             BadInputError: the goal does not have the space's shape or is not finite.
@@ -75,22 +82,29 @@ class SurRoLEnv(gymnasium.Env, EzPickle):
         Raises:
             BadInputError: the action does not have the space's shape or is not finite.
         """
-        observation, reward, done, info = self._ask("step", finite_vector(action, self.action_space.shape[0], "action"))
+        observation, reward, done, info = self._ask(
+            "step", finite_vector(action, self.action_space.shape[0], "action")
+        )
         if "is_success" in info:
             info["is_success"] = bool(info["is_success"])
         return _numeric(observation), reward, done, False, info
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
-        """Returns SurRoL's reward of achieved goals (..., n) for desired goals (..., n) as (...); `info` plays no part."""
-        return np.asarray(self._ask("reward", np.asarray(achieved_goal), np.asarray(desired_goal)), dtype=np.float64)
+        """Returns SurRoL's reward of achieved goals (..., n) for desired goals (..., n) as (...); `info`
+        plays no part."""
+        return np.asarray(
+            self._ask("reward", np.asarray(achieved_goal), np.asarray(desired_goal)), dtype=np.float64
+        )
 
     def expert_action(self, observation: Any) -> np.ndarray:
-        """Returns the action of SurRoL's scripted expert; some experts look at the simulation too, so ask before the step."""
+        """Returns the action of SurRoL's scripted expert; some experts look at the simulation too, so ask
+        before the step."""
         action = np.asarray(self._ask("oracle", observation), dtype=np.float32)
         return np.clip(action, self.action_space.low, self.action_space.high)
 
     def render(self) -> np.ndarray | None:
-        """Returns SurRoL's picture, uint8, (480, 640, 3) but for the camera tasks; None without a render mode."""
+        """Returns SurRoL's picture, uint8, (480, 640, 3) but for the camera tasks; None without a render
+        mode."""
         return None if self.render_mode is None else np.asarray(self._ask("render"), dtype=np.uint8)
 
     def close(self) -> None:
@@ -106,19 +120,31 @@ class SurRoLEnv(gymnasium.Env, EzPickle):
         try:
             self._connection.send((method, arguments))
             if not self._connection.poll(ANSWER_S):
-                raise L0SurgicalError(f"the SurRoL process has not answered {method} for {ANSWER_S:g} s; open the task again")
+                raise L0SurgicalError(
+                    f"the SurRoL process has not answered {method} for {ANSWER_S:g} s; open the task again"
+                )
             result, error = self._connection.recv()
         except (OSError, EOFError) as broken:
-            raise L0SurgicalError(f"the SurRoL process ended during {method}; open the task again") from broken
+            raise L0SurgicalError(
+                f"the SurRoL process ended during {method}; open the task again"
+            ) from broken
         if error is None:
             return result
         kind, message = error
         if kind in ("ModuleNotFoundError", "ImportError"):
-            raise BadInputError(f"SurRoL is not installed or incomplete ({message}); install it with: {INSTALL}")
+            raise BadInputError(
+                f"SurRoL is not installed or incomplete ({message}); install it with: {INSTALL}"
+            )
         if kind == "KeyError" and method == "open":
             raise BadInputError(f"SurRoL has no task {arguments[0]!r}; it has {message.strip(chr(39))}")
-        hint = "; SurRoL was written for NumPy 1, an environment with numpy<2 may help" if "numpy" in message else ""
-        raise L0SurgicalError(f"SurRoL failed in {method}: {kind}: {message.splitlines()[0] if message else ''}{hint}")
+        hint = (
+            "; SurRoL was written for NumPy 1, an environment with numpy<2 may help"
+            if "numpy" in message
+            else ""
+        )
+        raise L0SurgicalError(
+            f"SurRoL failed in {method}: {kind}: {message.splitlines()[0] if message else ''}{hint}"
+        )
 
 
 def make_surrol(name: str, render_mode: str | None = None) -> gymnasium.Env:
@@ -142,6 +168,12 @@ def _start_worker() -> tuple[Connection, subprocess.Popen]:
     ours, theirs = Pipe()
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
     command = [sys.executable, "-W", "ignore", "-m", "l0_surgical.tasks.surrol.worker", str(theirs.fileno())]
-    process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        pass_fds=(theirs.fileno(),),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     theirs.close()
     return ours, process

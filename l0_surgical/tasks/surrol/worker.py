@@ -1,7 +1,8 @@
 """One SurRoL environment in a process of its own: `python -m l0_surgical.tasks.surrol.worker DESCRIPTOR`.
 
-SurRoL cannot share a process with other simulations: it speaks to PyBullet's first client whoever owns it, draws from NumPy's global
-generator, and prints. Here it has all three to itself. The parent sends (method, arguments) and gets (result, None) or (None, error line).
+SurRoL cannot share a process with other simulations: it speaks to PyBullet's first client whoever owns it,
+draws from NumPy's global generator, and prints. Here it has all three to itself. The parent sends (method,
+arguments) and gets (result, None) or (None, error line).
 """
 
 import importlib
@@ -17,7 +18,8 @@ class Worker:
     """The requests that a parent can make; each public method is one."""
 
     def open(self, name: str) -> dict[str, Any]:
-        """Builds the task `name` ("NeedlePick", with or without a version) and returns its sizes and its time limit.
+        """Builds the task `name` ("NeedlePick", with or without a version) and returns its sizes and its time
+        limit.
 
         Raises:
             ImportError: SurRoL, or something that it needs, is not installed.
@@ -28,7 +30,11 @@ class Worker:
         from gym.envs.registration import registry
 
         known = getattr(registry, "env_specs", registry)  # gym before 0.26 wraps the dictionary
-        specs = {key.split("-v")[0]: spec for key, spec in known.items() if str(spec.entry_point).startswith("surrol.")}
+        specs = {
+            key.split("-v")[0]: spec
+            for key, spec in known.items()
+            if str(spec.entry_point).startswith("surrol.")
+        }
         if name.split("-v")[0] not in specs:
             raise KeyError(", ".join(f"surrol:{task}" for task in sorted(specs)))
         spec = specs[name.split("-v")[0]]
@@ -36,8 +42,17 @@ class Worker:
         self._env = getattr(importlib.import_module(module), attribute)()
         space = self._env.observation_space
         goal = hasattr(space, "spaces")
-        sizes = {key: part.shape[0] for key, part in space.spaces.items()} if goal else {"observation": space.shape[0]}
-        return {"sizes": sizes, "goal": goal, "action": self._env.action_space.shape[0], "steps": spec.max_episode_steps}
+        sizes = (
+            {key: part.shape[0] for key, part in space.spaces.items()}
+            if goal
+            else {"observation": space.shape[0]}
+        )
+        return {
+            "sizes": sizes,
+            "goal": goal,
+            "action": self._env.action_space.shape[0],
+            "steps": spec.max_episode_steps,
+        }
 
     def reset(self, seed: int, goal: np.ndarray | None) -> Any:
         """Starts the episode that `seed` determines; a given goal replaces the drawn one."""
@@ -54,7 +69,12 @@ class Worker:
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, dict[str, Any]]:
         """Moves the arm; returns observation, reward, done, info."""
         observation, reward, done, info = self._env.step(action)
-        return observation, float(reward), bool(done), {key: float(value) for key, value in info.items() if value is not None}
+        return (
+            observation,
+            float(reward),
+            bool(done),
+            {key: float(value) for key, value in info.items() if value is not None},
+        )
 
     def reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """Returns SurRoL's reward of goals (..., n) as (...)."""

@@ -10,7 +10,9 @@ def test_expert_actions_are_equation_3_13():
     generator = np.random.default_rng(0)
     states, known = generator.normal(size=(2, 6, 4)), generator.normal(size=(2, 9, 4))
     actions = generator.normal(size=(2, 9, 3))
-    result = expert_actions(torch.tensor(states), torch.tensor(known), torch.tensor(actions), neighbours=5).numpy()
+    result = expert_actions(
+        torch.tensor(states), torch.tensor(known), torch.tensor(actions), neighbours=5
+    ).numpy()
     for member in range(2):
         for row in range(6):
             distance = np.linalg.norm(known[member] - states[member, row], axis=1)
@@ -27,7 +29,11 @@ def test_the_nearest_neighbour_alone_gives_its_own_action():
 
 
 def test_demonstrations_survive_a_round_trip(tmp_path):
-    states, actions, goals = np.ones((5, 4), np.float32), np.zeros((5, 2), np.float32), np.full((5, 1), 2, np.float32)
+    states, actions, goals = (
+        np.ones((5, 4), np.float32),
+        np.zeros((5, 2), np.float32),
+        np.full((5, 1), 2, np.float32),
+    )
     demonstrations = Demonstrations(states, actions, goals, np.array([-3.0]), np.array([True]))
     demonstrations.save(tmp_path / "d.npz")
     loaded = Demonstrations.load(tmp_path / "d.npz")

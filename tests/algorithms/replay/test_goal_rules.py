@@ -67,7 +67,9 @@ def test_a_wrapper_may_bring_the_rule() -> None:
 
 
 def test_a_task_without_a_reward_of_goals_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"Pendulum-v1 has no compute_reward\(achieved_goal, desired_goal, info\)"):
+    with pytest.raises(
+        BadInputError, match=r"Pendulum-v1 has no compute_reward\(achieved_goal, desired_goal, info\)"
+    ):
         GoalRules(gymnasium.make("Pendulum-v1"), "Pendulum-v1")
 
 
@@ -82,7 +84,9 @@ def test_rewards_that_depend_on_more_than_goals_are_refused() -> None:
 
 def test_rules_that_need_info_are_refused() -> None:
     class Informed(Reach):
-        def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]) -> np.ndarray:
+        def compute_reward(
+            self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]
+        ) -> np.ndarray:
             return super().compute_reward(achieved_goal, desired_goal, info) - info["cost"]
 
         def step(self, action: np.ndarray) -> tuple:
@@ -91,10 +95,14 @@ def test_rules_that_need_info_are_refused() -> None:
     assert "failed: KeyError: 'cost'; both are called without info" in refusal(Informed())
 
 
-@pytest.mark.parametrize("change", [lambda rewards: rewards[..., None], lambda rewards: rewards.mean()], ids=["(n, 1)", "scalar"])
+@pytest.mark.parametrize(
+    "change", [lambda rewards: rewards[..., None], lambda rewards: rewards.mean()], ids=["(n, 1)", "scalar"]
+)
 def test_rewards_of_another_shape_are_refused(change: Any) -> None:
     class Shaped(Reach):
-        def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]) -> np.ndarray:
+        def compute_reward(
+            self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]
+        ) -> np.ndarray:
             rewards = super().compute_reward(achieved_goal, desired_goal, info)
             return change(rewards) if rewards.ndim else rewards
 
@@ -113,7 +121,9 @@ def test_a_rule_that_fails_later_is_one_line() -> None:
     class Moody(Reach):
         given: Any = None
 
-        def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]) -> np.ndarray:
+        def compute_reward(
+            self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]
+        ) -> np.ndarray:
             return self.given() if callable(self.given) else self.given
 
     environment, goals = Moody(), np.zeros((4, 3, 2))
@@ -126,13 +136,17 @@ def test_a_rule_that_fails_later_is_one_line() -> None:
         (lambda: 1 / 0, "failed: ZeroDivisionError"),
     ]:
         environment.given = bad
-        with pytest.raises(L0SurgicalError, match=rf"^compute_reward of moody, given goals of the shape \(4, 3, 2\), {said}"):
+        with pytest.raises(
+            L0SurgicalError, match=rf"^compute_reward of moody, given goals of the shape \(4, 3, 2\), {said}"
+        ):
             rules.rewards(goals, goals)
 
 
 def test_the_rules_are_those_of_the_environment_that_was_opened_anew() -> None:
     class Kinder(Reach):
-        def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]) -> np.ndarray:
+        def compute_reward(
+            self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: dict[str, Any]
+        ) -> np.ndarray:
             return np.zeros(achieved_goal.shape[:-1])
 
     recorder, goals = Recorder(Reach()), np.full((2, 2), 5.0)

@@ -10,7 +10,8 @@ from l0_surgical.tasks import get_task
 
 
 class Near:
-    """A goal counts as reached within 0.5; `ends` says whether that ends an episode, or that there is no rule for it (None)."""
+    """A goal counts as reached within 0.5; `ends` says whether that ends an episode, or that there is no rule
+    for it (None)."""
 
     def __init__(self, ends: bool | None = None) -> None:
         self._ends = ends
@@ -30,7 +31,11 @@ def numbered_episode(number: int, length: int, terminated: bool = False) -> Epis
 
 
 def replay_of(
-    lengths: list[int], capacity: int = 1000, members: int = 1, fraction: float = 0.8, ends: bool | None = None
+    lengths: list[int],
+    capacity: int = 1000,
+    members: int = 1,
+    fraction: float = 0.8,
+    ends: bool | None = None,
 ) -> HindsightReplay:
     replay = HindsightReplay(members, capacity, 10, (2, 2, 1), fraction, Near(ends))
     for member in range(members):
@@ -53,7 +58,9 @@ def test_goals_come_from_the_future_of_the_same_episode_in_the_stated_fraction()
     assert (goal_step[relabelled] > step[relabelled]).all()
     assert (goal_step[relabelled] <= np.where(episode == 0, 10, 4)[relabelled]).all()
     at_start = relabelled & (episode == 0) & (step == 0)
-    assert np.bincount(goal_step[at_start].astype(int), minlength=11)[1:].min() > 0.7 * at_start.sum() / 10  # uniform over 1 .. 10
+    assert (
+        np.bincount(goal_step[at_start].astype(int), minlength=11)[1:].min() > 0.7 * at_start.sum() / 10
+    )  # uniform over 1 .. 10
 
 
 def test_every_stored_transition_is_equally_likely_and_consistent():
@@ -120,7 +127,8 @@ def test_a_relabelled_transition_ends_where_the_rule_says(ends: bool):
 
 
 def test_an_end_that_the_goal_does_not_explain_stays_one_for_every_goal():
-    """A fall, say: the rule of goals knows nothing of it. Where the own goal was reached, another goal decides anew."""
+    """A fall, say: the rule of goals knows nothing of it. Where the own goal was reached, another goal
+    decides anew."""
     fell, reached = numbered_episode(0, 6, terminated=True), numbered_episode(1, 6, terminated=True)
     reached = dataclasses.replace(reached, desired_goal=reached.achieved_goals[-1])
     replay = replay_of([], fraction=0.0, ends=True)
@@ -129,7 +137,9 @@ def test_an_end_that_the_goal_does_not_explain_stays_one_for_every_goal():
     batch = sample(replay, 2000)
     last = batch.states[..., 1] == 5
     np.testing.assert_array_equal(batch.terminated, last)
-    np.testing.assert_array_equal(replay.state_dict()["terminated"].nonzero()[1], [5])  # only the fall is stored as one
+    np.testing.assert_array_equal(
+        replay.state_dict()["terminated"].nonzero()[1], [5]
+    )  # only the fall is stored as one
 
 
 def test_a_checkpoint_draws_the_same():
@@ -159,7 +169,12 @@ def test_relabelled_rewards_equal_the_environments_on_needle_reach():
     batch = sample(replay, 2000)
     for index in range(0, 2000, 7):
         state, goal = batch.next_states[0, 0, index, :7], batch.next_states[0, 0, index, 7:]
-        (match,) = [e.achieved_goals[t + 1] for e in raw for t in range(50) if np.array_equal(e.observations[t + 1], state)][:1]
+        (match,) = [
+            e.achieved_goals[t + 1]
+            for e in raw
+            for t in range(50)
+            if np.array_equal(e.observations[t + 1], state)
+        ][:1]
         assert batch.rewards[0, 0, index] == compute(match, goal, {})
     assert {0.0, -1.0} == set(np.unique(batch.rewards))
     environment.close()

@@ -107,5 +107,7 @@ def test_saved_priorities_go_on_alike(kind: type, rng: np.random.Generator) -> N
     one.update(np.array([[0, 2]]), np.array([[3.0, 0.2]]))
     other.load_state_dict({name: array.copy() for name, array in one.state_dict().items()})
     uniforms = rng.random((1, 64))
-    for mine, theirs in zip(one.sample(uniforms, np.array([3])), other.sample(uniforms, np.array([3])), strict=True):
+    for mine, theirs in zip(
+        one.sample(uniforms, np.array([3])), other.sample(uniforms, np.array([3])), strict=True
+    ):
         np.testing.assert_array_equal(mine, theirs)

@@ -63,7 +63,9 @@ def test_each_broken_limit_is_found(rig: Rig) -> None:
 def test_a_command_without_the_right_to_move_is_found(rig: Rig, state: str) -> None:
     messages = rig.recorder.messages
     late = (COMMAND, messages[-1][1], command(rig, -1))
-    found = audit([*messages, ("/PSM1/l0_surgical/state", 0, String(state)), late], "PSM1", rig.controller.limits)
+    found = audit(
+        [*messages, ("/PSM1/l0_surgical/state", 0, String(state)), late], "PSM1", rig.controller.limits
+    )
     assert found.violations == [f"command {found.commands} was sent while the controller had no right to"]
     assert found.faults == (["the arm stopped"] if "fault" in state else [])
 
@@ -72,7 +74,9 @@ def test_a_command_to_an_arm_that_is_not_enabled_is_found(rig: Rig) -> None:
     paused = ("/PSM1/operating_state", 0, OperatingState(1, "", "PAUSED", True, False))
     late = (COMMAND, 0, dataclasses.replace(command(rig, -1), stamp_ns=command(rig, -1).stamp_ns + 5_000_000))
     found = audit([*rig.recorder.messages, paused, late], "PSM1", rig.controller.limits)
-    assert found.violations == [f"command {found.commands} was sent to an arm that is PAUSED, homed: True, busy: False"]
+    assert found.violations == [
+        f"command {found.commands} was sent to an arm that is PAUSED, homed: True, busy: False"
+    ]
 
 
 def heard(topic: str, record: object) -> tuple[str, int, object]:
@@ -99,9 +103,15 @@ def test_what_the_arm_says_against_a_command_is_found_once(rig: Rig) -> None:
     outside = dataclasses.replace(js, position=(*js.position[:2], js.position[2] + 0.02, *js.position[3:]))
     busy = dataclasses.replace(newest(rig, -40, "operating_state"), is_busy=True)
     cases = {
-        "was sent although measured_cp was 2.1 mm from where the joints put the tool": heard("measured_cp", moved),
-        "was sent although local/measured_cp was 2.1 mm from where the joints put the tool": heard("local/measured_cp", moved),
-        "was sent although setpoint_cp was 3.0 mm from where the joints put the tool": heard("setpoint_cp", told),
+        "was sent although measured_cp was 2.1 mm from where the joints put the tool": heard(
+            "measured_cp", moved
+        ),
+        "was sent although local/measured_cp was 2.1 mm from where the joints put the tool": heard(
+            "local/measured_cp", moved
+        ),
+        "was sent although setpoint_cp was 3.0 mm from where the joints put the tool": heard(
+            "setpoint_cp", told
+        ),
         "was sent although the arm had been told to be 3.0 mm away": heard("setpoint_cp", told),
         "mm outside the workspace": heard("measured_js", outside),
         "was sent to an arm that is ENABLED, homed: True, busy: True": heard("operating_state", busy),
@@ -113,15 +123,21 @@ def test_what_the_arm_says_against_a_command_is_found_once(rig: Rig) -> None:
 
 def test_a_first_command_that_is_farther_than_a_step_from_what_the_arm_was_told_is_found(rig: Rig) -> None:
     x, y, z = newest(rig, 0, "setpoint_cp").position
-    message = heard("setpoint_cp", dataclasses.replace(newest(rig, 0, "setpoint_cp"), position=(x + 0.009, y, z)))
+    message = heard(
+        "setpoint_cp", dataclasses.replace(newest(rig, 0, "setpoint_cp"), position=(x + 0.009, y, z))
+    )
     found = audit(before(rig, 0, message), "PSM1", rig.controller.limits)
     assert any("command 1 steps by 0.0090" in violation for violation in found.violations)
 
 
 def test_accelerations_and_jerks_are_those_of_the_limits(rig: Rig) -> None:
     found, limits = rig.audit(), rig.controller.limits
-    assert 0.8 * limits.max_acceleration_m_per_s2 < found.strongest_m_per_s2 <= limits.max_acceleration_m_per_s2
+    assert (
+        0.8 * limits.max_acceleration_m_per_s2 < found.strongest_m_per_s2 <= limits.max_acceleration_m_per_s2
+    )
     assert 0.8 * limits.max_jerk_m_per_s3 < found.sharpest_m_per_s3 <= 1.001 * limits.max_jerk_m_per_s3
     tighter = dataclasses.replace(limits, max_acceleration_m_per_s2=0.5, max_jerk_m_per_s3=20.0)
     violations = audit(rig.recorder.messages, "PSM1", tighter).violations
-    assert any("accelerates with" in line for line in violations) and any("has a jerk of" in line for line in violations)
+    assert any("accelerates with" in line for line in violations) and any(
+        "has a jerk of" in line for line in violations
+    )

@@ -30,7 +30,9 @@ def test_the_shipped_policies_reach_their_goals_within_the_limits(name: str) -> 
         status = rig.controller.status()
         assert (status.state, status.is_reached, status.fault) == ("holding", True, None)
         assert status.distance_mm < 5
-        assert np.linalg.norm(np.subtract(Pose.of(rig.arm.sent[-1]).tip(), goal)) == pytest.approx(1e-3 * status.distance_mm, abs=5e-5)
+        assert np.linalg.norm(np.subtract(Pose.of(rig.arm.sent[-1]).tip(), goal)) == pytest.approx(
+            1e-3 * status.distance_mm, abs=5e-5
+        )
         # the tip flies there in 6 steps at best, and has to stay for 2 more
         assert 8 <= status.steps <= 15
     found = rig.audit()
@@ -109,7 +111,9 @@ def test_holding_keeps_sending_the_same_setpoint() -> None:
         ((0.0, -0.165), "not three finite numbers"),
     ],
 )
-def test_a_goal_that_may_not_be_is_refused_and_what_was_going_on_goes_on(goal: tuple[float, ...], words: str) -> None:
+def test_a_goal_that_may_not_be_is_refused_and_what_was_going_on_goes_on(
+    goal: tuple[float, ...], words: str
+) -> None:
     rig = Rig().reaching()
     with pytest.raises(BadInputError, match=words):
         rig.controller.set_goal(goal)
@@ -175,7 +179,9 @@ def test_status_counts_every_tick_and_setpoint() -> None:
 
 def test_the_policy_sees_what_it_saw_in_training() -> None:
     rig = Rig().reaching()
-    observation = next(record for topic, _, record in rig.recorder.messages if topic == "/PSM1/l0_surgical/observation")
+    observation = next(
+        record for topic, _, record in rig.recorder.messages if topic == "/PSM1/l0_surgical/observation"
+    )
     start = (2.5, 0.25, 3.776, -np.pi / 2, 0.0, np.pi / 2, 0.0)
     # the setpoints follow the end of the approach some micrometres behind
     np.testing.assert_allclose(observation.data[:7], start, atol=1e-4)

@@ -1,4 +1,5 @@
-"""Each fault latches, says why, stops the stream at once, needs a reset; and the audit finds nothing that broke a limit."""
+"""Each fault latches, says why, stops the stream at once, needs a reset; and the audit finds nothing that
+broke a limit."""
 
 import dataclasses
 import math
@@ -47,7 +48,9 @@ def without(field: str, topic: str) -> Callable[[ArmInputs], ArmInputs]:
 
 
 def published_also_by_another(topic: str) -> Callable[[ArmInputs], ArmInputs]:
-    return lambda inputs: dataclasses.replace(inputs, writers=inputs.writers | {topic: inputs.writers[topic] | {"another"}})
+    return lambda inputs: dataclasses.replace(
+        inputs, writers=inputs.writers | {topic: inputs.writers[topic] | {"another"}}
+    )
 
 
 def base_moved(dx: float) -> Callable[[ArmInputs], ArmInputs]:
@@ -65,15 +68,27 @@ def base_moved(dx: float) -> Callable[[ArmInputs], ArmInputs]:
 # what the arm says from some tick on, and the words of the fault
 DISTORTIONS = {
     "nan": (lambda inputs: with_measured(inputs, position=(0.0, NAN, -0.1)), "measured_cp is not finite"),
-    "nan in the orientation": (lambda inputs: with_measured(inputs, orientation=(NAN, 0.0, 0.0, 1.0)), "measured_cp is not finite"),
-    "no unit quaternion": (lambda inputs: with_measured(inputs, orientation=(0.0, 0.0, 0.0, 0.0)), "no unit quaternion"),
-    "wrong frame": (lambda inputs: with_measured(inputs, frame_id="ECM"), "in the frame 'ECM', not 'PSM1_base'"),
+    "nan in the orientation": (
+        lambda inputs: with_measured(inputs, orientation=(NAN, 0.0, 0.0, 1.0)),
+        "measured_cp is not finite",
+    ),
+    "no unit quaternion": (
+        lambda inputs: with_measured(inputs, orientation=(0.0, 0.0, 0.0, 0.0)),
+        "no unit quaternion",
+    ),
+    "wrong frame": (
+        lambda inputs: with_measured(inputs, frame_id="ECM"),
+        "in the frame 'ECM', not 'PSM1_base'",
+    ),
     "not valid": (lambda inputs: with_measured(inputs, stamp_ns=0), "not valid yet"),
     "stale": (
         lambda inputs: with_measured(inputs, stamp_ns=inputs.measured_cp.record.stamp_ns - 300 * MS),
         "the stamp of measured_cp is 300 ms old",
     ),
-    "of the future": (lambda inputs: with_measured(inputs, stamp_ns=inputs.measured_cp.record.stamp_ns + 300 * MS), "-300 ms old"),
+    "of the future": (
+        lambda inputs: with_measured(inputs, stamp_ns=inputs.measured_cp.record.stamp_ns + 300 * MS),
+        "-300 ms old",
+    ),
     "stamps go back": (
         lambda inputs: with_measured(inputs, stamp_ns=inputs.measured_cp.record.stamp_ns - 100 * MS),
         "stamps of measured_cp went back by 0.095 s",
@@ -91,7 +106,10 @@ DISTORTIONS = {
     ),
     "no state any more": (without("operating_state", "operating_state"), "has not said its operating state"),
     "busy": (lambda inputs: with_changed(inputs, "operating_state", is_busy=True), "PSM1 is busy"),
-    "a state of 1970": (lambda inputs: with_changed(inputs, "operating_state", stamp_ns=1_000), "cannot be true"),
+    "a state of 1970": (
+        lambda inputs: with_changed(inputs, "operating_state", stamp_ns=1_000),
+        "cannot be true",
+    ),
     "an older state": (
         lambda inputs: with_changed(inputs, "operating_state", stamp_ns=START_NS - 2 * MS),
         "0.002 s older than the one before it",
@@ -102,7 +120,10 @@ DISTORTIONS = {
     ),
     "nan in the joints": (with_joints(0.0, NAN, 0.12, 0.0, 0.0, 0.0), "a PSM has six finite ones"),
     "seven joints": (with_joints(*(0.0,) * 7), "a PSM has six finite ones"),
-    "the base was moved by 2.1 mm": (base_moved(0.0021), "measured_cp is 2.1 mm and 0.000 rad from where the joints"),
+    "the base was moved by 2.1 mm": (
+        base_moved(0.0021),
+        "measured_cp is 2.1 mm and 0.000 rad from where the joints",
+    ),
     "local/measured_cp says otherwise": (
         lambda inputs: with_changed(inputs, "local/measured_cp", orientation=(0.0, 0.0, 0.0, 1.0)),
         "local/measured_cp jumped by 0.4 mm and 3.142 rad",
@@ -112,7 +133,10 @@ DISTORTIONS = {
         "from where the joints (setpoint_js) put the tool",
     ),
     **{
-        f"a second publisher of {topic}": (published_also_by_another(topic), f"somebody else publishes /PSM1/{topic} now")
+        f"a second publisher of {topic}": (
+            published_also_by_another(topic),
+            f"somebody else publishes /PSM1/{topic} now",
+        )
         for topic in (*STREAMS, "operating_state")
     },
     "the publisher has gone": (
@@ -123,7 +147,8 @@ DISTORTIONS = {
 
 
 def assert_ends_safely(rig: Rig, words: str, sent: int) -> None:
-    """At fault with a reason, nothing sent since `sent` commands, nothing allowed until a reset, and a clean audit."""
+    """At fault with a reason, nothing sent since `sent` commands, nothing allowed until a reset, and a clean
+    audit."""
     assert rig.controller.state is State.FAULT
     assert words in rig.controller.status().fault
     rig.arm.distort = lambda inputs: inputs
@@ -158,7 +183,19 @@ def test_what_the_arm_says_while_the_policy_moves_it(case: str) -> None:
     assert_ends_safely(rig, words, sent)
 
 
-@pytest.mark.parametrize("case", ["nan", "wrong frame", "stale", "jaw opens", "paused", "fault of the arm", "unhomed", "second controller"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "nan",
+        "wrong frame",
+        "stale",
+        "jaw opens",
+        "paused",
+        "fault of the arm",
+        "unhomed",
+        "second controller",
+    ],
+)
 def test_the_same_while_the_controller_is_ready_or_holds(case: str) -> None:
     distort, words = DISTORTIONS[case]
     for is_holding in (False, True):
@@ -182,7 +219,9 @@ def test_a_topic_stops(topic: str) -> None:
     rig.until(State.HOLDING)
     rig.tick(100)
     last = rig.arm.poll().newest(topic)
-    rig.arm.distort = lambda inputs: dataclasses.replace(inputs, **{FIELDS[topic]: last}, news=inputs.news | {topic: []})
+    rig.arm.distort = lambda inputs: dataclasses.replace(
+        inputs, **{FIELDS[topic]: last}, news=inputs.news | {topic: []}
+    )
     begin = rig.clock.now().monotonic_ns
     rig.until(State.FAULT)
     # one period later than the limit at most
@@ -213,7 +252,9 @@ def test_a_jump_between_two_polls_is_seen_message_by_message() -> None:
     sent = len(rig.arm.sent)
 
     def there_and_back(inputs: ArmInputs) -> ArmInputs:
-        return dataclasses.replace(inputs, news=inputs.news | {"measured_cp": [moved(0.02)(inputs).measured_cp, inputs.measured_cp]})
+        return dataclasses.replace(
+            inputs, news=inputs.news | {"measured_cp": [moved(0.02)(inputs).measured_cp, inputs.measured_cp]}
+        )
 
     rig.arm.distort = there_and_back
     rig.tick()
@@ -251,14 +292,19 @@ def test_a_pose_without_inverse_kinematics() -> None:
     rig = Rig().reaching()
     sent = len(rig.arm.sent)
     # a target whose orientation no joint position gives: the tool upside down
-    rig.controller._segment = Segment(rig.arm.pose, Pose(rig.arm.pose.position, (0.0, 0.0, 0.0, 1.0)), 2000, is_smooth=False)
+    rig.controller._segment = Segment(
+        rig.arm.pose, Pose(rig.arm.pose.position, (0.0, 0.0, 0.0, 1.0)), 2000, is_smooth=False
+    )
     rig.until(State.FAULT)
     assert len(rig.arm.sent) > sent + 100
     assert_ends_safely(rig, "the setpoint cannot be reached: the ", len(rig.arm.sent))
 
 
 def test_a_setpoint_outside_the_workspace_or_not_finite() -> None:
-    for position, words in (((0.06, 0.07, -0.17), "the tool's z would be"), ((NAN, 0.07, -0.15), "the command is not finite")):
+    for position, words in (
+        ((0.06, 0.07, -0.17), "the tool's z would be"),
+        ((NAN, 0.07, -0.15), "the command is not finite"),
+    ):
         rig = Rig().reaching()
         rig.controller._segment.target = Pose(position, rig.arm.pose.orientation)
         rig.until(State.FAULT)
@@ -292,7 +338,10 @@ def test_a_loop_that_hangs_is_at_fault_at_once_and_stays_so_when_it_ticks_again(
     rig = Rig().reaching()
     sent = len(rig.arm.sent)
     rig.controller.stall("the servo loop has not ticked for 1.1 s")
-    assert (rig.controller.state, rig.controller.fault) == (State.FAULT, "the servo loop has not ticked for 1.1 s")
+    assert (rig.controller.state, rig.controller.fault) == (
+        State.FAULT,
+        "the servo loop has not ticked for 1.1 s",
+    )
     assert rig.controller.status().state == "fault"
     rig.tick()
     assert_ends_safely(rig, "the servo loop has not ticked for 1.1 s", sent)
@@ -300,18 +349,36 @@ def test_a_loop_that_hangs_is_at_fault_at_once_and_stays_so_when_it_ticks_again(
 
 STARTS = {
     "open jaw": (with_jaw((0.5,)), "not closed"),
-    **{f"no {topic}": (without(FIELDS[topic], topic), f"PSM1 has not said its {topic}; .* an instrument is mounted") for topic in STREAMS},
+    **{
+        f"no {topic}": (
+            without(FIELDS[topic], topic),
+            f"PSM1 has not said its {topic}; .* an instrument is mounted",
+        )
+        for topic in STREAMS
+    },
     "five joints": (with_joints(*(0.0,) * 5), "a PSM has six finite ones"),
-    "another base frame or instrument": (base_moved(0.004), r"from where the joints \(measured_js\) put the tool"),
+    "another base frame or instrument": (
+        base_moved(0.004),
+        r"from where the joints \(measured_js\) put the tool",
+    ),
     "a setpoint of somebody else": (
         lambda inputs: with_changed(inputs, "setpoint_cp", position=(0.009, 0.0, -0.1135)),
         r"setpoint_cp is 9.0 mm and 0.000 rad from where the joints \(setpoint_js\) put the tool",
     ),
     "not homed": (with_state("ENABLED", is_homed=False), "not homed"),
     "busy": (lambda inputs: with_changed(inputs, "operating_state", is_busy=True), "PSM1 is busy"),
-    "a state of 1970": (lambda inputs: with_changed(inputs, "operating_state", stamp_ns=1_000), "cannot be true"),
-    "a state of the future": (lambda inputs: with_changed(inputs, "operating_state", stamp_ns=START_NS + 10_000 * MS), "cannot be true"),
-    "two publishers": (published_also_by_another("measured_cp"), "2 publish /PSM1/measured_cp; only the arm may"),
+    "a state of 1970": (
+        lambda inputs: with_changed(inputs, "operating_state", stamp_ns=1_000),
+        "cannot be true",
+    ),
+    "a state of the future": (
+        lambda inputs: with_changed(inputs, "operating_state", stamp_ns=START_NS + 10_000 * MS),
+        "cannot be true",
+    ),
+    "two publishers": (
+        published_also_by_another("measured_cp"),
+        "2 publish /PSM1/measured_cp; only the arm may",
+    ),
 }
 
 
@@ -411,9 +478,14 @@ def test_stamps_that_jitter_and_samples_that_come_twice_are_no_fault() -> None:
             received = inputs.newest(topic)
             stamps = received.record.stamp_ns + generator.integers(-50_000, 50_001, 2)
             news[topic] = [
-                dataclasses.replace(received, record=dataclasses.replace(received.record, stamp_ns=int(stamp))) for stamp in stamps
+                dataclasses.replace(
+                    received, record=dataclasses.replace(received.record, stamp_ns=int(stamp))
+                )
+                for stamp in stamps
             ]
-        return dataclasses.replace(inputs, news=inputs.news | news, **{FIELDS[topic]: records[-1] for topic, records in news.items()})
+        return dataclasses.replace(
+            inputs, news=inputs.news | news, **{FIELDS[topic]: records[-1] for topic, records in news.items()}
+        )
 
     rig.arm.distort = twice
     rig.tick()
@@ -430,7 +502,9 @@ def test_a_way_to_the_start_pose_that_no_joint_can_go_is_refused_when_it_is_set(
     rig.tick()
     rig.controller.arm()
     with pytest.raises(
-        BadInputError, match=r"the way from here to the start pose cannot be gone: after [0-9]+ % of it the roll joint would be at"
+        BadInputError,
+        match=r"the way from here to the start pose cannot be gone: after [0-9]+ % of it the roll joint "
+        r"would be at",
     ):
         rig.controller.set_goal(GOAL)
     rig.tick(5)

@@ -1,4 +1,5 @@
-"""Goals are judged before anything moves, and answered in what a person types: metres, in the arm's base frame."""
+"""Goals are judged before anything moves, and answered in what a person types: metres, in the arm's base
+frame."""
 
 import dataclasses
 import re
@@ -14,7 +15,10 @@ from l0_surgical.system.errors import BadInputError
 
 LIMITS = load_limits()
 INSIDE = (0.06, 0.07, -0.165)
-TASK = "the jaw's tip may be at x -0.0147 .. 0.1237, y -0.0037 .. 0.1347, z -0.1774 .. -0.0914 m in the arm's base frame"
+TASK = (
+    "the jaw's tip may be at x -0.0147 .. 0.1237, y -0.0037 .. 0.1347, z -0.1774 .. -0.0914 m in the "
+    "arm's base frame"
+)
 
 
 def refusal(goal: object, limits: object = LIMITS) -> str:
@@ -28,7 +32,9 @@ def test_a_goal_inside_is_three_floats() -> None:
     assert check_goal(np.array(INSIDE), LIMITS) == check_goal(list(INSIDE)) == INSIDE
 
 
-@pytest.mark.parametrize("goal", [(float("nan"), 0, 0), (0, float("inf"), 0), (0, 0), "abc", None, (10**400, 0, 0), ((1, 2, 3),)])
+@pytest.mark.parametrize(
+    "goal", [(float("nan"), 0, 0), (0, float("inf"), 0), (0, 0), "abc", None, (10**400, 0, 0), ((1, 2, 3),)]
+)
 def test_what_is_not_three_finite_numbers(goal: object) -> None:
     assert f"is not three finite numbers; give x y z in metres: {TASK}" in refusal(goal)
 
@@ -44,7 +50,9 @@ def test_what_is_not_three_finite_numbers(goal: object) -> None:
 )
 def test_outside_the_task_it_names_the_box_and_asks_about_units(goal: tuple[float, ...], remedy: str) -> None:
     line = refusal(goal)
-    assert line.startswith(f"the goal {goal[0]:g} {goal[1]:g} {goal[2]:g} is outside the task's workspace: {TASK}")
+    assert line.startswith(
+        f"the goal {goal[0]:g} {goal[1]:g} {goal[2]:g} is outside the task's workspace: {TASK}"
+    )
     assert line.endswith(remedy)
     assert "scaled" not in line
 
@@ -54,7 +62,9 @@ def test_outside_the_limits_it_names_their_box_for_the_tip() -> None:
     assert check_goal(goal) == goal
     line = refusal(goal)
     assert "outside the workspace of the limits" in line
-    assert f"z {LIMITS.workspace_low_m[2] - 0.0102:.4f} .. {LIMITS.workspace_high_m[2] - 0.0102:.4f} m" in line
+    assert (
+        f"z {LIMITS.workspace_low_m[2] - 0.0102:.4f} .. {LIMITS.workspace_high_m[2] - 0.0102:.4f} m" in line
+    )
 
 
 @pytest.mark.parametrize("limits", [LIMITS, None], ids=["limits", "task"])
@@ -87,6 +97,7 @@ def test_every_goal_that_the_task_draws_lies_in_the_box_that_is_judged() -> None
 def test_limits_that_do_not_allow_the_drawn_goals() -> None:
     high = dataclasses.replace(LIMITS, workspace_low_m=(-0.03, -0.03, -0.15))
     with pytest.raises(
-        BadInputError, match=r"^the task draws goals such as .* outside the workspace of the limits: .* one goal by --goal$"
+        BadInputError,
+        match=r"^the task draws goals such as .* outside the workspace of the limits: .* one goal by --goal$",
     ):
         check_drawn_goals(high)

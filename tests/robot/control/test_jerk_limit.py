@@ -54,9 +54,11 @@ def test_a_leap_becomes_the_fastest_way_that_the_limits_allow() -> None:
     ways = [pose.position[0] for pose in poses]
     assert all(a <= b + 1e-15 for a, b in itertools.pairwise(ways))
     assert ways[-1] == pytest.approx(0.01, abs=1e-6)
-    # at full speed it needs 0.17 s, and to reach that and to leave it again as long as a trapezoid of the acceleration does
+    # at full speed it needs 0.17 s, and to reach that and to leave it again as long as a trapezoid of the
+    # acceleration does
     speed, acceleration, jerk = (
-        limit / math.sqrt(3) for limit in (LIMITS.max_speed_m_per_s, LIMITS.max_acceleration_m_per_s2, LIMITS.max_jerk_m_per_s3)
+        limit / math.sqrt(3)
+        for limit in (LIMITS.max_speed_m_per_s, LIMITS.max_acceleration_m_per_s2, LIMITS.max_jerk_m_per_s3)
     )
     best_s = 0.01 / speed + speed / acceleration + acceleration / jerk
     arrived_s = PERIOD_S * next(number for number, way in enumerate(ways) if way > 0.01 - 1e-5)
@@ -64,7 +66,10 @@ def test_a_leap_becomes_the_fastest_way_that_the_limits_allow() -> None:
 
 
 def test_a_policys_even_way_is_followed_close_behind() -> None:
-    way = [Pose((0.05 * PERIOD_S * tick, -0.05 * PERIOD_S * tick, 0.0), ORIGIN.orientation) for tick in range(1, 121)]
+    way = [
+        Pose((0.05 * PERIOD_S * tick, -0.05 * PERIOD_S * tick, 0.0), ORIGIN.orientation)
+        for tick in range(1, 121)
+    ]
     poses = led(way)
     assert_within_limits(poses)
     behind = [pose.position[0] - wanted.position[0] for pose, wanted in zip(poses[1:], way, strict=True)]
@@ -103,7 +108,9 @@ def test_a_shorter_step_limit_holds_too() -> None:
 
 
 coordinates = st.floats(-0.01, 0.01)
-leaps = st.lists(st.tuples(st.tuples(coordinates, coordinates, coordinates), st.integers(1, 60)), min_size=1, max_size=12)
+leaps = st.lists(
+    st.tuples(st.tuples(coordinates, coordinates, coordinates), st.integers(1, 60)), min_size=1, max_size=12
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -123,8 +130,15 @@ def test_whatever_is_wanted_the_setpoints_keep_the_limits_and_stay_in_the_box(
 
 @settings(max_examples=30, deadline=None)
 @given(leaps)
-def test_it_always_comes_to_rest_at_what_is_wanted_last(wanted: list[tuple[tuple[float, float, float], int]]) -> None:
+def test_it_always_comes_to_rest_at_what_is_wanted_last(
+    wanted: list[tuple[tuple[float, float, float], int]],
+) -> None:
     last = Pose(wanted[-1][0], ORIGIN.orientation)
-    found = led([*(Pose(position, ORIGIN.orientation) for position, ticks in wanted for _ in range(ticks)), *[last] * 300])
+    found = led(
+        [
+            *(Pose(position, ORIGIN.orientation) for position, ticks in wanted for _ in range(ticks)),
+            *[last] * 300,
+        ]
+    )
     assert found[-1].distance_to(last) < 2e-6
     assert found[-1] == found[-2]

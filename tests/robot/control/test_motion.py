@@ -28,7 +28,9 @@ def test_the_approach_is_straight_rests_at_both_ends_and_keeps_its_speed() -> No
         assert HOME_POSE.distance_to(pose) + pose.distance_to(START_POSE) == pytest.approx(whole)
     steps = [a.distance_to(b) for a, b in itertools.pairwise(poses)]
     turns = [a.angle_to(b) for a, b in itertools.pairwise(poses)]
-    fastest = max(max(steps) / limits.approach_speed_m_per_s, max(turns) / limits.approach_speed_rad_per_s) * 200
+    fastest = (
+        max(max(steps) / limits.approach_speed_m_per_s, max(turns) / limits.approach_speed_rad_per_s) * 200
+    )
     assert 0.95 < fastest <= 1 + 1e-9
     assert steps[0] < 0.01 * max(steps)
     assert steps[-1] < 0.01 * max(steps)

@@ -37,14 +37,18 @@ end.set()
 
 
 def test_threads_that_run_already_get_it_where_that_is_asked_for() -> None:
-    ended = subprocess.run([sys.executable, "-c", OF_OTHERS], capture_output=True, text=True, check=True, timeout=60)
+    ended = subprocess.run(
+        [sys.executable, "-c", OF_OTHERS], capture_output=True, text=True, check=True, timeout=60
+    )
     own, all_of_them, round_robin = json.loads(ended.stdout)
     assert own[1] != round_robin
     assert all_of_them == [own[0], own[0]]
 
 
 def test_it_says_what_it_got_and_why_not_the_rest() -> None:
-    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60
+    )
     result = json.loads(ended.stdout)
     if result["has_priority"]:
         assert (result["policy"], result["priority"]) == (result["round_robin"], result["asked"])
@@ -84,8 +88,11 @@ os.wait()
 
 
 def test_another_one_of_the_same_priority_that_does_not_sleep_lets_the_loop_run() -> None:
-    ended = subprocess.run([sys.executable, "-c", HOGS], capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(
+        [sys.executable, "-c", HOGS], capture_output=True, text=True, check=False, timeout=60
+    )
     if ended.returncode == 77:
         pytest.skip("no real-time priority is granted here")
-    # a turn of round robin is 0.1 s; first in, first out would keep the loop waiting for the 3 s that the other one runs
+    # a turn of round robin is 0.1 s; first in, first out would keep the loop waiting for the 3 s that the
+    # other one runs
     assert float(ended.stdout) < 1.5, ended.stderr

@@ -30,7 +30,9 @@ class SwitchedArm(KinematicArm):
             self._homed_at_ns = self.clock.now().monotonic_ns + 500_000_000
             self.state = dataclasses.replace(self.state, is_busy=True)
         if command in ("enable", "disable"):
-            self.state = dataclasses.replace(self.state, state={"enable": "ENABLED", "disable": "DISABLED"}[command])
+            self.state = dataclasses.replace(
+                self.state, state={"enable": "ENABLED", "disable": "DISABLED"}[command]
+            )
 
     def poll(self) -> object:
         if self._homed_at_ns is not None and self.clock.now().monotonic_ns >= self._homed_at_ns:
@@ -40,7 +42,9 @@ class SwitchedArm(KinematicArm):
 
 
 class Case:
-    def __init__(self, state: str, *, is_homed: bool = False, goals: object = (GOAL, GOAL), **options: object) -> None:
+    def __init__(
+        self, state: str, *, is_homed: bool = False, goals: object = (GOAL, GOAL), **options: object
+    ) -> None:
         self.clock = SteppedClock()
         self.arm = SwitchedArm(self.clock, state, is_homed)
         self.recorder = MemoryRecorder()
@@ -57,7 +61,11 @@ class Case:
 
 @pytest.mark.parametrize(
     ("state", "commands"),
-    [("DISABLED", ["enable", "home"]), ("ENABLED", ["disable", "enable", "home"]), ("FAULT", ["disable", "enable", "home"])],
+    [
+        ("DISABLED", ["enable", "home"]),
+        ("ENABLED", ["disable", "enable", "home"]),
+        ("FAULT", ["disable", "enable", "home"]),
+    ],
 )
 def test_it_enables_homes_arms_and_reaches(state: str, commands: list[str]) -> None:
     case = Case(state)
@@ -107,7 +115,9 @@ def test_an_arm_that_is_ready_gets_no_state_command() -> None:
         ("ENABLED", True, {"goals": [(0.06, 0.07, -0.3)]}, "outside the task's workspace"),
     ],
 )
-def test_what_cannot_be_begun_ends_with_a_reason(state: str, is_homed: bool, options: dict[str, object], words: str) -> None:
+def test_what_cannot_be_begun_ends_with_a_reason(
+    state: str, is_homed: bool, options: dict[str, object], words: str
+) -> None:
     case = Case(state, is_homed=is_homed, **options)
     case.tick(60)
     assert case.session.is_over
@@ -119,7 +129,9 @@ def test_an_arm_that_does_not_answer_is_asked_again_and_given_up() -> None:
     case = Case("DISABLED", timeout_s=5.0)
     case.arm.is_deaf = True
     case.tick(60)
-    assert case.session.failure == "waited 5 s in vain for PSM1 to enable; see whether the arm's software runs"
+    assert (
+        case.session.failure == "waited 5 s in vain for PSM1 to enable; see whether the arm's software runs"
+    )
     assert case.arm.state_commands == ["enable"] * 3
 
 

@@ -102,7 +102,8 @@ def test_a_loop_that_hangs_is_heard_by_another_thread_and_where_it_hangs() -> No
     ServoLoop(hang, 200, on_stall=hear).run(stop)
     (reason,) = told
     assert re.fullmatch(
-        r"the servo loop has not ticked for 1\.\d s; it is in wait \(threading.py:\d+\) < .*hang \(test_timing.py:\d+\)", reason
+        r"the servo loop has not ticked for 1\.\d s; it is in wait \(threading.py:\d+\) < .*hang \(test_timing.py:\d+\)",
+        reason,
     )
 
 

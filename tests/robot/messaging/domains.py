@@ -1,4 +1,5 @@
-"""Where the DDS tests meet: a domain and names of this test process, so that tests that run at the same time do not hear each other."""
+"""Where the DDS tests meet: a domain and names of this test process, so that tests that run at the same time
+do not hear each other."""
 
 import os
 

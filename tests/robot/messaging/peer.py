@@ -1,7 +1,9 @@
-"""Another process on DDS, driven line by line over its standard input; it answers each line with one of its own.
+"""Another process on DDS, driven line by line over its standard input; it answers each line with one of its
+own.
 
-python -m tests.robot.messaging.peer DOMAIN TOPIC: `publish N` sends N poses with the stamps 1..N, `echo N` sends back on TOPIC/echo the
-next N poses that arrive on TOPIC, `flood` sends poses until the process is killed, `exit` closes the transport.
+python -m tests.robot.messaging.peer DOMAIN TOPIC: `publish N` sends N poses with the stamps 1..N, `echo N`
+sends back on TOPIC/echo the next N poses that arrive on TOPIC, `flood` sends poses until the process is killed, `exit`
+closes the transport.
 """
 
 import os
@@ -31,7 +33,8 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> None
 
 
 def socket_filter(descriptor: int) -> bytes:
-    """The program by which the kernel drops some of what comes to a socket of this process; empty where it has none."""
+    """The program by which the kernel drops some of what comes to a socket of this process; empty where it
+    has none."""
     with socket.socket(fileno=os.dup(descriptor)) as handle:
         return handle.getsockopt(socket.SOL_SOCKET, 26, 8 * 16)
 
@@ -76,7 +79,8 @@ def answer(line: str) -> None:
 
 def main(domain: int, topic: str) -> None:
     with DdsTransport(domain) as transport:
-        # the other side may find this writer only after its first samples; with a depth of 1 they would be gone by then
+        # the other side may find this writer only after its first samples; with a depth of 1 they would be
+        # gone by then
         published = transport.publisher(topic, PoseStamped, TELEMETRY)
         echoes = transport.publisher(f"{topic}/echo", PoseStamped, TELEMETRY)
         poses = transport.subscription(topic, PoseStamped, TELEMETRY)

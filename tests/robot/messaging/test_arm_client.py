@@ -70,7 +70,9 @@ def test_nothing_has_been_heard_at_first(transport: DdsTransport) -> None:
     assert inputs == ArmInputs(news=inputs.news, writers=inputs.writers)
 
 
-def test_poll_gives_the_newest_and_all_that_nobody_may_miss(transport: DdsTransport, arm_side: ArmSide) -> None:
+def test_poll_gives_the_newest_and_all_that_nobody_may_miss(
+    transport: DdsTransport, arm_side: ArmSide
+) -> None:
     arm_side.say("operating_state", OperatingState(1, "", "DISABLED", False, False))
     arm_side.say("error", String("before the client came"))
     arm = CrtkArm(transport, ARM)
@@ -96,7 +98,11 @@ def test_poll_gives_the_newest_and_all_that_nobody_may_miss(transport: DdsTransp
 
     later = arm.poll()
     assert not any(later.news.values())
-    assert (later.measured_cp, later.jaw, later.operating_state) == (inputs.measured_cp, inputs.jaw, inputs.operating_state)
+    assert (later.measured_cp, later.jaw, later.operating_state) == (
+        inputs.measured_cp,
+        inputs.jaw,
+        inputs.operating_state,
+    )
     arm_side.say("operating_state", OperatingState(9, "", "FAULT", True, False))
     assert arm.poll().operating_state.record.state == "FAULT"
     assert inputs.operating_state.record.state == "DISABLED"
@@ -172,10 +178,14 @@ def test_a_command_that_never_came_back_cannot_be_copied_later(either_transport:
 
 
 @pytest.mark.parametrize("topic", [topic for topic in crtk.SUBSCRIBED if topic != "servo_cp"])
-def test_everything_else_that_an_arm_is_told_is_foreign(transport: DdsTransport, arm_side: ArmSide, topic: str) -> None:
+def test_everything_else_that_an_arm_is_told_is_foreign(
+    transport: DdsTransport, arm_side: ArmSide, topic: str
+) -> None:
     arm = CrtkArm(transport, ARM)
     record_type = crtk.SUBSCRIBED[topic].record
-    arm_side.publisher(topic).publish(next(record for record, _ in EXAMPLES.values() if type(record) is record_type))
+    arm_side.publisher(topic).publish(
+        next(record for record, _ in EXAMPLES.values() if type(record) is record_type)
+    )
     assert arm.poll().foreign_commands == [f"/{ARM}/{topic}"]
 
 
@@ -197,13 +207,18 @@ def test_the_start_up_line_says_who_is_there(transport: DdsTransport) -> None:
     arm = CrtkArm(transport, ARM)
     topics = (*STREAMS, "operating_state", *TEXTS, "servo_cp", "state_command")
     assert arm.peers() == {f"/{ARM}/{topic}": 0 for topic in topics}
-    assert arm.describe_peers().startswith(f"{ARM}: 0 of 12 topics have found their peer; nobody on: /{ARM}/measured_js ")
+    assert arm.describe_peers().startswith(
+        f"{ARM}: 0 of 12 topics have found their peer; nobody on: /{ARM}/measured_js "
+    )
     assert not arm.wait_for_peers(0.05)
     with DdsTransport(DOMAIN) as other:
         other.publisher(f"/{ARM}/measured_cp", PoseStamped, crtk.PUBLISHED["measured_cp"].qos)
         other.subscription(f"/{ARM}/servo_cp", PoseStamped, COMMAND)
         wait_until(lambda: sum(arm.peers().values()) == 2)
-        line = f"{ARM}: 2 of 12 topics have found their peer; found: /{ARM}/measured_cp /{ARM}/servo_cp; nobody on: /{ARM}/measured_js "
+        line = (
+            f"{ARM}: 2 of 12 topics have found their peer; found: /{ARM}/measured_cp /{ARM}/servo_cp; "
+            f"nobody on: /{ARM}/measured_js "
+        )
         assert arm.describe_peers().startswith(line)
 
 
@@ -216,13 +231,17 @@ def test_the_start_up_line_says_why_those_who_are_there_are_not_heard(transport:
     arm = CrtkArm(transport, ARM)
     participant = DomainParticipant(DOMAIN)
     best_effort = Qos(Policy.Reliability.BestEffort, Policy.DataRepresentation(use_cdrv0_representation=True))
-    writer = DataWriter(participant, Topic(participant, f"rt/{ARM}/setpoint_cp", sample_class(PoseStamped)), best_effort)
+    writer = DataWriter(
+        participant, Topic(participant, f"rt/{ARM}/setpoint_cp", sample_class(PoseStamped)), best_effort
+    )
     with DdsTransport(DOMAIN) as other:
         other.publisher(f"/{ARM}/measured_cp", TwistStamped, TELEMETRY)
         other.publisher(f"/{ARM}/operating_state", OperatingState, TELEMETRY)
         expected = (
-            f"{ARM}: 0 of 12 topics have found their peer; met but not matched: /{ARM}/measured_cp (message type) "
-            f"/{ARM}/setpoint_cp (reliability) /{ARM}/operating_state (durability); nobody on: /{ARM}/measured_js "
+            f"{ARM}: 0 of 12 topics have found their peer; met but not matched: /{ARM}/measured_cp (message "
+            "type) "
+            f"/{ARM}/setpoint_cp (reliability) /{ARM}/operating_state (durability); nobody on: "
+            f"/{ARM}/measured_js "
         )
         wait_until(lambda: arm.describe_peers().startswith(expected))
     del writer, participant
@@ -267,7 +286,8 @@ def test_without_crtk_msgs_the_state_is_inferred(arm_side: ArmSide) -> None:
             ("DISABLED", False),
         ]
         assert states[2].stamp_ns == 7
-        # nobody can see that the arm is enabled before it is homed: whoever homes it next relies on having asked for it
+        # nobody can see that the arm is enabled before it is homed: whoever homes it next relies on having
+        # asked for it
         for command, inferred in (("enable", "ENABLED"), ("home", "ENABLED"), ("disable", "DISABLED")):
             arm.state_command(command, 1)
             state = arm.poll().operating_state.record
@@ -276,7 +296,10 @@ def test_without_crtk_msgs_the_state_is_inferred(arm_side: ArmSide) -> None:
 
 
 def test_without_crtk_msgs_commands_go_to_the_system(transport: DdsTransport) -> None:
-    system = {topic: transport.subscription(f"/system/{topic}", Empty, COMMAND) for topic in ("power_on", "home", "power_off")}
+    system = {
+        topic: transport.subscription(f"/system/{topic}", Empty, COMMAND)
+        for topic in ("power_on", "home", "power_off")
+    }
     with WithoutCrtkMsgs(DOMAIN) as without:
         arm = CrtkArm(without, ARM)
         wait_until(lambda: all(subscription.peers() for subscription in system.values()))

@@ -93,7 +93,10 @@ def test_cyclonedds_does_hand_out_samples_without_data_and_ours_drops_them(trans
 def test_events_reach_late_joiners_and_telemetry_does_not(transport: DdsTransport) -> None:
     events = transport.publisher(f"/{ARM}/operating_state", OperatingState, EVENT)
     telemetry = transport.publisher(f"/{ARM}/measured_cp", PoseStamped, TELEMETRY)
-    states = [OperatingState(stamp_ns, "", state, False, False) for stamp_ns, state in enumerate(("DISABLED", "ENABLED", "PAUSED"), 1)]
+    states = [
+        OperatingState(stamp_ns, "", state, False, False)
+        for stamp_ns, state in enumerate(("DISABLED", "ENABLED", "PAUSED"), 1)
+    ]
     for state in states:
         events.publish(state)
         telemetry.publish(pose(state.stamp_ns))
@@ -181,17 +184,26 @@ def test_ros_2_sees_the_right_names_and_policies(transport: DdsTransport) -> Non
     participant = DomainParticipant(DOMAIN)
     reader = BuiltinDataReader(participant, BuiltinTopicDcpsPublication)
     found = {}
-    wait_until(lambda: found.update({sample.topic_name: sample for sample in reader.take(100)}) or f"rt/{ARM}/jaw/servo_jp" in found)
+    wait_until(
+        lambda: (
+            found.update({sample.topic_name: sample for sample in reader.take(100)})
+            or f"rt/{ARM}/jaw/servo_jp" in found
+        )
+    )
     endpoint = found[f"rt/{ARM}/jaw/servo_jp"]
     assert endpoint.type_name == "crtk_msgs::msg::dds_::OperatingState_"
     assert Policy.Durability.TransientLocal in endpoint.qos
     assert isinstance(endpoint.qos[Policy.Reliability], Policy.Reliability.Reliable)
     assert endpoint.qos[Policy.DataRepresentation] == Policy.DataRepresentation(use_cdrv0_representation=True)
-    assert endpoint.qos[Policy.Userdata].data == f"typehash={type_hash('crtk_msgs/msg/OperatingState')};".encode()
+    assert (
+        endpoint.qos[Policy.Userdata].data
+        == f"typehash={type_hash('crtk_msgs/msg/OperatingState')};".encode()
+    )
 
 
 def test_a_reader_like_that_of_ros_2_gets_the_pose(transport: DdsTransport) -> None:
-    """rclpy with a depth of 10: reliable, volatile, keep last; no data representation and no user data given."""
+    """rclpy with a depth of 10: reliable, volatile, keep last; no data representation and no user data
+    given."""
     from cyclonedds.domain import DomainParticipant
     from cyclonedds.qos import Policy
     from cyclonedds.qos import Qos as DdsQos
@@ -208,9 +220,15 @@ def test_a_reader_like_that_of_ros_2_gets_the_pose(transport: DdsTransport) -> N
 
 
 def test_transports_of_one_process_share_a_domain_or_keep_apart() -> None:
-    with DdsTransport(DOMAIN) as first, DdsTransport(DOMAIN) as second, DdsTransport(ELSEWHERE, "subnet") as elsewhere:
+    with (
+        DdsTransport(DOMAIN) as first,
+        DdsTransport(DOMAIN) as second,
+        DdsTransport(ELSEWHERE, "subnet") as elsewhere,
+    ):
         publisher = first.publisher(f"/{ARM}/shared", Bool, EVENT)
-        same, other = (transport.subscription(publisher.topic, Bool, EVENT) for transport in (second, elsewhere))
+        same, other = (
+            transport.subscription(publisher.topic, Bool, EVENT) for transport in (second, elsewhere)
+        )
         publisher.publish(Bool(True))
         wait_until(lambda: same.peers() == 1)
         assert [received.record for received in same.take()] == [Bool(True)]
@@ -238,7 +256,9 @@ def test_what_is_closed_says_so() -> None:
         transport.publisher("/a", Bool, EVENT)
 
 
-@pytest.mark.parametrize("topic", ["servo_cp", "/PSM 1/servo_cp", "/PSM1//servo_cp", "/1/servo_cp", "/PSM1/servo_cp/", ""])
+@pytest.mark.parametrize(
+    "topic", ["servo_cp", "/PSM 1/servo_cp", "/PSM1//servo_cp", "/1/servo_cp", "/PSM1/servo_cp/", ""]
+)
 def test_a_bad_topic_is_refused(transport: DdsTransport, topic: str) -> None:
     with pytest.raises(BadInputError, match="not a ROS topic"):
         transport.subscription(topic, Bool, EVENT)
@@ -259,7 +279,10 @@ def test_the_domain_is_that_of_ros(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
     with DdsTransport() as transport:
         assert transport.domain == DOMAIN
-    for text, words in (("eleven", "'eleven'; it must be a whole number"), ("250", "250; it must be from 0 to 232")):
+    for text, words in (
+        ("eleven", "'eleven'; it must be a whole number"),
+        ("250", "250; it must be from 0 to 232"),
+    ):
         monkeypatch.setenv("ROS_DOMAIN_ID", text)
         with pytest.raises(BadInputError, match=f"ROS_DOMAIN_ID is {words}"):
             DdsTransport()
@@ -271,7 +294,10 @@ def test_an_unknown_discovery_is_refused() -> None:
 
 
 def test_a_configuration_of_the_users_wins_and_a_bad_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CYCLONEDDS_URI", "<CycloneDDS><Domain><General><NoSuchSetting>1</NoSuchSetting></General></Domain></CycloneDDS>")
+    monkeypatch.setenv(
+        "CYCLONEDDS_URI",
+        "<CycloneDDS><Domain><General><NoSuchSetting>1</NoSuchSetting></General></Domain></CycloneDDS>",
+    )
     with pytest.raises(L0SurgicalError, match="CYCLONEDDS_URI"):
         DdsTransport(DOMAIN)
     monkeypatch.delenv("CYCLONEDDS_URI")
@@ -279,7 +305,10 @@ def test_a_configuration_of_the_users_wins_and_a_bad_one_is_named(monkeypatch: p
 
 
 def test_a_missing_cyclonedds_is_one_line() -> None:
-    script = "import sys; sys.modules['cyclonedds'] = None\nfrom l0_surgical.robot.messaging.dds import DdsTransport\nDdsTransport(0)"
+    script = (
+        "import sys; sys.modules['cyclonedds'] = None\nfrom l0_surgical.robot.messaging.dds import "
+        "DdsTransport\nDdsTransport(0)"
+    )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     line = result.stderr.splitlines()[-1]
     assert line.startswith("l0_surgical.system.errors.BadInputError: DDS needs the package cyclonedds")

@@ -9,7 +9,13 @@ import pytest
 
 from l0_surgical.robot.control.records import Bool
 from l0_surgical.robot.messaging.dds import DdsTransport
-from l0_surgical.robot.messaging.network import configuration, hear_only, interfaces_of, interfaces_of_ros, udp_sockets
+from l0_surgical.robot.messaging.network import (
+    configuration,
+    hear_only,
+    interfaces_of,
+    interfaces_of_ros,
+    udp_sockets,
+)
 from l0_surgical.robot.messaging.transport import EVENT
 from l0_surgical.system.errors import BadInputError
 from tests.robot.messaging.domains import ARM, DOMAIN
@@ -34,8 +40,13 @@ def send_to(receiver: socket.socket) -> None:
         sender.sendto(b"hello", ("127.0.0.1", receiver.getsockname()[1]))
 
 
-@pytest.mark.parametrize(("heard", "is_received"), [([LOOPBACK], True), ([ELSEWHERE, LOOPBACK], True), ([ELSEWHERE], False), ([], False)])
-def test_the_kernel_drops_what_comes_by_another_interface(receiver: socket.socket, heard: list[int], is_received: bool) -> None:
+@pytest.mark.parametrize(
+    ("heard", "is_received"),
+    [([LOOPBACK], True), ([ELSEWHERE, LOOPBACK], True), ([ELSEWHERE], False), ([], False)],
+)
+def test_the_kernel_drops_what_comes_by_another_interface(
+    receiver: socket.socket, heard: list[int], is_received: bool
+) -> None:
     hear_only(receiver.fileno(), heard)
     send_to(receiver)
     with contextlib.nullcontext() if is_received else pytest.raises(TimeoutError):
@@ -103,7 +114,9 @@ def test_what_cannot_be_is_refused(arguments: tuple[str, ...], message: str) -> 
         configuration(*arguments)
 
 
-def test_a_configuration_of_the_users_wins_over_the_discovery_but_not_over_an_interface(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configuration_of_the_users_wins_over_the_discovery_but_not_over_an_interface(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("CYCLONEDDS_URI", "file:///etc/cyclone.xml")
     assert configuration("localhost") == configuration("subnet") == "file:///etc/cyclone.xml"
     with pytest.raises(BadInputError, match="CYCLONEDDS_URI are both given"):
@@ -116,8 +129,14 @@ def test_a_configuration_of_the_users_wins_over_the_discovery_but_not_over_an_in
         (configuration("localhost"), {"lo"}),
         (configuration("subnet", "lo"), {"lo"}),
         (configuration("subnet"), None),
-        ('<CycloneDDS><NetworkInterface name="eth0"/><NetworkInterface name="eth1"/></CycloneDDS>', {"lo", "eth0", "eth1"}),
-        ('<CycloneDDS><NetworkInterface name="eth0"/><NetworkInterface autodetermine="true"/></CycloneDDS>', None),
+        (
+            '<CycloneDDS><NetworkInterface name="eth0"/><NetworkInterface name="eth1"/></CycloneDDS>',
+            {"lo", "eth0", "eth1"},
+        ),
+        (
+            '<CycloneDDS><NetworkInterface name="eth0"/><NetworkInterface autodetermine="true"/></CycloneDDS>',
+            None,
+        ),
         ('<CycloneDDS><NetworkInterface address="10.0.0.1"/></CycloneDDS>', None),
         ("file:///etc/cyclone.xml", None),
         ("", None),

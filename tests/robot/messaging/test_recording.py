@@ -21,7 +21,8 @@ from tests.robot.messaging.examples import EXAMPLES, STAMP_NS
 from tests.robot.messaging.peer import ROOT, pose
 
 ALL: list[tuple[str, int, Record]] = [
-    (f"/PSM1/example_{index}", STAMP_NS + index, record) for index, (record, _) in enumerate(EXAMPLES.values())
+    (f"/PSM1/example_{index}", STAMP_NS + index, record)
+    for index, (record, _) in enumerate(EXAMPLES.values())
 ]
 
 
@@ -58,17 +59,27 @@ def test_many_chunks_come_back_in_order(path: Path, transport: DdsTransport) -> 
     assert all(index.compression == "" and index.message_index_length > 0 for index in summary.chunk_indexes)
 
 
-def test_ros_2s_decoder_reads_every_type_by_the_schema_in_the_file(path: Path, transport: DdsTransport) -> None:
+def test_ros_2s_decoder_reads_every_type_by_the_schema_in_the_file(
+    path: Path, transport: DdsTransport
+) -> None:
     record_all(path, transport)
     with path.open("rb") as file:
         decoded = {
             (channel.topic, message.log_time): message_of
-            for _, channel, message, message_of in make_reader(file, decoder_factories=[DecoderFactory()]).iter_decoded_messages()
+            for _, channel, message, message_of in make_reader(
+                file, decoder_factories=[DecoderFactory()]
+            ).iter_decoded_messages()
         }
     assert len(decoded) == len(ALL)
-    by_name = {name: decoded[topic, log_time] for name, (topic, log_time, _) in zip(EXAMPLES, ALL, strict=True)}
+    by_name = {
+        name: decoded[topic, log_time] for name, (topic, log_time, _) in zip(EXAMPLES, ALL, strict=True)
+    }
     stamped = by_name["PoseStamped"]
-    assert (stamped.header.stamp.sec, stamped.header.stamp.nanosec, stamped.header.frame_id) == (1_234_567_890, 987_654_321, "PSM1_base")
+    assert (stamped.header.stamp.sec, stamped.header.stamp.nanosec, stamped.header.frame_id) == (
+        1_234_567_890,
+        987_654_321,
+        "PSM1_base",
+    )
     position, orientation = stamped.pose.position, stamped.pose.orientation
     assert (position.x, position.y, position.z) == (0.01, -0.02, -0.1135)
     assert (orientation.x, orientation.y, orientation.z, orientation.w) == (0.1, 0.2, 0.3, 0.9)
@@ -82,7 +93,11 @@ def test_ros_2s_decoder_reads_every_type_by_the_schema_in_the_file(path: Path, t
     assert (by_name["TwistStamped"].twist.angular.z, by_name["WrenchStamped"].wrench.force.x) == (6.0, -1.0)
     state = by_name["OperatingState"]
     assert (state.state, state.is_homed, state.is_busy) == ("ENABLED", True, False)
-    assert (by_name["StringStamped"].string, by_name["String"].data, by_name["Bool"].data) == ("home", "1 µm", True)
+    assert (by_name["StringStamped"].string, by_name["String"].data, by_name["Bool"].data) == (
+        "home",
+        "1 µm",
+        True,
+    )
     assert (by_name["Float64"].data, list(by_name["Float64MultiArray"].data)) == (-2.5, [1.5, -2.5, 3.5])
 
 
@@ -103,7 +118,9 @@ def test_the_file_is_laid_out_as_rosbag2_lays_it_out(path: Path, transport: DdsT
     assert (found.name, found.encoding, found.data.decode()) == (name, "ros2msg", schema(name))
     assert channels["/PSM1/measured_cp"].message_encoding == "cdr"
     assert channels["/PSM1/measured_cp"].metadata["topic_type_hash"] == type_hash(name)
-    profiles = {topic: channel.metadata["offered_qos_profiles"].splitlines() for topic, channel in channels.items()}
+    profiles = {
+        topic: channel.metadata["offered_qos_profiles"].splitlines() for topic, channel in channels.items()
+    }
     reliable = ["- history: 1", "  depth: 100", "  reliability: 1"]
     assert profiles["/PSM1/measured_cp"][:4] == [*reliable, "  durability: 2"]
     assert profiles["/PSM1/goal_reached"][:4] == [*reliable, "  durability: 1"]
@@ -153,12 +170,15 @@ def test_a_recording_survives_a_kill(path: Path) -> None:
     read = list(read_recording(path))
     stamps = [5_000_000 * (index + 1) for index in range(len(read))]
     assert read == [("/PSM1/servo_cp", stamp_ns, pose(stamp_ns)) for stamp_ns in stamps]
-    # at most a chunk of half a second of the robot's time is lost, and what the writing thread had not yet handed over
+    # at most a chunk of half a second of the robot's time is lost, and what the writing thread had not yet
+    # handed over
     assert stamps[-1] > written_ns - 2_000_000_000
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.77, 0.9])
-def test_a_file_without_its_end_is_read_as_far_as_it_goes(path: Path, transport: DdsTransport, kept: float) -> None:
+def test_a_file_without_its_end_is_read_as_far_as_it_goes(
+    path: Path, transport: DdsTransport, kept: float
+) -> None:
     record_all(path, transport, times=200)
     data = path.read_bytes()
     path.write_bytes(data[: int(kept * len(data))])
@@ -240,7 +260,14 @@ except L0SurgicalError as error:
 def test_a_full_disk_ends_the_recording_but_not_the_caller(path: Path) -> None:
     """The process may write 100 kB to a file; the robot's loop must not stop for that."""
     command = [sys.executable, "-c", FULL, str(path), str(DOMAIN)]
-    result = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     failure, message = result.stdout.strip().split("|")
     assert failure == "File too large"
     assert message == f"the recording {path} is not complete: File too large; what was written can be read"

@@ -21,7 +21,10 @@ PARAMETERS = [pytest.param(*example, id=name) for name, example in EXAMPLES.item
 
 
 def test_a_missing_rclpy_is_one_line() -> None:
-    script = "import sys; sys.modules['rclpy'] = None\nfrom l0_surgical.robot.messaging.ros2 import Ros2Transport\nRos2Transport.open()"
+    script = (
+        "import sys; sys.modules['rclpy'] = None\nfrom l0_surgical.robot.messaging.ros2 import "
+        "Ros2Transport\nRos2Transport.open()"
+    )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     line = result.stderr.splitlines()[-1]
     assert line.startswith("l0_surgical.system.errors.BadInputError: the ros2 transport needs rclpy")
@@ -29,7 +32,9 @@ def test_a_missing_rclpy_is_one_line() -> None:
 
 
 def test_a_missing_message_is_named() -> None:
-    with pytest.raises(BadInputError, match=r"no_such_msgs/msg/Bool is missing .* install the ROS 2 package no_such_msgs"):
+    with pytest.raises(
+        BadInputError, match=r"no_such_msgs/msg/Bool is missing .* install the ROS 2 package no_such_msgs"
+    ):
         message_class("no_such_msgs/msg/Bool")
 
 
@@ -50,7 +55,9 @@ def test_the_bytes_are_those_of_rclpy(record: Record, data: bytes) -> None:
 
 
 @pytest.mark.parametrize(("record", "data"), PARAMETERS)
-def test_every_record_crosses(transports: tuple[Ros2Transport, Ros2Transport], record: Record, data: bytes) -> None:
+def test_every_record_crosses(
+    transports: tuple[Ros2Transport, Ros2Transport], record: Record, data: bytes
+) -> None:
     one, other = transports
     if not one.supports(type(record)):
         pytest.skip("needs the ROS 2 package crtk_msgs")
@@ -64,7 +71,9 @@ def test_every_record_crosses(transports: tuple[Ros2Transport, Ros2Transport], r
     assert one.serialize(record) == data
 
 
-def test_events_reach_late_joiners_and_the_depth_is_kept(transports: tuple[Ros2Transport, Ros2Transport]) -> None:
+def test_events_reach_late_joiners_and_the_depth_is_kept(
+    transports: tuple[Ros2Transport, Ros2Transport],
+) -> None:
     one, other = transports
     publisher = one.publisher(f"/{ARM}/late", PoseStamped, EVENT)
     for stamp_ns in range(3):
@@ -142,7 +151,9 @@ def test_who_has_sent_a_message_and_who_may(transports: tuple[Ros2Transport, Ros
     assert told() == {pinned}
 
 
-def test_an_arm_client_alone_hears_its_own_commands_as_its_own(transports: tuple[Ros2Transport, Ros2Transport]) -> None:
+def test_an_arm_client_alone_hears_its_own_commands_as_its_own(
+    transports: tuple[Ros2Transport, Ros2Transport],
+) -> None:
     one, other = transports
     if not one.supports(OperatingState):
         pytest.skip("needs the ROS 2 package crtk_msgs")
@@ -174,7 +185,10 @@ def test_no_socket_of_localhost_hears_other_interfaces(monkeypatch: pytest.Monke
 
 def test_what_is_closed_says_so(transports: tuple[Ros2Transport, Ros2Transport]) -> None:
     one, _ = transports
-    publisher, subscription = one.publisher(f"/{ARM}/end", Bool, COMMAND), one.subscription(f"/{ARM}/end", Bool, Qos(1))
+    publisher, subscription = (
+        one.publisher(f"/{ARM}/end", Bool, COMMAND),
+        one.subscription(f"/{ARM}/end", Bool, Qos(1)),
+    )
     one.close()
     one.close()
     assert (publisher.peers(), subscription.peers(), subscription.take()) == (0, 0, [])

@@ -23,12 +23,19 @@ INSIDE = (0.2, -0.1, 0.13, 0.4, 0.3, -0.2)
 class Bench:
     """A simulated arm and a listener to all that it says."""
 
-    def __init__(self, mode: str = "kinematic", *, without: tuple[type[Record], ...] = (), **options: object) -> None:
+    def __init__(
+        self, mode: str = "kinematic", *, without: tuple[type[Record], ...] = (), **options: object
+    ) -> None:
         self.clock = SteppedClock()
         self.broker = Broker(self.clock)
         self.transport = MemoryTransport(self.broker)
-        self.sim = SimulatedArm(MemoryTransport(self.broker, without), "PSM1", mode, clock=self.clock, inject=True, **options)
-        self.ears = {name: self.transport.subscription(f"/PSM1/{name}", topic.record, EVERYTHING) for name, topic in crtk.PUBLISHED.items()}
+        self.sim = SimulatedArm(
+            MemoryTransport(self.broker, without), "PSM1", mode, clock=self.clock, inject=True, **options
+        )
+        self.ears = {
+            name: self.transport.subscription(f"/PSM1/{name}", topic.record, EVERYTHING)
+            for name, topic in crtk.PUBLISHED.items()
+        }
 
     def say(self, name: str, record: Record) -> None:
         topic = crtk.SUBSCRIBED.get(name)

@@ -1,4 +1,5 @@
-"""The CRTK client for Python (crtk_python_client) at an arm: brings it up, moves it every way it can, and prints what came of it as JSON.
+"""The CRTK client for Python (crtk_python_client) at an arm: brings it up, moves it every way it can, and
+prints what came of it as JSON.
 
 python tests/robot/simulated_arm/crtk_client.py PSM1, in a shell with ROS 2 sourced.
 """
@@ -11,7 +12,8 @@ import crtk
 import numpy
 
 FEATURES = {
-    "": "operating_state measured_js measured_cp measured_cv setpoint_js setpoint_cp hold free servo_jp servo_jr servo_jf servo_cp move_jp "
+    "": "operating_state measured_js measured_cp measured_cv setpoint_js setpoint_cp hold free servo_jp "
+    "servo_jr servo_jf servo_cp move_jp "
     "move_jr move_cp",
     "local": "measured_cp setpoint_cp",
     "body": "measured_cf jacobian servo_cf",
@@ -32,7 +34,9 @@ class Device:
 def main(name: str) -> None:
     ral = crtk.ral("crtk_client", name)
     arm = Device(ral, FEATURES[""])
-    local, body, spatial, jaw = (Device(ral.create_child(child), FEATURES[child]) for child in ("local", "body", "spatial", "jaw"))
+    local, body, spatial, jaw = (
+        Device(ral.create_child(child), FEATURES[child]) for child in ("local", "body", "spatial", "jaw")
+    )
     ral.spin()
     ral.check_connections(5.0)
     results = {"enabled": arm.enable(5)}

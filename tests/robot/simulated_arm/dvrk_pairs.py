@@ -1,17 +1,20 @@
-"""Stimuli and the reactions that the dVRK's own software showed to them (tests/data/dvrk_pairs.json), played to any arm.
+"""Stimuli and the reactions that the dVRK's own software showed to them (tests/data/dvrk_pairs.json), played
+to any arm.
 
-python tests/robot/simulated_arm/dvrk_pairs.py check --domain 7              does this arm react in the same way?
-python tests/robot/simulated_arm/dvrk_pairs.py record --domain 7 --times 3   play them to the dVRK and write down what it did
+python tests/robot/simulated_arm/dvrk_pairs.py check --domain 7             does this arm react alike?
+python tests/robot/simulated_arm/dvrk_pairs.py record --domain 7 --times 3  write down what the dVRK does
 
-A pair has `given`, the steps that bring the arm to where it begins, `when`, the steps of the stimulus, and `then`, what is read from the
-arm's topics. The first step of `given` is the name of one of the file's `starts`; FRESH is an arm that was never homed: those pairs are
-played first and in their order to an arm that has just been started.
+A pair has `given`, the steps that bring the arm to where it begins, `when`, the steps of the stimulus, and
+`then`, what is read from the arm's topics. The first step of `given` is the name of one of the file's
+`starts`; FRESH is an arm that was never homed: those pairs are played first and in their order to an arm that
+has just been started.
 
-Steps: {"topic", "message"} publishes, with {"repeat", "every", "add"} that often, each time with so much more in the numbers that `add`
-names; {"wait"} lets seconds pass; {"until": {"topic", "field", "value"}, "at_most"} waits for the newest message to say so.
+Steps: {"topic", "message"} publishes, with {"repeat", "every", "add"} that often, each time with so much more
+in the numbers that `add` names; {"wait"} lets seconds pass; {"until": {"topic", "field", "value"}, "at_most"}
+waits for the newest message to say so.
 
-Readings are of the messages that came `from`..`to` seconds after the first step of `when`, in the way of `read` (see
-`pair_readings.READINGS`); numbers may differ from `value` by `tolerance`.
+Readings are of the messages that came `from`..`to` seconds after the first step of `when`, in the way of
+`read` (see `pair_readings.READINGS`); numbers may differ from `value` by `tolerance`.
 """
 
 import argparse
@@ -84,7 +87,9 @@ class Player:
     def listen(self) -> None:
         """Takes what has been said."""
         for topic, ear in self._ears.items():
-            self._heard[topic] += [Heard(1e-9 * received.received_ns, received.record) for received in ear.take()]
+            self._heard[topic] += [
+                Heard(1e-9 * received.received_ns, received.record) for received in ear.take()
+            ]
 
     def listen_until(self, stop: threading.Event) -> None:
         """Listens all the time: what a thread does beside a player in real time."""
@@ -109,7 +114,8 @@ class Player:
     def play(self, pair: Json, starts: dict[str, list[Json | str]]) -> list[Any]:
         """Brings the arm to the pair's start, gives the stimulus, and returns what the pair's readings read.
 
-        Where this process was late itself, it is done again; an arm that has heard nothing yet comes only once.
+        Where this process was late itself, it is done again; an arm that has heard nothing yet comes only
+        once.
 
         Raises:
             UnreachedError: the arm does not come to the start.
@@ -163,18 +169,27 @@ class Player:
                 self._pace.sleep(max(0.0, early_s))
                 message = {**step.get("message", {})}
                 for name, change in step.get("add", {}).items():
-                    message[name] = [value + number * more for value, more in zip(message[name], change, strict=True)]
-                self._publisher(step["topic"]).publish(as_record(step["topic"], message, self._arm, self._pace.time_ns()))
+                    message[name] = [
+                        value + number * more for value, more in zip(message[name], change, strict=True)
+                    ]
+                self._publisher(step["topic"]).publish(
+                    as_record(step["topic"], message, self._arm, self._pace.time_ns())
+                )
 
     def _wait_until(self, step: Json) -> None:
         wanted, deadline = step["until"], self._pace.monotonic() + step["at_most"]
         while True:
             heard = self._heard[wanted["topic"]]
-            if heard and is_like(field(heard[-1].record, wanted["field"]), wanted["value"], wanted.get("tolerance", 0.0)):
+            if heard and is_like(
+                field(heard[-1].record, wanted["field"]), wanted["value"], wanted.get("tolerance", 0.0)
+            ):
                 return
             if self._pace.monotonic() > deadline:
                 last = field(heard[-1].record, wanted["field"]) if heard else "nothing"
-                raise UnreachedError(f"{wanted['topic']} {wanted['field']} is {last}, not {wanted['value']}, after {step['at_most']} s")
+                raise UnreachedError(
+                    f"{wanted['topic']} {wanted['field']} is {last}, not {wanted['value']}, after "
+                    f"{step['at_most']} s"
+                )
             self._pace.sleep(POLL_S)
 
 
@@ -210,10 +225,17 @@ def as_record(topic: str, message: Json, arm: str, now_ns: int) -> Record:
     """A step's message as the topic's record; what it leaves out is now, the arm's base frame, or nothing."""
     kind = record_type(topic)
     names = [part.name for part in dataclasses.fields(kind)]
-    given = {"stamp_ns": now_ns, "frame_id": f"{arm}_base", "name": (), **{name: value_of(message[name]) for name in message}}
+    given = {
+        "stamp_ns": now_ns,
+        "frame_id": f"{arm}_base",
+        "name": (),
+        **{name: value_of(message[name]) for name in message},
+    }
     if kind is records.CartesianImpedance:
         given |= {name: HalfPlaneGains(**value) for name, value in given.items() if isinstance(value, dict)}
-    return kind(**{name: given[name] for name in names if name in given or name not in ("velocity", "effort")})
+    return kind(
+        **{name: given[name] for name in names if name in given or name not in ("velocity", "effort")}
+    )
 
 
 def load(file: Path = FILE) -> Json:
@@ -243,13 +265,18 @@ def check(player: Player, data: Json) -> dict[str, list[str]]:
     """What is different at the player's arm, for each pair's id."""
     found = {}
     for pair, read in play_all(player, data):
-        wrong = [read] if isinstance(read, str) else [differs(expected, value) for expected, value in zip(pair["then"], read, strict=True)]
+        wrong = (
+            [read]
+            if isinstance(read, str)
+            else [differs(expected, value) for expected, value in zip(pair["then"], read, strict=True)]
+        )
         found[pair["id"]] = [line for line in wrong if line]
     return found
 
 
 def record(player: Player, data: Json, times: int) -> None:
-    """Plays every pair `times` times and puts the middle of what was read into its `value`s; says where the runs disagree."""
+    """Plays every pair `times` times and puts the middle of what was read into its `value`s; says where the
+    runs disagree."""
     runs: dict[str, list[list[Any]]] = {}
     for _ in range(times):
         for pair, read in play_all(player, data):
@@ -271,7 +298,11 @@ def dump(data: Json, file: Path) -> None:
         return json.dumps(value, allow_nan=False)
 
     def block(name: str, parts: list[Json | str], indent: str) -> str:
-        return f"{indent}{line(name)}: [\n" + ",\n".join(f"{indent} {line(part)}" for part in parts) + f"\n{indent}]"
+        return (
+            f"{indent}{line(name)}: [\n"
+            + ",\n".join(f"{indent} {line(part)}" for part in parts)
+            + f"\n{indent}]"
+        )
 
     pairs = [
         "  {"
@@ -282,7 +313,11 @@ def dump(data: Json, file: Path) -> None:
     ]
     about = ",\n".join(f"  {line(name)}: {line(value)}" for name, value in data["about"].items())
     starts = ",\n".join(block(name, steps, "  ") for name, steps in data["starts"].items())
-    file.write_text(f'{{\n "about": {{\n{about}\n }},\n "starts": {{\n{starts}\n }},\n "pairs": [\n' + ",\n".join(pairs) + "\n ]\n}\n")
+    file.write_text(
+        f'{{\n "about": {{\n{about}\n }},\n "starts": {{\n{starts}\n }},\n "pairs": [\n'
+        + ",\n".join(pairs)
+        + "\n ]\n}\n"
+    )
 
 
 def main() -> int:
@@ -296,7 +331,12 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=3, help="how often record plays each pair")
     asked = parser.parse_args()
     data = load(asked.file)
-    chosen = {**data, "pairs": [pair for pair in data["pairs"] if not asked.only or pair["id"].startswith(tuple(asked.only))]}
+    chosen = {
+        **data,
+        "pairs": [
+            pair for pair in data["pairs"] if not asked.only or pair["id"].startswith(tuple(asked.only))
+        ],
+    }
     heard, spoken = topics_of(chosen)
     with player_at(asked.domain, asked.arm, heard) as player:
         player.ready(spoken)

@@ -1,4 +1,5 @@
-"""What the pairs of dvrk_pairs.json read from the messages of an arm, and how a reading is compared with the dVRK's."""
+"""What the pairs of dvrk_pairs.json read from the messages of an arm, and how a reading is compared with the
+dVRK's."""
 
 import itertools
 import math
@@ -29,7 +30,8 @@ def value_of(text: Any) -> Any:
 
 
 def field(record: Record, path: str | list[str]) -> Any:
-    """ "position.2" is a part, "name.#" how many there are, "stamp_ns?" whether it is not 0; a list of paths gives a list."""
+    """ "position.2" is a part, "name.#" how many there are, "stamp_ns?" whether it is not 0; a list of paths
+    gives a list."""
     if isinstance(path, list):
         return [field(record, part) for part in path]
     if path.endswith("?"):
@@ -54,7 +56,11 @@ def is_like(value: Any, wanted: Any, tolerance: float) -> bool:
             and all(is_like(a, b, tolerance) for a, b in zip(value, wanted, strict=True))
         )
     if isinstance(wanted, float | int) and not isinstance(wanted, bool):
-        return isinstance(value, float | int) and not isinstance(value, bool) and abs(value - wanted) <= tolerance
+        return (
+            isinstance(value, float | int)
+            and not isinstance(value, bool)
+            and abs(value - wanted) <= tolerance
+        )
     return value == wanted
 
 
@@ -63,11 +69,18 @@ def differs(expected: Json, value: Any) -> str | None:
     tolerance = expected.get("tolerance", 0.0)
     wanted = expected["value"]
     # q and -q are the same rotation
-    opposite = [part if isinstance(part, str) else -part for part in value] if expected.get("field") == "orientation" and value else value
+    opposite = (
+        [part if isinstance(part, str) else -part for part in value]
+        if expected.get("field") == "orientation" and value
+        else value
+    )
     if is_like(value, wanted, tolerance) or is_like(opposite, wanted, tolerance):
         return None
     of = " ".join(str(expected[key]) for key in ("read", "topic", "field") if key in expected)
-    return f"{of} from {expected.get('from', 0)} to {expected['to']} s: {value}, the dVRK's is {wanted} +- {tolerance}"
+    return (
+        f"{of} from {expected.get('from', 0)} to {expected['to']} s: {value}, the dVRK's is {wanted} +- "
+        f"{tolerance}"
+    )
 
 
 def _within(said: list[Heard], expected: Json) -> list[Heard]:
@@ -118,6 +131,8 @@ def middle(values: list[Any]) -> Any:
     first = values[0]
     if all(isinstance(value, float | int) and not isinstance(value, bool) for value in values):
         return round(statistics.median_low(values), 9)
-    if isinstance(first, list) and all(isinstance(value, list) and len(value) == len(first) for value in values):
+    if isinstance(first, list) and all(
+        isinstance(value, list) and len(value) == len(first) for value in values
+    ):
         return [middle([value[number] for value in values]) for number in range(len(first))]
     return max(values, key=values.count)

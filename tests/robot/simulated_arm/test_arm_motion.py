@@ -38,7 +38,15 @@ def bench() -> Iterator[Bench]:
 def test_before_homing_nothing_is_valid_and_nothing_moves() -> None:
     bench = Bench()
     bench.pass_time(0.1)
-    for name in ("measured_js", "setpoint_js", "measured_cp", "setpoint_cp", "local/measured_cp", "jaw/measured_js", "measured_cv"):
+    for name in (
+        "measured_js",
+        "setpoint_js",
+        "measured_cp",
+        "setpoint_cp",
+        "local/measured_cp",
+        "jaw/measured_js",
+        "measured_cv",
+    ):
         assert {record.stamp_ns for record in bench.heard(name)} == {0}
     bench.say("servo_jp", joints(INSIDE))
     bench.command("home")
@@ -91,10 +99,24 @@ def test_servo_cp_and_move_cp_reach_the_pose_in_the_base_frame(bench: Bench) -> 
         ((False, False, True), (0.0,) * 6, "FAULT"),
     ],
 )
-def test_servo_cs_obeys_its_pose(bench: Bench, valid: tuple[bool, bool, bool], joints_then: tuple[float, ...], state: str) -> None:
+def test_servo_cs_obeys_its_pose(
+    bench: Bench, valid: tuple[bool, bool, bool], joints_then: tuple[float, ...], state: str
+) -> None:
     pose, nothing = pose_of(INSIDE), (0.0, 0.0, 0.0)
     has_pose, has_twist, has_wrench = valid
-    record = CartesianState(1, "", pose.position, pose.orientation, has_pose, nothing, nothing, has_twist, nothing, nothing, has_wrench)
+    record = CartesianState(
+        1,
+        "",
+        pose.position,
+        pose.orientation,
+        has_pose,
+        nothing,
+        nothing,
+        has_twist,
+        nothing,
+        nothing,
+        has_wrench,
+    )
     bench.say("servo_cs", record)
     bench.pass_time(0.01)
     np.testing.assert_allclose(bench.sim.arm.measured, joints_then, atol=1e-9)
@@ -142,7 +164,12 @@ def test_what_ends_a_move_says_that_its_goal_was_not_reached(bench: Bench, endin
     if ending in ("pause", "disable"):
         bench.command(ending)
     else:
-        bench.say(ending, {"servo_jp": joints(INSIDE), "servo_jf": joints(()), "servo_cp": pose_of(INSIDE)}.get(ending, Empty()))
+        bench.say(
+            ending,
+            {"servo_jp": joints(INSIDE), "servo_jf": joints(()), "servo_cp": pose_of(INSIDE)}.get(
+                ending, Empty()
+            ),
+        )
     bench.pass_time(0.0025)
     assert [record.data for record in bench.heard("goal_reached")] == [False]
     assert bench.heard("operating_state")[-1].is_busy is False
@@ -182,7 +209,8 @@ def test_relative_moves_add_to_the_goal_of_the_one_under_way(bench: Bench) -> No
         bench.pass_time(0.05)
     bench.pass_time(3)
     np.testing.assert_allclose(bench.sim.arm.measured, (0.15, 0, 0.15, 0, 0, 0), atol=1e-12)
-    # the goal may lie beyond a limit, where the arm stops; the next one counts from beyond it, or, once that is over, from the limit
+    # the goal may lie beyond a limit, where the arm stops; the next one counts from beyond it, or, once that
+    # is over, from the limit
     for change in (2.5, -0.5):
         bench.say("move_jr", joints((change, 0, 0, 0, 0, 0)))
         bench.pass_time(0.05)
@@ -241,7 +269,9 @@ def test_a_stream_of_refused_commands_is_one_warning_in_two_seconds(bench: Bench
         bench.say("servo_cp", pose_of(INSIDE))
         bench.pass_time(0.005)
     # at 0, 2 and 4 of 5 s
-    assert [record.data for record in bench.heard("warning")] == ["servo_cp is ignored while PAUSED, homed: True"] * 3
+    assert [record.data for record in bench.heard("warning")] == [
+        "servo_cp is ignored while PAUSED, homed: True"
+    ] * 3
 
 
 def test_joint_limits_are_clipped_silently(bench: Bench) -> None:
@@ -294,10 +324,14 @@ def test_what_is_incomplete_is_dropped_without_a_word(bench: Bench, command: str
         ((math.inf, 0, 0.12, 0, 0, 0), "FAULT"),
     ],
 )
-def test_a_leap_beyond_the_tracking_tolerances_is_a_fault_at_its_end(bench: Bench, leap: tuple[float, ...], state: str) -> None:
+def test_a_leap_beyond_the_tracking_tolerances_is_a_fault_at_its_end(
+    bench: Bench, leap: tuple[float, ...], state: str
+) -> None:
     bench.say("servo_jp", joints(leap))
     bench.pass_time(0.1)
-    np.testing.assert_allclose(bench.sim.arm.measured, np.clip(leap, tool.LOWER[:6], tool.UPPER[:6]), atol=1e-12)
+    np.testing.assert_allclose(
+        bench.sim.arm.measured, np.clip(leap, tool.LOWER[:6], tool.UPPER[:6]), atol=1e-12
+    )
     if state == "ENABLED":
         assert bench.heard("error") == bench.heard("operating_state") == []
         return
@@ -346,7 +380,9 @@ def test_what_is_no_number_powers_the_arm_off(bench: Bench, command: str, record
     assert "is no number" in bench.heard("error")[-1].data
     assert bench.heard("operating_state")[-1].state == "DISABLED"
     assert bench.heard("measured_js")[-1].stamp_ns == bench.heard("measured_cp")[-1].stamp_ns == 0
-    assert [record.data for record in bench.heard("goal_reached")] == ([False] if command.startswith("move") else [])
+    assert [record.data for record in bench.heard("goal_reached")] == (
+        [False] if command.startswith("move") else []
+    )
     # and all is well when it has been homed again
     bench.homed()
     bench.say("servo_jp", joints(INSIDE))
@@ -427,7 +463,10 @@ def test_a_move_of_the_joints_takes_the_jaw_to_the_goal_of_its_own_last_move(ben
 def test_ratios_and_what_is_not_simulated(bench: Bench) -> None:
     def ratios() -> list[list[float]]:
         bench.pass_time(0.01)
-        return [[record.data for record in bench.heard(f"trajectory_j/{name}")] for name in ("ratio", "ratio_v", "ratio_a")]
+        return [
+            [record.data for record in bench.heard(f"trajectory_j/{name}")]
+            for name in ("ratio", "ratio_v", "ratio_a")
+        ]
 
     bench.say("trajectory_j/set_ratio", Float64(0.25))
     assert ratios() == [[0.25]] * 3
@@ -460,7 +499,9 @@ def test_a_ratio_slows_a_move_that_is_under_way(bench: Bench) -> None:
     assert [record.data for record in bench.heard("goal_reached")] == [True]
 
 
-@pytest.mark.parametrize("command", ["free", "servo_jf", "body/servo_cf", "spatial/servo_cf", "servo_ci", "jaw/servo_jf"])
+@pytest.mark.parametrize(
+    "command", ["free", "servo_jf", "body/servo_cf", "spatial/servo_cf", "servo_ci", "jaw/servo_jf"]
+)
 def test_forces_move_nothing_and_the_next_servo_command_counts(bench: Bench, command: str) -> None:
     record = {
         Empty: Empty(),

@@ -1,4 +1,5 @@
-"""The simulated arm on DDS under the dVRK's own client: crtk_python_client on rclpy, where both are installed."""
+"""The simulated arm on DDS under the dVRK's own client: crtk_python_client on rclpy, where both are
+installed."""
 
 import importlib.util
 import json
@@ -28,7 +29,17 @@ def test_the_crtk_client_commands_it_like_a_real_arm(monkeypatch: pytest.MonkeyP
         client = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert client.stdout, client.stderr
     results = json.loads(client.stdout)
-    for answer in ("enabled", "homed", "homing_is_over", "homed_again", "moved_jr", "moved_cp", "unhomed", "disabled", "enabled_again"):
+    for answer in (
+        "enabled",
+        "homed",
+        "homing_is_over",
+        "homed_again",
+        "moved_jr",
+        "moved_cp",
+        "unhomed",
+        "disabled",
+        "enabled_again",
+    ):
         assert results[answer] is True, answer
     assert results["moves_of_no_length"] == [True] * 5
     assert results["joints"] == pytest.approx([0.1, 0, 0.13, 0, 0, 0], abs=1e-9)

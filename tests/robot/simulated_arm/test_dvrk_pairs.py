@@ -1,6 +1,7 @@
 """The simulated arm reacts as the dVRK's own software did, pair by pair (tests/data/dvrk_pairs.json).
 
-It is played to on a stepped clock, so that no other job of this computer makes it late; `dvrk_pairs.py check` plays over DDS, in real time.
+It is played to on a stepped clock, so that no other job of this computer makes it late; `dvrk_pairs.py check`
+plays over DDS, in real time.
 """
 
 import pytest
@@ -41,7 +42,9 @@ def differences() -> dict[str, list[str]]:
     pace.player = player = Player(bench.transport, "PSM1", heard, pace)
     player.ready(spoken)
     # those that need an arm that has heard nothing yet come first
-    found = check(player, {**DATA, "pairs": sorted(DATA["pairs"], key=lambda pair: pair["given"][0] != "FRESH")})
+    found = check(
+        player, {**DATA, "pairs": sorted(DATA["pairs"], key=lambda pair: pair["given"][0] != "FRESH")}
+    )
     bench.sim.close()
     return found
 

@@ -38,9 +38,12 @@ def test_every_topic_of_the_table_has_its_end() -> None:
         assert len(bench.broker.publishers[f"/PSM1/{name}"]) == 1
     for name in crtk.SUBSCRIBED:
         assert len(bench.broker.subscriptions[f"/PSM1/{name}"]) == 1
-    # the injections', too; the bench listens to what is said, and nobody commands or listens to the /system topics
+    # the injections', too; the bench listens to what is said, and nobody commands or listens to the /system
+    # topics
     count = len(crtk.PUBLISHED) + len(crtk.SUBSCRIBED) + len(crtk.SYSTEM_TOPICS) + 1
-    assert bench.sim.describe_peers().startswith(f"PSM1: {len(crtk.PUBLISHED)} of {count} topics have found their peer: ")
+    assert bench.sim.describe_peers().startswith(
+        f"PSM1: {len(crtk.PUBLISHED)} of {count} topics have found their peer: "
+    )
     assert "/PSM1/measured_cp" in bench.sim.describe_peers()
 
 
@@ -48,7 +51,11 @@ def test_homing_ends_where_the_dvrks_simulation_does() -> None:
     bench = Bench()
     bench.command("enable")
     bench.pass_time(0.1)
-    assert [(s.state, s.is_homed, s.is_busy) for s in bench.heard("operating_state")][-1] == ("ENABLED", False, False)
+    assert [(s.state, s.is_homed, s.is_busy) for s in bench.heard("operating_state")][-1] == (
+        "ENABLED",
+        False,
+        False,
+    )
     bench.command("home")
     bench.pass_time(3)
     said = [(s.state, s.is_homed, s.is_busy) for s in bench.heard("operating_state")]
@@ -58,7 +65,9 @@ def test_homing_ends_where_the_dvrks_simulation_does() -> None:
     assert measured.stamp_ns > 0
     assert measured.frame_id == "PSM1_base"
     np.testing.assert_allclose(measured.position, (0, 0, -0.1135), atol=1e-9)
-    np.testing.assert_allclose(np.abs(measured.orientation), (math.sqrt(0.5), math.sqrt(0.5), 0, 0), atol=1e-9)
+    np.testing.assert_allclose(
+        np.abs(measured.orientation), (math.sqrt(0.5), math.sqrt(0.5), 0, 0), atol=1e-9
+    )
     np.testing.assert_allclose(bench.heard("measured_js")[-1].position, (0, 0, 0.12, 0, 0, 0), atol=1e-9)
 
 
@@ -83,7 +92,9 @@ def test_telemetry_agrees_with_the_kinematics_at_its_rate(bench: Bench) -> None:
     assert measured[-1].name == ("yaw", "pitch", "insertion", "roll", "wrist_pitch", "wrist_yaw")
     np.testing.assert_allclose(measured[-1].position, INSIDE, atol=1e-12)
     for name in ("measured_cp", "setpoint_cp", "local/measured_cp", "local/setpoint_cp"):
-        np.testing.assert_allclose(Pose.of(bench.heard(name)[-1]).matrix(), forward_kinematics(INSIDE), atol=1e-9)
+        np.testing.assert_allclose(
+            Pose.of(bench.heard(name)[-1]).matrix(), forward_kinematics(INSIDE), atol=1e-9
+        )
 
 
 def test_velocity_and_jacobians_are_those_of_the_motion(bench: Bench) -> None:
@@ -103,7 +114,8 @@ def test_velocity_and_jacobians_are_those_of_the_motion(bench: Bench) -> None:
     pose = forward_kinematics(there.position)
     # as the CRTK client reads them
     body, spatial = (
-        np.reshape(heard.data, heard.shape) for heard in (bench.heard(name)[-1] for name in ("body/jacobian", "spatial/jacobian"))
+        np.reshape(heard.data, heard.shape)
+        for heard in (bench.heard(name)[-1] for name in ("body/jacobian", "spatial/jacobian"))
     )
     np.testing.assert_allclose(pose[:3, :3] @ body[:3], jacobian(there.position)[:3], atol=1e-9)
     # the spatial velocity of the base's origin, carried to the tool, is the tool's
@@ -147,11 +159,16 @@ def test_each_injected_fault_shows_and_ends(bench: Bench, fault: str) -> None:
         "not_valid": lambda: measured[-1].stamp_ns == 0,
         "freeze": lambda: measured[-1].position == measured[0].position != true.position,
         "pause": lambda: state[-1].state == "PAUSED",
-        "fault": lambda: (state[-1].state, state[-1].is_homed, bench.heard("error")[-1].data) == ("FAULT", True, "fault injected"),
+        "fault": lambda: (
+            (state[-1].state, state[-1].is_homed, bench.heard("error")[-1].data)
+            == ("FAULT", True, "fault injected")
+        ),
         "unhome": lambda: (state[-1].state, state[-1].is_homed) == ("ENABLED", False),
         "clutch": lambda: (state[-1].state, state[-1].is_busy) == ("ENABLED", True),
         "clutch_released": lambda: state == [],
-        "teleoperate": lambda: bench.heard("setpoint_cp")[-1].position[0] == pytest.approx(0.02 * 0.2, abs=2e-4),
+        "teleoperate": lambda: (
+            bench.heard("setpoint_cp")[-1].position[0] == pytest.approx(0.02 * 0.2, abs=2e-4)
+        ),
         "teleoperate_end": lambda: state == [],
     }
     assert seen[fault]()
@@ -179,7 +196,9 @@ def test_a_hand_at_the_clutch_takes_the_arm_until_a_servo_command_takes_it_back(
     bench.say("servo_cp", pose_of(INSIDE))
     bench.pass_time(0.1)
     assert bench.heard("measured_cp")[-1].position == pytest.approx(pose_of(INSIDE).position)
-    assert [(record.state, record.is_homed, record.is_busy) for record in bench.heard("operating_state")][-1] == ("ENABLED", True, True)
+    assert [(record.state, record.is_homed, record.is_busy) for record in bench.heard("operating_state")][
+        -1
+    ] == ("ENABLED", True, True)
     bench.say("simulation/inject", String("clutch_released"))
     bench.pass_time(1.0)
     assert [record.buttons for record in bench.heard("arm_clutch")] == [(0,)]
@@ -209,7 +228,10 @@ def test_teleoperation_moves_the_arm_to_and_fro_and_no_topic_says_who(bench: Ben
     bench.say("servo_cp", pose_of(INSIDE))
     bench.pass_time(0.1)
     assert np.abs(np.diff([pose.position[0] for pose in bench.heard("local/measured_cp")])).max() < 2.1e-4
-    assert all(bench.heard(name) == [] for name in ("operating_state", "warning", "status", "goal_reached", "arm_clutch"))
+    assert all(
+        bench.heard(name) == []
+        for name in ("operating_state", "warning", "status", "goal_reached", "arm_clutch")
+    )
     bench.say("simulation/inject", String("teleoperate_end"))
     bench.pass_time(0.1)
     still = bench.heard("local/setpoint_cp")
@@ -235,7 +257,8 @@ def test_without_crtk_msgs_the_system_topics_enable_and_home() -> None:
 
 
 def test_time_that_was_missed_is_not_made_up_for() -> None:
-    """A process that was stopped for an hour, or physics that cannot follow, would else hear nothing for long."""
+    """A process that was stopped for an hour, or physics that cannot follow, would else hear nothing for
+    long."""
     bench, stop = Bench(), threading.Event()
     steps: list[float] = []
 
@@ -252,7 +275,10 @@ def test_time_that_was_missed_is_not_made_up_for() -> None:
 
 
 def test_options_that_make_no_sense_are_refused() -> None:
-    for options, words in (({"mode": "magic"}, "choose kinematic or physical"), ({"telemetry_rate": 0.5}, "choose 1 to 400 Hz")):
+    for options, words in (
+        ({"mode": "magic"}, "choose kinematic or physical"),
+        ({"telemetry_rate": 0.5}, "choose 1 to 400 Hz"),
+    ):
         with pytest.raises(BadInputError, match=words):
             Bench(**options)
     bench = Bench()

@@ -8,7 +8,13 @@ Said = tuple[str, bool, bool]
 # state: what each accepted command leads to, after a while
 TABLE = {
     "DISABLED": {"enable": "ENABLED", "disable": "DISABLED", "unhome": "DISABLED"},
-    "ENABLED": {"enable": "ENABLED", "disable": "DISABLED", "pause": "PAUSED", "home": "ENABLED", "unhome": "ENABLED"},
+    "ENABLED": {
+        "enable": "ENABLED",
+        "disable": "DISABLED",
+        "pause": "PAUSED",
+        "home": "ENABLED",
+        "unhome": "ENABLED",
+    },
     "PAUSED": {"disable": "DISABLED", "pause": "PAUSED", "resume": "ENABLED", "unhome": "PAUSED"},
     # there is no way out but disable
     "FAULT": {"enable": "FAULT", "disable": "DISABLED", "unhome": "FAULT"},
@@ -78,7 +84,11 @@ def test_each_command_in_each_state(state: str, command: str) -> None:
 
 def test_homed_is_said_as_soon_as_the_encoders_are_biased() -> None:
     machine = Machine()
-    assert machine.told("enable") == [("DISABLED", False, False), ("DISABLED", False, True), ("ENABLED", False, False)]
+    assert machine.told("enable") == [
+        ("DISABLED", False, False),
+        ("DISABLED", False, True),
+        ("ENABLED", False, False),
+    ]
     assert not machine.is_joint_ready
     assert machine.told("home") == [
         ("ENABLED", False, False),
@@ -89,7 +99,9 @@ def test_homed_is_said_as_soon_as_the_encoders_are_biased() -> None:
     assert machine.current == "HOMING"
     assert (machine.is_joint_ready, machine.is_cartesian_ready) == (True, False)
     # the adapter and the tool are engaged once
-    assert machine.now_homed() == [("ENABLED", True, False), ("ENABLED", True, True)] * 2 + [("ENABLED", True, False)]
+    assert machine.now_homed() == [("ENABLED", True, False), ("ENABLED", True, True)] * 2 + [
+        ("ENABLED", True, False)
+    ]
     assert machine.is_cartesian_ready
 
 
@@ -101,7 +113,12 @@ def test_what_is_disabled_says_homed_until_it_has_power_again() -> None:
     assert machine.told("enable")[-1] == ("ENABLED", False, False)
     # its encoders and its tool are what they were
     assert machine.is_cartesian_ready
-    assert machine.told("home") == [("ENABLED", False, False), ("ENABLED", True, True), ("ENABLED", True, False), ("ENABLED", True, True)]
+    assert machine.told("home") == [
+        ("ENABLED", False, False),
+        ("ENABLED", True, True),
+        ("ENABLED", True, False),
+        ("ENABLED", True, True),
+    ]
     assert machine.now_homed() == [("ENABLED", True, False)]
 
 

@@ -52,7 +52,9 @@ def test_from_any_velocity_it_arrives_at_rest_within_the_limits(seed: int) -> No
     np.testing.assert_allclose(velocities[-1], 0, atol=1e-12)
     # the slowest alone could not have done it sooner
     joints = zip(start, end, MAX_SPEED, MAX_ACCELERATION, velocity, strict=True)
-    assert trajectory.duration_s == pytest.approx(max(Trajectory(*((value,) for value in joint)).duration_s for joint in joints))
+    assert trajectory.duration_s == pytest.approx(
+        max(Trajectory(*((value,) for value in joint)).duration_s for joint in joints)
+    )
 
 
 def test_a_velocity_along_the_way_stays_on_it() -> None:
