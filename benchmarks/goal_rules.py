@@ -20,10 +20,10 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from l0_surgical.algorithms.cohorts.goal import GoalCohort, make_goal_problem
+from l0_surgical.algorithms.goal_cohort import GoalCohort, make_goal_problem
 from l0_surgical.evaluation import Evaluation, episode_seeds, policy_act, rollouts
 from l0_surgical.policy import Field
-from l0_surgical.settings.sections import DDPGConfig
+from l0_surgical.settings.ddpg import DDPGConfig
 from l0_surgical.settings.training import TrainingConfig
 from l0_surgical.tasks import Task
 from l0_surgical.training import set_threads

@@ -31,6 +31,14 @@ def command_for(arguments: list[str]) -> Callable[..., Callable[[], None]]:
 
     task = next((a for a in arguments if a in TASKS), "needle-reach")
     default = preset(named("--preset") or "best", task, named("--algorithm"))
+    for argument in arguments:
+        section = argument.removeprefix("--").partition(".")[0]
+        if argument.startswith("--") and section in ALGORITHMS and section != default.algorithm.name:
+            flag = argument.partition("=")[0]
+            raise BadInputError(
+                f"{flag} is a setting of {section}, and this would be a run of {default.algorithm.name}; pass "
+                f"--algorithm {section}, or leave it out"
+            )
     if named("--resume"):
         default = dataclasses.replace(default, task=_NO_TASK)
     flags = _flags(default)

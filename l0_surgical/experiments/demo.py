@@ -35,7 +35,7 @@ def demo_config(quick: bool) -> TrainingConfig:
     config = dataclasses.replace(preset("best"), regularizer=("none", "l0"), seeds=1)
     if not quick:
         return config
-    ddpg = dataclasses.replace(config.ddpg, updates_per_episode=5, hidden=(32, 32, 32))
+    ddpg = dataclasses.replace(config.algorithm, updates_per_episode=5, hidden=(32, 32, 32))
     sparsity = dataclasses.replace(config.sparsity, penalty_start=1)
     small = {
         "episodes": 4,
@@ -44,7 +44,7 @@ def demo_config(quick: bool) -> TrainingConfig:
         "final_evaluation_episodes": 4,
         "demonstration_episodes": 5,
     }
-    return dataclasses.replace(config, ddpg=ddpg, sparsity=sparsity, **small)
+    return dataclasses.replace(config, algorithm=ddpg, sparsity=sparsity, **small)
 
 
 def run_demo(out: Path, *, quick: bool = False, progress: Progress) -> dict[str, Any]:

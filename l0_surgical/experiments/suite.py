@@ -18,9 +18,10 @@ from l0_surgical.experiments.selection import RANDOM_RETURN, by_doubt, by_eviden
 from l0_surgical.experiments.suite_format import RANKS
 from l0_surgical.experiments.suite_tables import Tables, write_tables
 from l0_surgical.experiments.suite_work import cell_config, policy_folder, save_policies, settings_digest
-from l0_surgical.settings.presets import CLASSIC_COEFFICIENTS, preset
-from l0_surgical.settings.sections import Temperature
-from l0_surgical.settings.training import Coefficient, Regularizer, Seeds
+from l0_surgical.settings.presets import preset
+from l0_surgical.settings.presets.classic import COEFFICIENTS
+from l0_surgical.settings.training import Coefficient, Seeds
+from l0_surgical.settings.values import Temperature
 from l0_surgical.system.bounds import Jobs, check_fields, check_value
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from l0_surgical.system.progress import Progress
@@ -39,11 +40,11 @@ class SuiteConfig:
 
     environments: tuple[Literal["lunar-lander", "acrobot", "cartpole"], ...] = ENVIRONMENTS
     """Tasks."""
-    algorithms: tuple[Algorithm, ...] = ("dqn", "ppo")
+    algorithms: tuple[Literal["dqn", "ppo"], ...] = ("dqn", "ppo")
     """Learning algorithms."""
-    regularizers: tuple[Regularizer, ...] = ("none", "l0", "l1", "l2")
+    regularizers: tuple[Literal["l0", "l1", "l2", "none"], ...] = ("none", "l0", "l1", "l2")
     """Trained with every coefficient; none once per seed. Empty: only the map of temperatures."""
-    coefficients: tuple[Coefficient, ...] = CLASSIC_COEFFICIENTS
+    coefficients: tuple[Coefficient, ...] = COEFFICIENTS
     """Sparsification coefficients lambda."""
     seeds: Seeds = 5
     """Policies for each coefficient."""

@@ -46,15 +46,16 @@ def cell_config(specification: dict[str, Any]) -> TrainingConfig:
         )
     if not specification["quick"]:
         return config
+    soon = {"learning_starts": 100} if config.algorithm.name == "dqn" else {}
     return dataclasses.replace(
         config,
-        steps=2 * config.steps_per_round,
+        steps=2 * config.algorithm.steps_per_round,
         evaluate_every=1,
         checkpoint_every=1,
         evaluation_episodes=2,
         final_evaluation_episodes=4,
         sparsity=dataclasses.replace(config.sparsity, penalty_start=0),
-        dqn=dataclasses.replace(config.dqn, learning_starts=100),
+        algorithm=dataclasses.replace(config.algorithm, **soon),
     )
 
 
@@ -92,13 +93,8 @@ def train_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def settings_digest(config: TrainingConfig) -> str:
-    """Changes with every setting that the training depends on (those of other algorithms do not count)."""
-    settings = {
-        name: value
-        for name, value in as_dict(config).items()
-        if name not in {"ddpg", "dqn", "ppo"} - {config.algorithm}
-    }
-    return hashlib.sha256(canonical(settings).encode()).hexdigest()[:16]
+    """Changes with every setting that the training depends on."""
+    return hashlib.sha256(canonical(as_dict(config)).encode()).hexdigest()[:16]
 
 
 def _curve(row: dict[str, str]) -> dict[str, Any]:

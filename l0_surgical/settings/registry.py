@@ -38,8 +38,8 @@ class SparsifierEntry:
     settings: type | None = None
 
 
-ALGORITHMS: Registry[type[AlgorithmConfig]] = Registry("algorithm", "register_algorithm: docs/extending.md")
-SPARSIFIERS: Registry[SparsifierEntry] = Registry("regularizer", "register_sparsifier: docs/extending.md")
+ALGORITHMS: Registry[type[AlgorithmConfig]] = Registry("algorithm", "register_algorithm")
+SPARSIFIERS: Registry[SparsifierEntry] = Registry("regularizer", "register_sparsifier")
 
 
 def register_algorithm(settings: type[AlgorithmConfig]) -> None:

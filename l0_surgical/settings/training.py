@@ -125,9 +125,9 @@ class TrainingConfig:
         Raises:
             BadInputError: names the setting, its value and the remedy.
         """
+        check_fields(self)
         for name in self.regularizer:
             require(name in SPARSIFIERS, "regularizer", name, SPARSIFIERS.known())
-        check_fields(self)
         for name in ("regularizer", "coefficient"):
             values = getattr(self, name)
             require(len(set(values)) == len(values), name, values, "name every member of the grid once")
@@ -141,9 +141,10 @@ class TrainingConfig:
 def as_dict(config: TrainingConfig) -> dict[str, Any]:
     """The configuration as JSON can hold it: the algorithm by name, its settings in the section of that
     name."""
-    name = config.algorithm.name
-    flat = {key: name if key == "algorithm" else value for key, value in dataclasses.asdict(config).items()}
-    return json.loads(json.dumps({**flat, name: dataclasses.asdict(config.algorithm)}))
+    name, flat = config.algorithm.name, dataclasses.asdict(config)
+    if not flat["sparsifiers"]:
+        del flat["sparsifiers"]
+    return json.loads(json.dumps({**flat, "algorithm": name, name: flat["algorithm"]}))
 
 
 def from_dict(data: dict[str, Any]) -> TrainingConfig:
@@ -157,9 +158,13 @@ def from_dict(data: dict[str, Any]) -> TrainingConfig:
         raise BadInputError("the run's configuration is damaged (run holds no settings); train anew")
     name = data.get("algorithm")
     if not isinstance(name, str) or name not in ALGORITHMS:
-        raise BadInputError(f"the run's configuration names the algorithm {name!r}; {ALGORITHMS.known()}")
+        raise BadInputError(
+            f"the run's configuration is damaged (--algorithm {name!r}: {ALGORITHMS.known()}); train anew"
+        )
     own = data.get("sparsifiers", {})
-    own = {key: _build(_settings_of(key), value, key) for key, value in dict(own).items()}
+    if not isinstance(own, dict):
+        raise BadInputError("the run's configuration is damaged (sparsifiers holds no settings); train anew")
+    own = {key: _build(_settings_of(key), value, key) for key, value in own.items()}
     kept = {key: value for key, value in data.items() if key not in ALGORITHMS}
     sections = {
         "algorithm": _build(ALGORITHMS[name], data.get(name), name),

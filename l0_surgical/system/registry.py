@@ -13,7 +13,7 @@ class Registry(Generic[T]):
 
     Args:
         kind: what an entry is, in messages, e.g. "algorithm".
-        how: how a user adds one, e.g. "register_algorithm, docs/extending.md".
+        how: how a user adds one, e.g. "register_algorithm".
     """
 
     def __init__(self, kind: str, how: str) -> None:
@@ -46,7 +46,7 @@ class Registry(Generic[T]):
 
     def known(self) -> str:
         """The names, and how to add one, as the end of a message."""
-        return f"choose {' or '.join(self.shown())}, or register your own ({self._how})"
+        return f"choose {' or '.join(self.shown())}, or --import a module that calls {self._how} (docs/extending.md)"
 
     def shown(self) -> list[str]:
         """The names, commas between all but the last two, to be joined by "or"."""

@@ -98,7 +98,7 @@ class TaskEntry:
     experience: Literal["goal", "vector"]
 
 
-TASKS: Registry[TaskEntry] = Registry("task", "register_task: docs/extending.md")
+TASKS: Registry[TaskEntry] = Registry("task", "register_task")
 
 
 def register_task(name: str, open_task: Callable[[], Task], experience: Literal["goal", "vector"]) -> None:
