@@ -119,7 +119,12 @@ def success_rates(kind: type[Reach], elsewhere: float, at_goal: float, seeds: in
     task = Task(name, partial(gymnasium.make, name, elsewhere=elsewhere, at_goal=at_goal), expert, *fields)
     ddpg = DDPGConfig(hidden=(32, 32), updates_per_episode=20, discount=0.9)
     config = TrainingConfig(
-        task=task.name, episodes=150, demonstration_episodes=20, regularizer=("none",), seeds=seeds, ddpg=ddpg
+        task=task.name,
+        episodes=150,
+        demonstration_episodes=20,
+        regularizer=("none",),
+        seeds=seeds,
+        algorithm=ddpg,
     )
     with tempfile.TemporaryDirectory() as folder:
         cohort = GoalCohort(

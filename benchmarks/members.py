@@ -111,18 +111,17 @@ def _ppo() -> TrainingConfig:
 
 
 def _ours(config: TrainingConfig, cohorts: Sequence[Sequence[MemberSpec]]) -> Contestant:
-    kind = VectorCohort if config.algorithm == "dqn" else VectorCohort
     problem = VectorProblem.of(get_task("cartpole"))
-    running = [kind(config, members, problem) for members in cohorts]
+    running = [VectorCohort(config, members, problem) for members in cohorts]
 
     def run() -> None:
         for cohort in running:
             cohort.train_round(0)
 
-    if config.algorithm == "dqn":
+    if config.algorithm.name == "dqn":
         each = config.algorithm.cycles_per_round * config.algorithm.updates_per_cycle
     else:
-        each = config.algorithm.epochs * (config.steps_per_round // config.algorithm.minibatch_size)
+        each = config.algorithm.epochs * (config.algorithm.steps_per_round // config.algorithm.minibatch_size)
     return each * sum(map(len, cohorts)), run
 
 
@@ -143,7 +142,7 @@ def _sb3_dqn(config: TrainingConfig) -> Contestant:
         device="cpu",
     )
     _check(model.q_net, dqn.hidden)
-    return _sb3(model, config.steps_per_round, dqn.cycles_per_round * dqn.updates_per_cycle)
+    return _sb3(model, config.algorithm.steps_per_round, dqn.cycles_per_round * dqn.updates_per_cycle)
 
 
 def _sb3_ppo(config: TrainingConfig) -> Contestant:
@@ -162,7 +161,9 @@ def _sb3_ppo(config: TrainingConfig) -> Contestant:
         device="cpu",
     )
     _check(model.policy.mlp_extractor.policy_net, ppo.hidden)
-    return _sb3(model, config.steps_per_round, ppo.epochs * (config.steps_per_round // ppo.minibatch_size))
+    return _sb3(
+        model, config.algorithm.steps_per_round, ppo.epochs * (config.steps_per_round // ppo.minibatch_size)
+    )
 
 
 def _sb3(model: sb3.DQN | sb3.PPO, steps: int, updates: int) -> Contestant:

@@ -86,7 +86,7 @@ def make_contestants(updates: int) -> dict[str, Callable[[], None]]:
 def _ours(config: TrainingConfig, problem: GoalProblem, regularizer: str, guided: bool) -> Callable[[], None]:
     weight = 5.0 if guided else 0.0
     config = dataclasses.replace(
-        config, ddpg=dataclasses.replace(config.algorithm, dex_coefficient=weight, dex_anneal_episodes=0)
+        config, algorithm=dataclasses.replace(config.algorithm, dex_coefficient=weight, dex_anneal_episodes=0)
     )
     cohort = GoalCohort(config, [MemberSpec(0, regularizer, 1e-2)], problem)
     for episode in range(EPISODES):

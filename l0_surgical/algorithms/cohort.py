@@ -17,12 +17,12 @@ from l0_surgical.tasks import Task
 class Cohort(Protocol):
     """Trains members in rounds; a round is what lies between two lines of metrics.
 
-    A member whose environment fails stops alone. `Stopped` may leave `train_round` and `validate` at any step;
-    a cohort that is then given this one's state makes the same call again and goes on with the round.
+    A member whose environment fails stops alone. `Stopped` may leave `train_round` and `validate` at any
+    step; a cohort that is then given this one's state makes the same call again and goes on with the round.
 
     Attributes:
-        reports: names of the figures in the rows of `train_round` and `validate`, in the order of the metrics'
-            columns.
+        reports: names of the figures in the rows of `train_round` and `validate`, in the order of the
+            metrics' columns.
         members: all of one regulariser.
         failures: causes by index of the members that stopped before their end.
     """

@@ -29,8 +29,8 @@ __all__ = ["Act", "GoalCohort", "GoalLearner", "GoalPlay", "GoalProblem", "make_
 Act = Callable[[np.ndarray], np.ndarray]
 """From a flat observation (obs,) to an action (act,)."""
 _NO_END = (
-    "episodes of {task} can terminate, but it has no compute_terminated(achieved_goal, desired_goal, info): a "
-    "goal that is reached in hindsight ends nothing, which slows the learning down; see docs/extending.md"
+    "episodes of {task} can terminate, but it has no compute_terminated(achieved_goal, desired_goal, info): "
+    "a goal that is reached in hindsight ends nothing, which slows the learning down; see docs/extending.md"
 )
 
 
@@ -50,8 +50,8 @@ class GoalPlay:
         return [random_numbers(member.seed, stream, self.number) for member in self._cohort.members]
 
     def sample(self, updates: int, size: int, stream: int) -> TransitionBatch:
-        """Batches for `updates` consecutive updates with goals in hindsight: every tensor is (updates, members,
-        size, ...), states are normalised."""
+        """Batches for `updates` consecutive updates with goals in hindsight: every tensor is (updates,
+        members, size, ...), states are normalised."""
         cohort, generators = self._cohort, self.generators(stream)
         everyone = range(len(cohort.members))
         stored = [i for i in everyone if cohort.replay.transitions(i)]
@@ -84,7 +84,8 @@ class GoalLearner(Protocol):
         """How a member acts in a training episode, given its policy; `shape` is (steps, act)."""
 
     def train_round(self, play: GoalPlay) -> dict[str, Tensor | float]:
-        """Learns after an episode of every member; returns diagnostics `(members,)`, or one number for all."""
+        """Learns after an episode of every member; returns diagnostics `(members,)`, or one number for
+        all."""
 
 
 class GoalCohort:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Linear:
-    """A value that goes linearly from `start` to `end` over `steps` and stays there; `start` for ever if `steps`
-    is 0."""
+    """A value that goes linearly from `start` to `end` over `steps` and stays there; `start` for ever if
+    `steps` is 0."""
 
     start: float
     end: float
@@ -21,8 +21,8 @@ class Linear:
 
 @dataclass(frozen=True)
 class Cosine:
-    """A value that goes from `start` to `end` by half a cosine over the first part `span` of the training; `end`
-    at once if `span` is 0."""
+    """A value that goes from `start` to `end` by half a cosine over the first part `span` of the training;
+    `end` at once if `span` is 0."""
 
     start: float
     end: float

@@ -35,9 +35,9 @@ def command_for(arguments: list[str]) -> Callable[..., Callable[[], None]]:
         section = argument.removeprefix("--").partition(".")[0]
         if argument.startswith("--") and section in ALGORITHMS and section != default.algorithm.name:
             flag = argument.partition("=")[0]
+            remedy = f"pass --algorithm {section}, or leave it out"
             raise BadInputError(
-                f"{flag} is a setting of {section}, and this would be a run of {default.algorithm.name}; pass "
-                f"--algorithm {section}, or leave it out"
+                f"{flag} is a setting of {section}, and this is a run of {default.algorithm.name}; {remedy}"
             )
     if named("--resume"):
         default = dataclasses.replace(default, task=_NO_TASK)

@@ -29,8 +29,8 @@ class SparsifierEntry:
         make: `make(request)` gives the `Sparsifier` of one network (`algorithms.sparsifiers.Request`); the
             function, or its `module:name`.
         title: its name in tables and figures.
-        settings: a dataclass with the settings that it alone has, its section `--NAME.field`; None for one that
-            lives on `--sparsity.*` and its coefficient.
+        settings: a dataclass with the settings that it alone has, its section `--NAME.field`; None for one
+            that lives on `--sparsity.*` and its coefficient.
     """
 
     make: str | Callable[..., Any]
@@ -46,7 +46,8 @@ def register_algorithm(settings: type[AlgorithmConfig]) -> None:
     """Adds an algorithm by its settings, which name it and its learner.
 
     Raises:
-        BadInputError: the name is taken, or the class is no frozen dataclass with name, experience and learner.
+        BadInputError: the name is taken, or the class is no frozen dataclass with name, experience and
+        learner.
     """
     what = getattr(settings, "__name__", settings)
     if not (isinstance(settings, type) and issubclass(settings, AlgorithmConfig)):

@@ -32,7 +32,8 @@ class Sparsifier(ABC):
     """Takes weights away from one network while it is trained.
 
     Attributes:
-        gate_seed: the seed of the one gate map that `finalize` draws and freezes; None where it draws nothing.
+        gate_seed: the seed of the one gate map that `finalize` draws and freezes; None where it draws
+            nothing.
     """
 
     gate_seed: int | None = None
@@ -48,7 +49,8 @@ class Sparsifier(ABC):
 
     @abstractmethod
     def finalize(self) -> list[Tensor]:
-        """The plain dense weights with zeros, one `(members, out, in)` per layer, as evaluated and deployed."""
+        """The plain dense weights with zeros, one `(members, out, in)` per layer, as evaluated and
+        deployed."""
 
     @abstractmethod
     def report(self) -> list[LayerReport]:
@@ -63,9 +65,9 @@ class Sparsifier(ABC):
         return []
 
     def masks(self) -> list[tuple[nn.Parameter, Tensor]]:
-        """Weights and bool masks of their shape: where a mask is False, the optimiser holds the weight and both
-        its moments at exactly 0. The optimiser asks once, and reads the masks at every step. Empty if nothing
-        is ever held."""
+        """Weights and bool masks of their shape: where a mask is False, the optimiser holds the weight and
+        both its moments at exactly 0. The optimiser asks once, and reads the masks at every step. Empty if
+        nothing is ever held."""
         return []
 
 

@@ -46,7 +46,8 @@ class Registry(Generic[T]):
 
     def known(self) -> str:
         """The names, and how to add one, as the end of a message."""
-        return f"choose {' or '.join(self.shown())}, or --import a module that calls {self._how} (docs/extending.md)"
+        own = f"--import a module that calls {self._how} (docs/extending.md)"
+        return f"choose {' or '.join(self.shown())}, or {own}"
 
     def shown(self) -> list[str]:
         """The names, commas between all but the last two, to be joined by "or"."""

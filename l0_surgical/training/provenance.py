@@ -11,8 +11,8 @@ from l0_surgical.settings.training import MemberSpec, TrainingConfig, as_dict
 
 
 def provenance(config: TrainingConfig, member: MemberSpec) -> dict:
-    """Where a policy came from: member, settings, versions and commit; no times, so that equal runs give equal
-    files."""
+    """Where a policy came from: member, settings, versions and commit; no times, so that equal runs give
+    equal files."""
     versions = {
         name: importlib.metadata.version(name) for name in ("torch", "numpy", "gymnasium", "pybullet")
     }

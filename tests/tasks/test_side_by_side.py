@@ -158,7 +158,7 @@ def test_vectors_are_taken_as_actions() -> None:
     assert (environment.chooses, environment.actions) == (False, alone.action_space.shape[0])
     seen = environment.reset()
     first, _ = alone.reset(seed=4)
-    np.testing.assert_array_equal(seen[1], flatten_observation(first))
+    np.testing.assert_array_equal(seen[1], flatten_observation(first).astype(np.float32))
     actions = np.linspace(-0.8, 0.9, 2 * environment.actions, dtype=np.float32).reshape(2, -1)
     seen, rewards, *_ = environment.step(actions)
     expected, reward, *_ = alone.step(actions[1])

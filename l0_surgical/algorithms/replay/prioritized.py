@@ -20,9 +20,10 @@ Kind = Literal["none", "proportional", "softmax"]
 
 @dataclass(frozen=True)
 class TransitionBatch:
-    """What one update needs: states and next_states (members, batch, obs), normalised; actions (members, batch)
-    int64, or (members, batch, act) float32; rewards (members, batch); terminated (members, batch) bool; weights
-    (members, batch), or None where all count alike; index (members, batch), the slots that they came from."""
+    """What one update needs: states and next_states (members, batch, obs), normalised; actions (members,
+    batch) int64, or (members, batch, act) float32; rewards (members, batch); terminated (members, batch)
+    bool; weights (members, batch), or None where all count alike; index (members, batch), the slots that they
+    came from."""
 
     states: Tensor
     actions: Tensor

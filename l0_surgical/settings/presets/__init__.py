@@ -9,8 +9,8 @@ from l0_surgical.tasks import TASKS
 
 
 def preset(name: str, task: str = "needle-reach", algorithm: str | None = None) -> TrainingConfig:
-    """The named preset for a task and an algorithm (by default DQN for a registered task with environments side
-    by side, else DDPG).
+    """The named preset for a task and an algorithm (by default DQN for a registered task with environments
+    side by side, else DDPG).
 
     Raises:
         BadInputError: an unknown preset or algorithm.

@@ -119,7 +119,8 @@ def best(task: str, algorithm: type[AlgorithmConfig]) -> TrainingConfig:
 
 
 def as_printed(best: TrainingConfig) -> TrainingConfig:
-    """What Goddla 2024 prints of the classic suite (sec. 5.1.1); the rest, which it does not print, is ours."""
+    """What Goddla 2024 prints of the classic suite (sec. 5.1.1); the rest, which it does not print, is
+    ours."""
     explores = {"exploration_fraction": 1.0, "final_epsilon": 0.0} if best.algorithm.name == "dqn" else {}
     return dataclasses.replace(
         best,
