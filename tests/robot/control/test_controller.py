@@ -1,5 +1,7 @@
 """The controller's states, goals and results at an arm that follows at once."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from example_policies import random_policy
@@ -13,6 +15,8 @@ from l0_surgical.robot.control.poses import Pose
 from l0_surgical.surgical.kinematics import SURROL_WORLD
 from l0_surgical.surgical.needle_reach import sample_goal
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
+
+DATA = Path(__file__).parents[2] / "data"
 
 
 def goals(count: int) -> list[tuple[float, float, float]]:
@@ -187,3 +191,21 @@ def test_the_policy_sees_what_it_saw_in_training() -> None:
     np.testing.assert_allclose(observation.data[:7], start, atol=1e-4)
     np.testing.assert_allclose(SURROL_WORLD.point_in_rcm(observation.data[7:]), GOAL, atol=1e-12)
     assert POLICY.observation_size == len(observation.data)
+
+
+def test_the_setpoints_stay_what_they_were() -> None:
+    """Every 25th setpoint of three goals (7 numbers: position in m, quaternion xyzw), as `needle-reach-l0-
+    compressed` sent them when the recording was made. Float32 against float64 is 6 micrometres, so another
+    processor's kernels may be as far; actions that are longer by a thousandth are 34 off."""
+    recorded = np.load(DATA / "needle_reach_setpoints.npz")
+    rig = Rig()
+    rig.controller.arm()
+    counts = []
+    for goal in recorded["goals"].tolist():
+        rig.controller.set_goal(tuple(goal))
+        rig.until(State.HOLDING)
+        assert rig.controller.status().is_reached
+        counts.append(len(rig.arm.sent))
+    assert counts == recorded["counts"].tolist()
+    sent = [(*record.position, *record.orientation) for record in rig.arm.sent[::25]]
+    np.testing.assert_allclose(sent, recorded["setpoints"], rtol=0, atol=2e-5)
