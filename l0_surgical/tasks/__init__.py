@@ -19,7 +19,7 @@ import numpy as np
 from gymnasium import spaces
 
 from l0_surgical.policy import Field
-from l0_surgical.surgical.needle_reach import EPISODE_STEPS, INPUTS, OUTPUTS
+from l0_surgical.surgical.needle_reach import NEEDLE_REACH
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.tasks.boundary import (
     check_time_limit,
@@ -44,7 +44,7 @@ SURROL_TASKS = (
 gymnasium.register(
     id=NEEDLE_REACH_ID,
     entry_point="l0_surgical.tasks.needle_reach.environment:NeedleReachEnv",
-    max_episode_steps=EPISODE_STEPS,
+    max_episode_steps=NEEDLE_REACH.episode_steps,
 )
 
 
@@ -106,11 +106,11 @@ def _needle_reach() -> Task:
     from l0_surgical.tasks.needle_reach.expert import expert_action
 
     return Task(
-        "needle-reach",
+        NEEDLE_REACH.name,
         partial(_make, NEEDLE_REACH_ID),
         lambda env, observation: expert_action(observation),
-        INPUTS,
-        OUTPUTS,
+        NEEDLE_REACH.inputs,
+        NEEDLE_REACH.outputs,
     )
 
 
@@ -126,7 +126,7 @@ def _surrol(name: str) -> Task:
 
     task = _task_from_spaces(name, partial(make_surrol, name.removeprefix(SURROL)), surrol_expert)
     if name.startswith(SURROL + "NeedleReach"):
-        return replace(task, inputs=INPUTS, outputs=OUTPUTS)
+        return replace(task, inputs=NEEDLE_REACH.inputs, outputs=NEEDLE_REACH.outputs)
     return task
 
 
