@@ -12,7 +12,7 @@ import numpy as np
 
 from l0_surgical.policy import Field
 from l0_surgical.surgical.kinematics import SURROL_WORLD, Vector, axes_from_euler_xyz, euler_xyz
-from l0_surgical.surgical.task import ArmTask, GoalDistribution, Instrument, Scene
+from l0_surgical.surgical.task import ArmPlace, ArmTask, GoalDistribution, Instrument, Scene
 
 STEP_LENGTH = 0.05
 SUCCESS_DISTANCE = 0.025
@@ -93,20 +93,22 @@ NEEDLE_REACH = ArmTask(
         Field("turn", 1, "30 deg", -1.0, 1.0),
         Field("jaw", 1, "1", -1.0, 1.0),
     ),
-    world=SURROL_WORLD,
     step_s=0.2,
     episode_steps=50,
-    start=(
-        Instrument(
-            (2.5, 0.25, 3.776),
-            axes_from_euler_xyz(HELD_ROLL_RAD, HELD_PITCH_RAD, math.pi / 2),
-            CLOSED_JAW_RAD,
+    arms=(
+        ArmPlace(
+            world=SURROL_WORLD,
+            start=Instrument(
+                (2.5, 0.25, 3.776),
+                axes_from_euler_xyz(HELD_ROLL_RAD, HELD_PITCH_RAD, math.pi / 2),
+                CLOSED_JAW_RAD,
+            ),
+            workspace_low=WORKSPACE_LOW,
+            workspace_high=WORKSPACE_HIGH,
+            jaw_low_rad=CLOSED_JAW_RAD,
+            jaw_high_rad=CLOSED_JAW_RAD,
         ),
     ),
-    workspace_low=WORKSPACE_LOW,
-    workspace_high=WORKSPACE_HIGH,
-    jaw_low_rad=CLOSED_JAW_RAD,
-    jaw_high_rad=CLOSED_JAW_RAD,
     observe=observe,
     achieved=achieved,
     command=command,

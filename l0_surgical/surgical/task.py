@@ -1,6 +1,6 @@
 """A surgical task as a record: what the simulated arm, the real one and the safety checks need to know of it.
 
-Lengths are in the task's world (`ArmTask.world`, scaled metres), angles in rad; the eef is the frame of
+Lengths are in the task's world (`ArmPlace.world`, scaled metres), angles in rad; the eef is the frame of
 `kinematics`. A policy sees through `observe` and moves through `command`, in training and at a real arm.
 """
 
@@ -30,6 +30,25 @@ class Scene(NamedTuple):
 
 
 @dataclass(frozen=True)
+class ArmPlace:
+    """Where one arm stands in a task's world, and what its instrument may do there.
+
+    Attributes:
+        world: the task's world as the arm's base lies in it.
+        start: the instrument when an episode begins.
+        workspace_low, workspace_high: the corners of the box (scaled m) in which commands keep the eef.
+        jaw_low_rad, jaw_high_rad: between which commands keep the jaw; equal where it is held still.
+    """
+
+    world: ScaledWorld
+    start: Instrument
+    workspace_low: Vector
+    workspace_high: Vector
+    jaw_low_rad: float
+    jaw_high_rad: float
+
+
+@dataclass(frozen=True)
 class GoalDistribution:
     """Where a task's goals are drawn.
 
@@ -45,47 +64,45 @@ class GoalDistribution:
 
 @dataclass(frozen=True)
 class ArmTask:
-    """A task of one arm or more, whose goals are points.
+    """A task of one arm or two, whose goals are points.
 
     Attributes:
         name: by which policies and commands name it.
         title: what people, and SurRoL, call it.
         inputs: the fields of the policy's input: those of `observe`, then the desired goal.
         outputs: the fields of its action.
-        world: the frame and the scale that all of this is in.
         step_s: how long an action takes at the policy's own speed (s).
         episode_steps: actions of an episode.
-        start: where an episode begins; an instrument each arm.
-        workspace_low, workspace_high: the corners of the box (scaled m) in which `command` keeps an eef.
-        jaw_low_rad, jaw_high_rad: between which the task moves a jaw; equal where it holds it still.
+        arms: each arm's place, in the order of a scene's instruments.
         observe: what the policy sees of a scene: the inputs without the goal, (observation,).
         achieved: the point (scaled m) of a scene that is to come to the goal.
         command: where an action (actions,) sends the instruments of a scene, poses and jaws. The action is
             finite: the caller refuses what is not.
         goals: the distribution of the goals.
         reached: whether achieved points (..., 3) are at their goals (..., 3), scaled m, as (...); a bool for
-            one.
+            one that is a tuple.
     """
 
     name: str
     title: str
     inputs: tuple[Field, ...]
     outputs: tuple[Field, ...]
-    world: ScaledWorld
     step_s: float
     episode_steps: int
-    start: tuple[Instrument, ...]
-    workspace_low: Vector
-    workspace_high: Vector
-    jaw_low_rad: float
-    jaw_high_rad: float
+    arms: tuple[ArmPlace, ...]
     observe: Callable[[Scene], np.ndarray]
     achieved: Callable[[Scene], Vector]
     command: Callable[[Scene, Sequence[float] | np.ndarray], tuple[Instrument, ...]]
     goals: GoalDistribution
     reached: Callable[[Any, Any], Any]
 
+    @property
+    def arm(self) -> ArmPlace:
+        """The place of the only arm of a task of one."""
+        (arm,) = self.arms
+        return arm
+
     def draw_goal_m(self, generator: np.random.Generator) -> Vector:
-        """A goal of the distribution in the arm's base frame (m)."""
+        """A goal of a task of one arm, drawn from the distribution, in the arm's base frame (m)."""
         x, y, z = self.goals.draw(generator).tolist()
-        return self.world.point_in_rcm((x, y, z))
+        return self.arm.world.point_in_rcm((x, y, z))

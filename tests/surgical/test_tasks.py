@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from l0_surgical.policy import find_policy, load_policy, shipped_policies
-from l0_surgical.surgical import ArmTask, Scene, arm_task, arm_tasks
+from l0_surgical.surgical import ArmPlace, ArmTask, Instrument, Scene, arm_task, arm_tasks
 from l0_surgical.surgical.kinematics import check_limits
 from l0_surgical.system.errors import BadInputError
 
@@ -17,8 +17,14 @@ def size(fields: tuple) -> int:
     return sum(field.size for field in fields)
 
 
-def clipped(values: np.ndarray, low: tuple, high: tuple) -> bool:
-    return bool((np.array(low) <= values).all() and (values <= np.array(high)).all())
+def is_between(values: object, low: object, high: object) -> bool:
+    return bool((np.asarray(low) <= values).all() and (np.asarray(values) <= high).all())
+
+
+def is_within(arm: ArmPlace, instrument: Instrument) -> bool:
+    return is_between(instrument.position, arm.workspace_low, arm.workspace_high) and is_between(
+        instrument.jaw_rad, arm.jaw_low_rad, arm.jaw_high_rad
+    )
 
 
 @TASKS
@@ -53,23 +59,19 @@ def test_a_record_cannot_be_changed() -> None:
 
 @TASKS
 def test_a_task_begins_where_its_arms_can_be(task: ArmTask) -> None:
-    for start in task.start:
-        check_limits(task.world.joints_from_eef(start.position, start.axes))
-        assert clipped(np.array(start.position), task.workspace_low, task.workspace_high)
-        assert task.jaw_low_rad <= start.jaw_rad <= task.jaw_high_rad
+    for arm in task.arms:
+        check_limits(arm.world.joints_from_eef(arm.start.position, arm.start.axes))
+        assert is_within(arm, arm.start)
 
 
 @TASKS
 def test_observations_and_commands_have_the_sizes_of_their_fields_and_stay_inside(task: ArmTask) -> None:
-    scene, generator = Scene(task.start), np.random.default_rng(0)
+    scene, generator = Scene(tuple(arm.start for arm in task.arms)), np.random.default_rng(0)
     for _ in range(200):
         seen, goal = task.observe(scene), task.goals.draw(generator)
         assert seen.size + goal.size == size(task.inputs)
         targets = task.command(scene, generator.uniform(-1.5, 1.5, size(task.outputs)))
-        assert len(targets) == len(task.start)
-        for target in targets:
-            assert clipped(np.array(target.position), task.workspace_low, task.workspace_high)
-            assert task.jaw_low_rad <= target.jaw_rad <= task.jaw_high_rad
+        assert all(is_within(arm, target) for arm, target in zip(task.arms, targets, strict=True))
         scene = Scene(targets)
 
 
@@ -78,8 +80,8 @@ def test_goals_lie_in_their_box_and_are_the_same_in_the_arms_frame(task: ArmTask
     one, other = np.random.default_rng(3), np.random.default_rng(3)
     for _ in range(500):
         goal, goal_m = task.goals.draw(one), task.draw_goal_m(other)
-        assert clipped(goal, np.array(task.goals.low) - 1e-12, np.array(task.goals.high) + 1e-12)
-        np.testing.assert_allclose(task.world.point_from_rcm(goal_m), goal, atol=1e-12)
+        assert is_between(goal, np.array(task.goals.low) - 1e-12, np.array(task.goals.high) + 1e-12)
+        np.testing.assert_allclose(task.arms[0].world.point_from_rcm(goal_m), goal, atol=1e-12)
 
 
 @TASKS
@@ -97,7 +99,7 @@ def test_one_point_is_reached_where_an_array_of_points_is(task: ArmTask) -> None
 
 def test_needle_reach_reaches_with_the_tip_within_5_mm_and_commands_10_mm_at_most() -> None:
     task = arm_task("needle-reach")
-    scene = Scene(task.start)
+    scene = Scene((task.arm.start,))
     x, y, z = task.achieved(scene)
     assert (x, y) == pytest.approx((2.5, 0.25), abs=1e-9)
     assert z == pytest.approx(3.776 - 5 * 0.0102, abs=1e-9)
@@ -105,5 +107,5 @@ def test_needle_reach_reaches_with_the_tip_within_5_mm_and_commands_10_mm_at_mos
     assert task.reached((x, y, z), (x, y, z + 0.0251)) is False
     (target,) = task.command(scene, (1.0, -0.5, -2.0, 1.0, 1.0))
     np.testing.assert_allclose(np.subtract(target.position, (2.5, 0.25, 3.776)), (0.05, -0.025, -0.05))
-    np.testing.assert_allclose(target.axes, task.start[0].axes, atol=1e-12)
+    np.testing.assert_allclose(target.axes, task.arm.start.axes, atol=1e-12)
     assert (task.step_s, task.episode_steps, target.jaw_rad) == (0.2, 50, 0.0)

@@ -84,8 +84,8 @@ def test_contact_leaves_the_arm_finite_and_in_the_workspace(env, recorded) -> No
     for episode, goal in enumerate(recorded["desired_goal"]):
         rows = roll_out(env, recorded["action"][episode], seed=episode, options={"desired_goal": goal})
         assert np.isfinite(rows).all()
-        assert (rows[:, 3:6] >= np.array(NEEDLE_REACH.workspace_low) - margin).all()
-        assert (rows[:, 3:6] <= np.array(NEEDLE_REACH.workspace_high) + margin).all()
+        assert (rows[:, 3:6] >= np.array(NEEDLE_REACH.arm.workspace_low) - margin).all()
+        assert (rows[:, 3:6] <= np.array(NEEDLE_REACH.arm.workspace_high) + margin).all()
 
 
 def test_starts_where_the_reference_starts(env) -> None:
@@ -187,7 +187,7 @@ def test_a_move_that_breaks_a_joint_limit_is_refused(env) -> None:
     """The far upper corner of the workspace lies beyond the pitch joint's limit."""
     corner = (3.02, -0.09, 3.856)
     with pytest.raises(UnreachablePoseError, match="pitch"):
-        SURROL_WORLD.joints_from_eef(corner, NEEDLE_REACH.start[0].axes)
+        SURROL_WORLD.joints_from_eef(corner, NEEDLE_REACH.arm.start.axes)
     before, _ = env.reset(seed=0)
     for _ in range(20):
         before, *_ = env.step(

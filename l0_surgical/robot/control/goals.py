@@ -54,7 +54,7 @@ def check_goal(goal_m: Vector, task: ArmTask, limits: Limits | None = None) -> V
 def check_drawn_goals(task: ArmTask, limits: Limits) -> None:
     """Raises BadInputError where the limits do not allow every goal that the task draws."""
     for corner in itertools.product(*zip(task.goals.low, task.goals.high, strict=True)):
-        goal = task.world.point_in_rcm(corner)
+        goal = task.arm.world.point_in_rcm(corner)
         if (reason := _reason_against(goal, task, limits)) is not None:
             raise BadInputError(
                 f"the task draws goals such as {_words(goal)}, which {reason}; widen the limits, or give "
@@ -64,10 +64,10 @@ def check_drawn_goals(task: ArmTask, limits: Limits) -> None:
 
 def _reason_against(goal: Vector, task: ArmTask, limits: Limits | None) -> str | None:
     tool = _tool_of(goal)
-    in_world = task.world.point_from_rcm(tool)
+    in_world = task.arm.world.point_from_rcm(tool)
     if not all(
         low <= value <= high
-        for low, value, high in zip(task.workspace_low, in_world, task.workspace_high, strict=True)
+        for low, value, high in zip(task.arm.workspace_low, in_world, task.arm.workspace_high, strict=True)
     ):
         return f"is outside the task's workspace: {_task_ranges(task)}"
     if limits is None:
@@ -97,12 +97,12 @@ def _remedy(goal: Vector, task: ArmTask, limits: Limits | None) -> str:
         if limits is not None:
             tool = _clipped(tool, limits.workspace_low_m, limits.workspace_high_m, _MARGIN_M)
         in_world = _clipped(
-            task.world.point_from_rcm(tool),
-            task.workspace_low,
-            task.workspace_high,
-            task.world.scale * _MARGIN_M,
+            task.arm.world.point_from_rcm(tool),
+            task.arm.workspace_low,
+            task.arm.workspace_high,
+            task.arm.world.scale * _MARGIN_M,
         )
-        tool = task.world.point_in_rcm(in_world)
+        tool = task.arm.world.point_in_rcm(in_world)
     near = tuple(round(value, 4) for value in _tip_of(tool))
     return (
         f"near it {_words(near)} is allowed"
@@ -135,11 +135,11 @@ def _words(point: Vector) -> str:
 
 def _task_ranges(task: ArmTask) -> str:
     corners = [
-        task.world.point_in_rcm(corner)
-        for corner in itertools.product(*zip(task.workspace_low, task.workspace_high, strict=True))
+        task.arm.world.point_in_rcm(corner)
+        for corner in itertools.product(*zip(task.arm.workspace_low, task.arm.workspace_high, strict=True))
     ]
     low, high = (tuple(map(end, zip(*corners, strict=True))) for end in (min, max))
-    turn = math.degrees(abs(task.world.rcm_yaw_rad)) % 90
+    turn = math.degrees(abs(task.arm.world.rcm_yaw_rad)) % 90
     return f"{_ranges(low, high)} (of a box that is turned by {turn:.0f} degrees about z)"
 
 

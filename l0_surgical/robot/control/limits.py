@@ -127,8 +127,7 @@ class Limits:
 
     def check_task(self, task: ArmTask) -> None:
         """Raises BadInputError where the workspace does not hold the pose in which the task begins."""
-        for start in task.start:
-            self._check_holds("the task's start pose", task.world.point_in_rcm(start.position))
+        self._check_holds("the task's start pose", task.arm.world.point_in_rcm(task.arm.start.position))
 
     def _check_holds(self, what: str, tool_m: Vector) -> None:
         if not self.holds(tool_m):

@@ -47,8 +47,8 @@ class Segment:
 @functools.cache
 def start_pose(task: ArmTask) -> Pose:
     """Where an episode of a task of one arm begins: the tool in the arm's base frame."""
-    (start,) = task.start
-    return Pose.from_matrix(task.world.tool_from_eef(start.position, start.axes))
+    start = task.arm.start
+    return Pose.from_matrix(task.arm.world.tool_from_eef(start.position, start.axes))
 
 
 def approach(here: Pose, start: Pose, limits: Limits, servo_rate: float) -> Segment:

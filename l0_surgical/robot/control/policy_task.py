@@ -22,7 +22,7 @@ def task_of(policy: Policy) -> ArmTask:
             f"this is a policy of {policy.task!r}; the controller runs "
             f"{', '.join(task.title for task in arm_tasks())} policies, e.g. {', '.join(shipped_policies())}"
         )
-    if len(task.start) > 1 or task.jaw_low_rad < task.jaw_high_rad:
+    if len(task.arms) > 1 or task.arm.jaw_low_rad < task.arm.jaw_high_rad:
         raise BadInputError(
             f"this is a policy of {policy.task!r}, which moves a jaw or a second arm; the controller moves "
             "one arm and holds its jaw still"

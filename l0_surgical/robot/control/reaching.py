@@ -38,7 +38,7 @@ class Reaching:
         self._task = task
         self._engine = engine
         self._limits = limits
-        self._goal = task.world.point_from_rcm(self.goal_m)
+        self._goal = task.arm.world.point_from_rcm(self.goal_m)
         self._steps_near = 0
 
     @property
@@ -56,12 +56,12 @@ class Reaching:
         Raises:
             BadInputError: the policy has no finite action.
         """
-        task = self._task
-        position, axes = task.world.eef_from_tool(measured.matrix())
-        jaw_rad = min(task.jaw_high_rad, max(task.jaw_low_rad, jaw_rad))
+        task, arm = self._task, self._task.arm
+        position, axes = arm.world.eef_from_tool(measured.matrix())
+        jaw_rad = min(arm.jaw_high_rad, max(arm.jaw_low_rad, jaw_rad))
         scene = Scene((Instrument(position, axes, jaw_rad),))
         achieved = task.achieved(scene)
-        self.distance_mm = 1e3 * math.dist(achieved, self._goal) / task.world.scale
+        self.distance_mm = 1e3 * math.dist(achieved, self._goal) / arm.world.scale
         self._steps_near = self._steps_near + 1 if task.reached(achieved, self._goal) else 0
         self.is_reached = self._steps_near >= STEPS_TO_STAY
         observation = np.concatenate((task.observe(scene), self._goal))
@@ -69,7 +69,7 @@ class Reaching:
         self.observation, self.action = tuple(observation.tolist()), tuple(action.tolist())
         self.steps += 1
         (target,) = task.command(scene, action)
-        wanted = Pose.from_matrix(task.world.tool_from_eef(target.position, target.axes))
+        wanted = Pose.from_matrix(arm.world.tool_from_eef(target.position, target.axes))
         x, y, z = (
             min(max(value, low), high)
             for value, low, high in zip(

@@ -35,6 +35,7 @@ with silenced():  # gymnasium_robotics and pybullet print on import
     from l0_surgical.tasks.needle_reach.picture import Picture
     from l0_surgical.tasks.needle_reach.simulation import Simulation
 
+WORLD = NEEDLE_REACH.arm.world
 WORLD_BOUND = 10.0
 OBSERVATION_BOUND = np.array((WORLD_BOUND,) * 3 + (math.pi,) * 4)
 
@@ -59,10 +60,8 @@ class NeedleReachEnv(GoalEnv, EzPickle):
             }
         )
         self.action_space = spaces.Box(-1.0, 1.0, (5,), np.float32)
-        (start,) = NEEDLE_REACH.start
-        self._simulation = Simulation(
-            NEEDLE_REACH.world.joints_from_eef(start.position, start.axes), start.jaw_rad
-        )
+        start = NEEDLE_REACH.arm.start
+        self._simulation = Simulation(WORLD.joints_from_eef(start.position, start.axes), start.jaw_rad)
         self._picture: Picture | None = None
         self._goal: np.ndarray | None = None
 
@@ -95,7 +94,7 @@ class NeedleReachEnv(GoalEnv, EzPickle):
         target = NEEDLE_REACH.command(self._scene, finite_vector(action, 5, "action"))
         (instrument,) = target
         with contextlib.suppress(UnreachablePoseError):
-            joints = NEEDLE_REACH.world.joints_from_eef(instrument.position, instrument.axes)
+            joints = WORLD.joints_from_eef(instrument.position, instrument.axes)
             self._simulation.set_targets(joints, instrument.jaw_rad)
         self._simulation.advance(min(self._tip[2], NEEDLE_REACH.achieved(Scene(target))[2]))
         self._read()
@@ -140,7 +139,7 @@ class NeedleReachEnv(GoalEnv, EzPickle):
 
     def _read(self) -> None:
         *joints, jaw_1, jaw_2 = self._simulation.joints()
-        position, axes = NEEDLE_REACH.world.eef_from_joints(joints)
+        position, axes = WORLD.eef_from_joints(joints)
         self._scene = Scene((Instrument(position, axes, jaw_2 - jaw_1),))
         self._tip = NEEDLE_REACH.achieved(self._scene)
 

@@ -188,7 +188,7 @@ def test_the_policy_sees_what_it_saw_in_training() -> None:
     start = (2.5, 0.25, 3.776, -np.pi / 2, 0.0, np.pi / 2, 0.0)
     # the setpoints follow the end of the approach some micrometres behind
     np.testing.assert_allclose(observation.data[:7], start, atol=1e-4)
-    np.testing.assert_allclose(TASK.world.point_in_rcm(observation.data[7:]), GOAL, atol=1e-12)
+    np.testing.assert_allclose(TASK.arm.world.point_in_rcm(observation.data[7:]), GOAL, atol=1e-12)
     assert POLICY.observation_size == len(observation.data)
 
 

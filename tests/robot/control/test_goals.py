@@ -90,7 +90,7 @@ def test_every_goal_that_the_task_draws_lies_in_the_box_that_is_judged() -> None
     assert (np.ptp(drawn[:, :2], axis=0) > 0.9 * np.subtract(TASK.goals.high, TASK.goals.low)[:2]).all()
     check_drawn_goals(TASK, LIMITS)
     for goal in drawn[:50]:
-        check_goal(TASK.world.point_in_rcm(tuple(goal)), TASK, LIMITS)
+        check_goal(TASK.arm.world.point_in_rcm(tuple(goal)), TASK, LIMITS)
 
 
 def test_limits_that_do_not_allow_the_drawn_goals() -> None:

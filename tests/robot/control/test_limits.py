@@ -154,8 +154,8 @@ def test_limits_must_hold_the_start_pose_of_the_task_that_they_are_for(tmp_path:
 
 def test_another_task_may_start_where_this_one_does_not() -> None:
     def beginning_at(tool_m: tuple[float, float, float]) -> ArmTask:
-        start = TASK.start[0]._replace(position=TASK.world.point_from_rcm(tool_m))
-        return dataclasses.replace(TASK, start=(start,))
+        start = TASK.arm.start._replace(position=TASK.arm.world.point_from_rcm(tool_m))
+        return dataclasses.replace(TASK, arms=(dataclasses.replace(TASK.arm, start=start),))
 
     load_limits(task=beginning_at((0.129, 0.0, -0.1)))
     with pytest.raises(

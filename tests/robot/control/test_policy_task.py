@@ -15,6 +15,8 @@ from l0_surgical.robot.control.reaching import Reaching
 from l0_surgical.surgical import ArmTask
 from l0_surgical.system.errors import BadInputError
 
+OPENING = dataclasses.replace(TASK, arms=(dataclasses.replace(TASK.arm, jaw_high_rad=0.7),))
+
 
 @pytest.mark.parametrize("name", ["needle-reach", "surrol:NeedleReach", "surrol:NeedleReach-v0"])
 def test_the_task_is_the_one_that_the_policy_names(name: str) -> None:
@@ -44,7 +46,7 @@ def test_a_policy_of_another_task_is_refused_with_what_the_controller_runs(polic
 
 @pytest.mark.parametrize(
     "task",
-    [dataclasses.replace(TASK, start=TASK.start * 2), dataclasses.replace(TASK, jaw_high_rad=0.7)],
+    [dataclasses.replace(TASK, arms=TASK.arms * 2), OPENING],
     ids=["two arms", "a jaw"],
 )
 def test_a_task_that_moves_more_than_one_arms_tool_is_refused(
@@ -57,12 +59,11 @@ def test_a_task_that_moves_more_than_one_arms_tool_is_refused(
 
 def test_the_policy_sees_the_jaw_within_the_tasks_limits() -> None:
     """NeedleReach holds it at 0, so an offset of the arm's jaw is not seen; a task that opens it sees it."""
-    opening = dataclasses.replace(TASK, jaw_high_rad=0.7)
     for task, jaw_rad, seen in (
         (TASK, 0.1, 0.0),
         (TASK, -0.1, 0.0),
-        (opening, 0.1, 0.1),
-        (opening, -0.1, 0.0),
+        (OPENING, 0.1, 0.1),
+        (OPENING, -0.1, 0.0),
     ):
         reaching = Reaching(task, runtime.compile(POLICY), (0.06, 0.07, -0.165), Rig().controller.limits)
         reaching.step(start_pose(TASK), jaw_rad)
@@ -72,7 +73,7 @@ def test_the_policy_sees_the_jaw_within_the_tasks_limits() -> None:
 def test_the_controller_passes_on_what_the_arm_says_of_its_jaw() -> None:
     rig = Rig()
     rig.arm.jaw_rad = 0.1
-    rig.controller.task = dataclasses.replace(TASK, jaw_high_rad=0.7)
+    rig.controller.task = OPENING
     rig.reaching()
     observations = [
         record.data for topic, _, record in rig.recorder.messages if topic == "/PSM1/l0_surgical/observation"
