@@ -1,73 +1,61 @@
-"""What DQN and PPO share: vector environments for all members at once, validation, and the policy that is
-kept.
+"""Members that learn from environments side by side: stepping them for all members at once, validation, and the
+policy that is kept.
 
 The environments are opened anew after every `checkpoint_every` rounds, with seeds that depend on the member
 and the round alone. What they hold cannot be saved, but the actions since can: a run that is resumed takes
 them again, and so sees what the uninterrupted one saw (where the environments are functions of seed and
-actions alone). A byte a step is kept for that.
+actions alone). A byte a step is kept for that, or the numbers of an action that is no choice.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from l0_surgical.algorithms.cohorts.common import GATE_SEED, who_trains
+from l0_surgical.algorithms.cohort import random_numbers
 from l0_surgical.algorithms.learner import Learner
-from l0_surgical.algorithms.networks import MemberMLP
+from l0_surgical.algorithms.schedules import Linear
+from l0_surgical.algorithms.sparsifiers import sparsify_members
 from l0_surgical.evaluation import episode_seeds, vector_rollouts
 from l0_surgical.policy import Dense, Layer, Normalizer, Policy
+from l0_surgical.settings.registry import load
 from l0_surgical.settings.training import MemberSpec, TrainingConfig
-from l0_surgical.sparsity import Sparsifier, network_sparsity_at_init
-from l0_surgical.system.errors import BadInputError, L0SurgicalError
+from l0_surgical.sparsity import network_sparsity_at_init
+from l0_surgical.system.errors import L0SurgicalError
 from l0_surgical.tasks import Task
 from l0_surgical.tasks.boundary import Stop, never
-from l0_surgical.tasks.classic import CLASSIC, Engine, VectorEnvironment, open_vector
+from l0_surgical.tasks.vector import Engine, VectorEnvironment, open_vector
 
 
 @dataclass(frozen=True)
-class DiscreteProblem:
-    """A task with a choice of actions.
+class VectorProblem:
+    """A task whose environments run side by side; its actions are a choice, or a vector in [-1, 1].
 
     Attributes:
         task: inputs and outputs of its policies.
         normalizer: of the observation.
-        target: the return at which the paper ends a training; None where it names none.
         engine: of the vector environments.
         stop: whether the caller wants to stop.
     """
 
     task: Task
     normalizer: Normalizer
-    target: float | None
     engine: Engine = "auto"
     stop: Stop = never
 
     @classmethod
-    def of(cls, task: Task, stop: Stop = never) -> "DiscreteProblem":
-        """Checks the task and chooses the scale of its observation.
-
-        Raises:
-            BadInputError: its actions are not a choice.
-        """
-        if not task.discrete:
-            raise BadInputError(
-                f"DQN and PPO choose among actions, but {task.name} has continuous ones; {who_trains(task)}"
-            )
-        known = CLASSIC.get(task.name)
+    def of(cls, task: Task, stop: Stop = never) -> "VectorProblem":
+        """Chooses the scale of the task's observation."""
         size = sum(part.size for part in task.inputs)
-        scale = np.array(known.scale if known else np.ones(size), np.float32)
-        return cls(
-            task, Normalizer(np.zeros(size, np.float32), scale), known.target if known else None, stop=stop
-        )
+        scale = np.ones(size) if task.scale is None else task.scale
+        return cls(task, Normalizer(np.zeros(size, np.float32), np.array(scale, np.float32)), stop=stop)
 
     @property
     def dimensions(self) -> tuple[int, int]:
-        """Observation size and number of actions."""
+        """Observation size, and how many choices or numbers in an action there are."""
         return sum(part.size for part in self.task.inputs), sum(part.size for part in self.task.outputs)
 
 
@@ -82,54 +70,131 @@ class Kept:
     biases: list[Tensor]
 
 
-class DiscreteCohort(ABC):
-    """Members of one regulariser on a `DiscreteProblem`; DQN and PPO say how they learn."""
+@dataclass(frozen=True)
+class Step:
+    """One step of every environment: rewards, terminated, ended (by the task; at all) and valid (members,
+    environments); not valid are the steps in which a new episode begins."""
 
-    learner: Learner
-    policy_network: MemberMLP
-    policy_sparsifier: Sparsifier
+    rewards: np.ndarray
+    terminated: np.ndarray
+    ended: np.ndarray
+    valid: np.ndarray
 
-    def __init__(
-        self,
-        config: TrainingConfig,
-        members: Sequence[MemberSpec],
-        problem: DiscreteProblem,
-        environments: int,
-    ) -> None:
+
+class NobodyLearns(Exception):
+    """The environments of all members have failed."""
+
+
+class Play:
+    """A round of a cohort's environments, as its learner sees it.
+
+    Attributes:
+        number: of the round.
+        rounds: in the whole training.
+        states: the latest observations (members, environments, obs) float32, normalised.
+        steps_done: steps of every environment that a run which stopped within this round has taken already.
+        running: the members whose environments have not failed.
+    """
+
+    def __init__(self, cohort: "VectorCohort", number: int, steps_done: int) -> None:
+        self.number, self.rounds, self.steps_done = number, cohort.config.rounds, steps_done
+        self._cohort = cohort
+
+    @property
+    def running(self) -> list[int]:
+        return self._cohort.running
+
+    @property
+    def states(self) -> np.ndarray:
+        return self._cohort.states
+
+    def step(self, actions: np.ndarray) -> Step:
+        """Takes the actions (members, environments), or (members, environments, act) where they are no choice.
+
+        Raises:
+            NobodyLearns: the environments of all members have failed.
+            Stopped: the caller wants to stop.
+        """
+        return self._cohort.step(actions)
+
+    def generators(self, stream: int) -> list[np.random.Generator]:
+        """A generator per member of the random numbers of this round, others for every `stream`."""
+        return [random_numbers(member.seed, stream, self.number) for member in self._cohort.members]
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        """An array where the networks are."""
+        return self._cohort.tensor(array)
+
+
+class VectorLearner(Protocol):
+    """A `Learner` that a `VectorCohort` plays for, made as `learner(config, dimensions, seeds, sparsify, device)`.
+
+    Attributes:
+        resumes_within_rounds: whether `train_round` goes on after `Play.steps_done` steps; otherwise a round of
+            which a stop has left a part is played again from its beginning.
+    """
+
+    resumes_within_rounds: bool
+
+    def train_round(self, play: Play) -> dict[str, Tensor | float]:
+        """Acts, stores and learns for a round; returns diagnostics `(members,)`, or one number for all."""
+
+
+class VectorCohort:
+    """Members of one regulariser on a `VectorProblem`; see `Cohort`."""
+
+    def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: VectorProblem) -> None:
         self.config, self.members, self.problem = config, tuple(members), problem
+        seeds, settings = [member.seed for member in members], config.algorithm
+        make, sparsify = load(settings.learner), sparsify_members(config, members)
+        self.learner: Learner = make(settings, problem.dimensions, seeds, sparsify, config.device)
+        self.reports = self.learner.reports
         self.failures: dict[int, str] = {}
         self.finished: dict[int, int] = {}
         self.steps_to_target: dict[int, int] = {}
         self._just_failed: set[int] = (
             set()
         )  # whose environment failed in the last call of train_round or validate
-        self._round = 0
+        self._round = self._rounds_done = 0
+        self._rate = Linear(1.0, settings.final_learning_rate_factor, config.rounds)
         self._kept: dict[int, Kept] = {}
-        self._environments_each = environments
+        self._environments_each = settings.environments
         self._environment: VectorEnvironment | None = None
         self._segment, self._taken = (
             0,
             [],
         )  # the round in which the environments were opened, the actions since
 
-    # what DQN and PPO add
-
     @property
-    @abstractmethod
     def env_steps(self) -> list[int]:
-        """See `Cohort`: the steps of its environments, those included (one for each episode) in which one
-        only begins anew."""
+        """See `Cohort`: the steps of its environments, those included (one for each episode) in which one only
+        begins anew."""
+        return [self._rounds_done * self.config.algorithm.steps_per_round] * len(self.members)
 
     @property
-    @abstractmethod
     def updates(self) -> int:
         """See `Cohort`."""
+        return self.learner.updates
 
-    @abstractmethod
     def train_round(self, number: int) -> list[dict[str, float]]:
         """See `Cohort`."""
-
-    # what they share
+        self._open(number)
+        self.learner.set_learning_rate(self._rate(number))
+        try:
+            if self._all_failed:
+                raise NobodyLearns
+            figures = self.learner.train_round(Play(self, number, self._steps_done))
+        except NobodyLearns:
+            return [{} for _ in self.members]
+        self._rounds_done += 1
+        self._note_failures(self.learner.diverged, number)
+        values = {name: np.broadcast_to(_array(one), len(self.members)) for name, one in figures.items()}
+        return [
+            {}
+            if index in self.failures
+            else {**returns, **{name: float(value[index]) for name, value in values.items()}}
+            for index, returns in enumerate(self._train_returns())
+        ]
 
     @property
     def is_over(self) -> bool:
@@ -141,7 +206,8 @@ class DiscreteCohort(ABC):
         return len(self.failures) == len(self.members)
 
     @property
-    def _running(self) -> list[int]:
+    def running(self) -> list[int]:
+        """The members whose environments have not failed."""
         return [index for index in range(len(self.members)) if index not in self.failures]
 
     def _open(self, number: int) -> None:
@@ -164,41 +230,48 @@ class DiscreteCohort(ABC):
         self._environment = self._vector(seeds)
         if self._environment is None:
             return
-        self._observations = self._by_member(self._environment.reset())
+        self._observations, self._normalized = self._by_member(self._environment.reset()), None
         self._note_environments(self._environment, each)
         self._begins = np.zeros(self._observations.shape[:2], np.bool_)
         self._returns = np.zeros(self._observations.shape[:2])
         self._ended: list[list[float]] = [[] for _ in self.members]
         for count, actions in enumerate(self._taken, 1):
-            self._advance(self._by_member(actions.astype(np.int64)))
+            self._advance(
+                self._by_member(actions.astype(np.int64) if self.problem.task.discrete else actions)
+            )
             if count % self._steps_each == 0:
                 self._train_returns()  # of a round that is over
 
     @property
     def _steps_each(self) -> int:
         """Steps of every environment in a round."""
-        return self.config.steps_per_round // self._environments_each
+        return self.config.algorithm.steps_per_round // self._environments_each
 
     @property
     def _steps_done(self) -> int:
         """Steps of every environment in the present round, of which a stop may have left a part."""
         return len(self._taken) - (self._round - self._segment) * self._steps_each
 
-    def _step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """One step of every environment: next observations (members, environments, obs), rewards, terminated,
-        ended, valid (members, environments); not valid are the steps in which a new episode begins."""
+    def step(self, actions: np.ndarray) -> Step:
+        """See `Play`."""
         result = self._advance(actions)
-        if not self._all_failed:  # then the step is taken again when the task is mended
-            self._taken.append(
-                actions.ravel().astype(np.uint8 if self.problem.dimensions[1] <= 256 else np.int32)
-            )
+        if self._all_failed:  # then the step is taken again when the task is mended
+            raise NobodyLearns
+        few = self.problem.task.discrete and self.problem.dimensions[1] <= 256
+        kind = np.uint8 if few else np.int32 if self.problem.task.discrete else np.float32
+        self._taken.append(self._flat(actions).astype(kind))
         return result
 
-    def _advance(
-        self, actions: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        observations, rewards, terminated, truncated = (
-            self._by_member(a) for a in self._environment.step(actions.ravel())
+    @property
+    def states(self) -> np.ndarray:
+        """See `Play`."""
+        if self._normalized is None:
+            self._normalized = self.problem.normalizer(self._observations)
+        return self._normalized
+
+    def _advance(self, actions: np.ndarray) -> Step:
+        observations, rewards, terminated, truncated = map(
+            self._by_member, self._environment.step(self._flat(actions))
         )
         self._note_environments(self._environment, self._environments_each)
         valid, ended = ~self._begins, terminated | truncated
@@ -206,8 +279,12 @@ class DiscreteCohort(ABC):
         for member, environment in zip(*np.nonzero(ended & valid), strict=True):
             self._ended[member].append(self._returns[member, environment])
             self._returns[member, environment] = 0.0
-        self._begins, self._observations = ended, observations
-        return observations, rewards, terminated, ended, valid
+        self._begins, self._observations, self._normalized = ended, observations, None
+        return Step(rewards, terminated, ended, valid)
+
+    def _flat(self, actions: np.ndarray) -> np.ndarray:
+        """Of all environments side by side."""
+        return actions.ravel() if self.problem.task.discrete else actions.reshape(-1, actions.shape[-1])
 
     def _train_returns(self) -> list[dict[str, float]]:
         """The mean return of the episodes that ended in this round, where any did."""
@@ -258,7 +335,7 @@ class DiscreteCohort(ABC):
 
     def validate(self, number: int) -> list[dict[str, float]]:
         """See `Cohort`; the policy with the best validation return is kept (the later of equals)."""
-        self._round, weights = number, self.policy_sparsifier.finalize()
+        self._round, weights = number, self.learner.policy_sparsifier.finalize()
         self._just_failed.clear()
         returns = self._validation_returns(weights)
         zeros = sum((w == 0).sum((1, 2)) for w in weights).cpu().numpy() / sum(w[0].numel() for w in weights)
@@ -273,7 +350,7 @@ class DiscreteCohort(ABC):
             before = self._kept.get(index)
             if before is None or self._is_early(index, before.number) or value >= before.validation_return:
                 self._kept[index] = self._copy(index, number, float(value), float(sparsity), weights)
-            if self.problem.target is not None and value >= self.problem.target:
+            if self.problem.task.target is not None and value >= self.problem.task.target:
                 self.steps_to_target.setdefault(index, self.env_steps[index])
                 if self.config.stop_at_target:
                     self.finished[index] = number
@@ -282,30 +359,30 @@ class DiscreteCohort(ABC):
     def _is_early(self, index: int, number: int) -> bool:
         """Whether a policy is replaced by any later one: with a penalty a good return counts only once the
         penalty has acted."""
-        return (
-            self.members[index].regularizer != "none"
-            and number + 1 < self.config.keep_best_after * self.config.rounds
-        )
+        late = self.config.keep_best_after * self.config.rounds
+        return not self.members[index].is_dense and number + 1 < late
 
     def _copy(
         self, index: int, number: int, value: float, sparsity: float, weights: Sequence[Tensor]
     ) -> Kept:
-        biases = [layer.bias[index].detach().cpu().clone() for layer in self.policy_network.layers]
+        biases = [layer.bias[index].detach().cpu().clone() for layer in self.learner.policy_network.layers]
         return Kept(number, value, sparsity, [w[index].cpu().clone() for w in weights], biases)
 
     @torch.no_grad()
     def _validation_returns(self, weights: Sequence[Tensor]) -> np.ndarray:
         """Returns (members, episodes) of all members at once, each on its own validation episodes; NaN where
         the environment failed."""
-        episodes, network = self.config.evaluation_episodes, self.policy_network.plain_copy(weights)
+        episodes, network = self.config.evaluation_episodes, self.learner.policy_network.plain_copy(weights)
         seeds = [seed for m in self.members for seed in episode_seeds("validation", m.seed, episodes)]
         environment = self._vector(seeds, "validation: ")
         if environment is None:
             return np.full((len(self.members), episodes), np.nan)
 
         def act(observations: np.ndarray, live: np.ndarray) -> np.ndarray:
-            states = self._states(self._by_member(observations))
-            return network.columns(states).argmax(1).cpu().numpy().ravel()[live]
+            outputs = network.columns(self.tensor(self.problem.normalizer(self._by_member(observations))))
+            if self.problem.task.discrete:
+                return outputs.argmax(1).cpu().numpy().ravel()[live]
+            return self._flat(outputs.transpose(1, 2).clamp(-1, 1).cpu().numpy())[live]
 
         try:
             returns, _ = vector_rollouts(act, environment)
@@ -314,19 +391,15 @@ class DiscreteCohort(ABC):
         self._note_environments(environment, episodes, "validation: ")
         return returns.reshape(len(self.members), episodes)
 
-    def _states(self, observations: np.ndarray) -> Tensor:
-        """Normalised observations as the networks read them."""
-        return torch.from_numpy(self.problem.normalizer(observations)).to(self.config.device)
-
-    def _tensor(self, array: np.ndarray) -> Tensor:
+    def tensor(self, array: np.ndarray) -> Tensor:
+        """See `Play`."""
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.config.device)
 
     def policy(self, index: int) -> Policy:
         """See `Cohort`."""
-        kept, activations = self._kept.get(index), self.policy_network.activations
+        kept, activations = self._kept.get(index), self.learner.policy_network.activations
         if kept is None:  # it failed before its first validation
-            kept = self._copy(index, self._round, np.nan, np.nan, self.policy_sparsifier.finalize())
-        sampled = self.members[index].regularizer == "l0" and self.config.sparsity.evaluation == "sampled"
+            kept = self._copy(index, self._round, np.nan, np.nan, self.learner.policy_sparsifier.finalize())
         return Policy(
             task=self.problem.task.name,
             inputs=self.problem.task.inputs,
@@ -336,13 +409,13 @@ class DiscreteCohort(ABC):
                 Layer(Dense(weight.numpy()), bias.numpy(), activation)
                 for weight, bias, activation in zip(kept.weights, kept.biases, activations, strict=True)
             ),
-            trained_parameters=self.policy_network.parameters_per_member,
-            gate_seed=GATE_SEED if sampled else None,
+            trained_parameters=self.learner.policy_network.parameters_per_member,
+            gate_seed=self.learner.policy_sparsifier.gate_seed,
         )
 
     def figures(self) -> list[dict[str, Any]]:
         """See `Cohort`; sparsities are those of the policy that is kept."""
-        initial = network_sparsity_at_init(self.policy_sparsifier.report())
+        initial = network_sparsity_at_init(self.learner.policy_sparsifier.report())
         return [
             {}
             if index in self.failures
@@ -351,7 +424,7 @@ class DiscreteCohort(ABC):
                 "actor_sparsity_at_init": float(initial[index]),
                 "kept_round": self._kept[index].number,
                 "steps_to_target": self.steps_to_target.get(index),
-                "parameters": self.policy_network.parameters_per_member,
+                "parameters": self.learner.policy_network.parameters_per_member,
                 "env_steps": self.env_steps[index],
                 "updates": self.updates,
             }
@@ -360,17 +433,22 @@ class DiscreteCohort(ABC):
 
     def state_dict(self) -> dict:
         """See `Cohort`."""
-        taken = torch.from_numpy(np.array(self._taken)) if self._taken else torch.empty(0)
-        kept = {index: vars(kept) for index, kept in self._kept.items()}
+        taken, whole = self._taken, len(self._taken) - len(self._taken) % self._steps_each
+        if not self.learner.resumes_within_rounds:
+            taken = taken[:whole]
         return {
+            "learner": self.learner.state_dict(),
+            "rounds": self._rounds_done,
             "segment": self._segment,
-            "taken": taken,
-            "kept": kept,
+            "taken": torch.from_numpy(np.array(taken)) if taken else torch.empty(0),
+            "kept": {index: vars(kept) for index, kept in self._kept.items()},
             **{name: dict(getattr(self, name)) for name in _RECORDS},
         }
 
     def load_state_dict(self, state: dict) -> None:
         """See `Cohort`."""
+        self.learner.load_state_dict(state["learner"])
+        self._rounds_done = state["rounds"]
         self._segment, self._taken = state["segment"], list(state["taken"].numpy())
         self._kept = {index: Kept(**kept) for index, kept in state["kept"].items()}
         for name in _RECORDS:
@@ -379,3 +457,7 @@ class DiscreteCohort(ABC):
 
 
 _RECORDS = ("failures", "finished", "steps_to_target")
+
+
+def _array(value: Tensor | float) -> np.ndarray:
+    return value.cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
