@@ -18,7 +18,7 @@ import numpy as np
 from gymnasium import spaces
 
 from l0_surgical.policy import Field
-from l0_surgical.surgical.needle_reach import EPISODE_STEPS, INPUTS, OUTPUTS
+from l0_surgical.surgical.needle_reach import NEEDLE_REACH
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.system.registry import Registry
 from l0_surgical.tasks.boundary import (
@@ -41,7 +41,7 @@ SURROL_TASKS = (
 gymnasium.register(
     id=NEEDLE_REACH_ID,
     entry_point="l0_surgical.tasks.needle_reach.environment:NeedleReachEnv",
-    max_episode_steps=EPISODE_STEPS,
+    max_episode_steps=NEEDLE_REACH.episode_steps,
 )
 
 
@@ -136,12 +136,12 @@ def _needle_reach() -> Task:
     from l0_surgical.tasks.needle_reach.expert import expert_action
 
     return Task(
-        "needle-reach",
+        NEEDLE_REACH.name,
         partial(_make, NEEDLE_REACH_ID),
         lambda env, observation: expert_action(observation),
-        INPUTS,
-        OUTPUTS,
-        title="NeedleReach",
+        NEEDLE_REACH.inputs,
+        NEEDLE_REACH.outputs,
+        title=NEEDLE_REACH.title,
     )
 
 
@@ -164,8 +164,8 @@ def _surrol(name: str) -> Task:
     from l0_surgical.tasks.surrol.environment import make_surrol, surrol_expert
 
     task = _task_from_spaces(name, partial(make_surrol, name.removeprefix(SURROL)), surrol_expert)
-    if name.startswith(SURROL + "NeedleReach"):
-        return replace(task, inputs=INPUTS, outputs=OUTPUTS)
+    if name.startswith(SURROL + NEEDLE_REACH.title):
+        return replace(task, inputs=NEEDLE_REACH.inputs, outputs=NEEDLE_REACH.outputs)
     return task
 
 
@@ -291,6 +291,6 @@ def _register_robotics() -> None:
     gymnasium.register_envs(gymnasium_robotics)
 
 
-register_task("needle-reach", _needle_reach, "goal")
+register_task(NEEDLE_REACH.name, _needle_reach, "goal")
 for _name, _facts in CLASSIC.items():
     register_task(_name, partial(_classic, _name, _facts), "vector")
