@@ -75,10 +75,10 @@ class GoalLearner(Protocol):
     device)`; its policy's outputs are actions in [-1, 1].
 
     Attributes:
-        critic_sparsifier: of the critic.
+        critic_sparsifier: of the critic; None where there is no critic.
     """
 
-    critic_sparsifier: Sparsifier
+    critic_sparsifier: Sparsifier | None
 
     def explore(self, play: GoalPlay, member: int, act: Act, shape: tuple[int, int]) -> Act:
         """How a member acts in a training episode, given its policy; `shape` is (steps, act)."""
@@ -227,7 +227,8 @@ class GoalCohort:
                 rows.append({})
                 continue
             known = Evaluation.of(task, 0, played).as_dict()
-            row = {name: float(sparsity[name][index]) for name in ("actor_sparsity", "critic_sparsity")}
+            named = [name for name in sparsity if not name.endswith("_at_init")]
+            row = {name: float(sparsity[name][index]) for name in named}
             rows.append(
                 row | {"validation_return": known["return_mean"], "validation_success": known["success_rate"]}
             )
@@ -257,13 +258,11 @@ class GoalCohort:
 
     def sparsity(self) -> dict[str, np.ndarray]:
         """Sparsity of actor and critic, now and at initialisation, each `(members,)`."""
-        actor, critic = self.learner.policy_sparsifier.report(), self.learner.critic_sparsifier.report()
-        return {
-            "actor_sparsity": network_sparsity(actor),
-            "critic_sparsity": network_sparsity(critic),
-            "actor_sparsity_at_init": network_sparsity_at_init(actor),
-            "critic_sparsity_at_init": network_sparsity_at_init(critic),
-        }
+        both = {"actor": self.learner.policy_sparsifier, "critic": self.learner.critic_sparsifier}
+        reports = {name: one.report() for name, one in both.items() if one is not None}
+        now = {f"{name}_sparsity": network_sparsity(report) for name, report in reports.items()}
+        begin = {f"{name}_sparsity_at_init": network_sparsity_at_init(r) for name, r in reports.items()}
+        return {**now, **begin}
 
     def state_dict(self) -> dict:
         """Everything needed to go on exactly where this left off."""

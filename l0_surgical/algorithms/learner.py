@@ -17,12 +17,14 @@ class Learner:
 
     Attributes:
         policy_network, policy_sparsifier: those of the network that becomes the policy.
+        critic_sparsifier: of the critic; None where there is no critic.
         updates: gradient updates so far.
         diverged: causes by index of the members whose weights are frozen.
     """
 
     policy_network: MemberMLP
     policy_sparsifier: Sparsifier
+    critic_sparsifier: Sparsifier | None = None
 
     networks: ClassVar[tuple[str, ...]] = ()
     """Names of the networks, targets too."""

@@ -127,6 +127,11 @@ def get_task(name: str) -> Task:
     return _task_from_spaces(name, partial(_make, _registered(name)), expert=None)
 
 
+def gymnasium_ids() -> list[str]:
+    """Every id that Gymnasium knows now."""
+    return list(gymnasium.registry)
+
+
 def known_tasks() -> list[str]:
     """Returns the names of the registered tasks and of SurRoL's."""
     return [*TASKS, *(SURROL + task for task in SURROL_TASKS)]
