@@ -20,8 +20,8 @@ def command(
     overwrite: bool = False,
     json: bool = False,
 ) -> Callable[[], None]:
-    """Makes a policy smaller: one rank for all layers (--rank, --ranks) or the smallest that keeps a fraction of
-    the return (--keep).
+    """Makes a policy smaller: one rank for all layers (--rank, --ranks) or the smallest that keeps a fraction
+    of the return (--keep).
 
     Args:
         policy: A policy file, or the name of a shipped policy.
