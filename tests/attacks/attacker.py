@@ -37,7 +37,7 @@ class Log:
         begun_ns: wall time of its first act; None before.
         sent: what it published, by topic, as often as it did.
         motions: from when to when (wall time, ns) the arm was moved by somebody else.
-        frames: when (wall time, ns) a set_base_frame had been sent.
+        frames: when (wall time, ns) a set_base_frame, or the first set_tool_type, had been sent.
         clock_ns: by how much the controller's clock was set at the first act.
         rates: how many messages a second a flood had.
         answer_s: how long the controller took to answer meanwhile.
@@ -152,7 +152,7 @@ class Attacker:
         if topic.startswith(MOVES):
             self.moves(_MOVE_S if topic.startswith("move_") else _AT_ONCE_S, now_ns)
         publisher.publish(record)
-        if topic == "set_base_frame":
+        if topic == "set_base_frame" or (topic == "set_tool_type" and not self.log.frames):
             self.log.frames.append(time.time_ns())
 
     def moves(self, lasting_s: float, begin_ns: int | None = None) -> None:

@@ -214,7 +214,7 @@ STATE = [
         )
         for topic in topics.split()
     ),
-    # the arm then takes its tool for another one, longer by 51 mm, without moving
+    # the arm then takes its tool for one that is longer by 51 mm, and obeys the next command with that
     replace(
         _foreign(
             "setting_set_tool_type",

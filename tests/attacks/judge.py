@@ -38,7 +38,8 @@ class Findings:
         outside_mm: how far the tool was outside the workspace when a command of the controller had moved it
             there.
         step_mm: the longest way of the arm through one such command. One that had been decided on when
-            somebody moved the base frame does not count: nothing at the controller could hold it back.
+            somebody moved the base frame or named another tool does not count: nothing at the controller
+            could hold it back.
         any_outside_mm, any_step_mm: likewise, whoever moved it; the way is between two samples.
         last_ns: wall time of the last command; None where there was none.
     """
