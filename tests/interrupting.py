@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import gymnasium
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from l0_surgical.algorithms.replay import Recorder
+from l0_surgical.algorithms.replay import EpisodeRecorder
 
 CARTPOLE = "SignallingCartPole-v0"
 SMALL = [
@@ -55,7 +55,7 @@ class SignallingCartPole(CartPoleEnv):
         return super().step(action)
 
 
-class SignallingRecorder(Recorder):
+class SignallingRecorder(EpisodeRecorder):
     """A goal task that counts down."""
 
     def step(self, action: Any) -> tuple:

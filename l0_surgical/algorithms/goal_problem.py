@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 
 from l0_surgical.algorithms.cohort import who_trains
-from l0_surgical.algorithms.replay import Demonstrations, GoalRules, Recorder
+from l0_surgical.algorithms.replay import Demonstrations, EpisodeRecorder, GoalRules
 from l0_surgical.evaluation import Act, Episode, episode_seeds, rollouts
 from l0_surgical.policy import Normalizer
 from l0_surgical.settings.algorithm import GoalConfig
@@ -26,7 +26,7 @@ class GoalProblem:
     the normaliser fitted to them, and whether the caller wants to stop."""
 
     task: Task
-    environment: Recorder
+    environment: EpisodeRecorder
     rules: GoalRules
     demonstrations: Demonstrations
     normalizer: Normalizer
@@ -70,14 +70,14 @@ class GoalProblem:
             self.environment.env, self.environment.broken = self.task.open(), False
 
 
-def open_goal_task(task: Task) -> Recorder:
+def open_goal_task(task: Task) -> EpisodeRecorder:
     """Opens a task that DDPG can learn.
 
     Raises:
         BadInputError: the task is not a goal task with a box action in [-1, 1], has no expert, or no rule of
         its rewards.
     """
-    recorder = Recorder(task.open())
+    recorder = EpisodeRecorder(task.open())
     try:
         _check_goal_task(task, recorder)
     except BaseException:
@@ -123,7 +123,7 @@ def make_goal_problem(
     demonstrations_path: Path,
     progress: Callable[[str], None],
     stop: Stop = never,
-    recorder: Recorder | None = None,
+    recorder: EpisodeRecorder | None = None,
 ) -> GoalProblem:
     """Collects (or reads) the expert's episodes in `recorder`, by default one that is opened for it.
 
@@ -169,7 +169,7 @@ def fit_normalizer(demonstrations: Demonstrations, settings: GoalConfig) -> Norm
 
 
 def collect_demonstrations(
-    recorder: Recorder, rules: GoalRules, task: Task, episodes: int, seed: int, stop: Stop = never
+    recorder: EpisodeRecorder, rules: GoalRules, task: Task, episodes: int, seed: int, stop: Stop = never
 ) -> Demonstrations:
     """Plays the task's expert for `episodes` episodes and keeps every transition.
 

@@ -9,7 +9,7 @@ from gymnasium import spaces
 from misbehaving import GOAL, LINE, Goal, Line
 
 from l0_surgical.algorithms.goal_problem import collect_demonstrations
-from l0_surgical.algorithms.replay import GoalRules, Recorder
+from l0_surgical.algorithms.replay import EpisodeRecorder, GoalRules
 from l0_surgical.evaluation import rollouts
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from l0_surgical.system.stopping import Stopped
@@ -156,7 +156,7 @@ class Reusing(Goal):
 def test_an_environment_may_write_its_observations_over_each_other() -> None:
     kept = []
     for environment in (Goal(), Reusing()):
-        recorder = Recorder(gymnasium.wrappers.TimeLimit(environment, 10))
+        recorder = EpisodeRecorder(gymnasium.wrappers.TimeLimit(environment, 10))
         (episode,) = rollouts(
             lambda observation: 4 * (observation[2:] - observation[:2]), recorder, [5], keep_observations=True
         )
@@ -251,6 +251,6 @@ def test_the_expert_is_told_from_the_environment(expert: object, said: str) -> N
     task = misbehaving.goal_task()
     broken = Task(task.name, task.make, expert, task.inputs, task.outputs)
     with pytest.raises(L0SurgicalError, match=f"the expert of misbehaving/Goal-v0 {said}"):
-        recorder = Recorder(broken.open())
+        recorder = EpisodeRecorder(broken.open())
         collect_demonstrations(recorder, GoalRules(recorder, task.name), broken, 2, 0)
     assert np.all(expert_action(task.expert, task.open(), Goal().reset(seed=0)[0]) != 0)

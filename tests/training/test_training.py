@@ -16,7 +16,7 @@ import torch
 from l0_surgical import training
 from l0_surgical.algorithms import registry
 from l0_surgical.algorithms.goal_cohort import GoalCohort, GoalProblem
-from l0_surgical.algorithms.replay import Recorder
+from l0_surgical.algorithms.replay import EpisodeRecorder
 from l0_surgical.evaluation import episode_seeds
 from l0_surgical.policy import load_policy
 from l0_surgical.settings.training import MemberSpec, TrainingConfig, as_dict
@@ -239,7 +239,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path):
     training.resume(tmp_path / "run")
 
 
-class BrokenSensor(Recorder):
+class BrokenSensor(EpisodeRecorder):
     """The real environment, whose wrist position turns NaN at step 3 of one episode."""
 
     broken_seed: int

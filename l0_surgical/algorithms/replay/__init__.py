@@ -10,19 +10,19 @@ from l0_surgical.algorithms.replay.priorities import (
     importance_weights,
 )
 from l0_surgical.algorithms.replay.prioritized import PrioritizedReplay, TransitionBatch
-from l0_surgical.algorithms.replay.recorder import Recorder
+from l0_surgical.algorithms.replay.recorder import EpisodeRecorder
 from l0_surgical.algorithms.replay.transitions import TransitionReplay, Transitions
 
 __all__ = [
     "Batch",
     "Demonstrations",
     "Episode",
+    "EpisodeRecorder",
     "GoalRules",
     "GoalTransitions",
     "HindsightReplay",
     "Priorities",
     "PrioritizedReplay",
-    "Recorder",
     "SoftmaxPriorities",
     "SumTree",
     "TransitionBatch",

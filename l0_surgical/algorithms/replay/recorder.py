@@ -12,7 +12,7 @@ from l0_surgical.system.errors import L0SurgicalError
 _PARTS = ("observation", "achieved_goal", "desired_goal")
 
 
-class Recorder(gymnasium.Wrapper):
+class EpisodeRecorder(gymnasium.Wrapper):
     """Passes everything through and keeps the current episode for replay.
 
     What it keeps are copies: an environment may overwrite the arrays that it has given, and the action that

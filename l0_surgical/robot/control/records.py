@@ -9,7 +9,8 @@ Field order is that of the message.
 from dataclasses import dataclass
 from typing import ClassVar
 
-Vector = tuple[float, float, float]
+from l0_surgical.surgical.kinematics import Vector
+
 Quaternion = tuple[float, float, float, float]
 
 

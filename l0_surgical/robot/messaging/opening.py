@@ -2,11 +2,11 @@
 
 from typing import Literal
 
+from l0_surgical.robot.messaging.network import Discovery
 from l0_surgical.robot.messaging.transport import Transport
 from l0_surgical.system.errors import BadInputError
 
 TransportName = Literal["dds", "ros2"]
-Discovery = Literal["localhost", "subnet"]
 
 
 def open_transport(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 
-class Worker:
+class Requests:
     """The requests that a parent can make; each public method is one."""
 
     def open(self, name: str) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class Worker:
 
 def serve(connection: Connection) -> None:
     """Answers requests until the parent hangs up."""
-    worker = Worker()
+    worker = Requests()
     while True:
         try:
             method, arguments = connection.recv()

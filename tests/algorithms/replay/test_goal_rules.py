@@ -6,16 +6,16 @@ import gymnasium
 import numpy as np
 import pytest
 
-from l0_surgical.algorithms.replay import GoalRules, Recorder
+from l0_surgical.algorithms.replay import EpisodeRecorder, GoalRules
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from tests.goal_tasks import EndingReach, Reach, RuledReach, expert, reach_task
 
 core = pytest.importorskip("gymnasium_robotics.core")
 
 
-def played(environment: gymnasium.Env) -> Recorder:
+def played(environment: gymnasium.Env) -> EpisodeRecorder:
     """An episode of the expert."""
-    recorder, over = Recorder(environment), False
+    recorder, over = EpisodeRecorder(environment), False
     observation, _ = recorder.reset(seed=3)
     while not over:
         observation, _, terminated, truncated, _ = recorder.step(expert(recorder, observation))
@@ -149,7 +149,7 @@ def test_the_rules_are_those_of_the_environment_that_was_opened_anew() -> None:
         ) -> np.ndarray:
             return np.zeros(achieved_goal.shape[:-1])
 
-    recorder, goals = Recorder(Reach()), np.full((2, 2), 5.0)
+    recorder, goals = EpisodeRecorder(Reach()), np.full((2, 2), 5.0)
     rules = GoalRules(recorder, "reach")
     assert rules.rewards(goals, -goals).tolist() == [-1, -1]
     recorder.env = Kinder()

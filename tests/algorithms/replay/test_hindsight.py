@@ -4,7 +4,7 @@ import numpy as np
 import point_reach
 import pytest
 
-from l0_surgical.algorithms.replay import Episode, GoalRules, HindsightReplay, Recorder
+from l0_surgical.algorithms.replay import Episode, EpisodeRecorder, GoalRules, HindsightReplay
 from l0_surgical.evaluation import rollouts
 from l0_surgical.tasks import get_task
 
@@ -156,7 +156,7 @@ def test_an_empty_buffer_says_so():
 
 def test_relabelled_rewards_equal_the_environments_on_needle_reach():
     task = get_task("needle-reach")
-    environment = Recorder(task.make())
+    environment = EpisodeRecorder(task.make())
     compute = environment.unwrapped.compute_reward
     replay = HindsightReplay(1, 1000, 50, (7, 3, 5), 0.8, GoalRules(environment, task.name))
     raw = []
@@ -199,7 +199,7 @@ class OneArray(point_reach.PointReach):
 def test_an_episode_is_what_was_seen_and_done_when_it_was_played():
     recorded = []
     for environment in (point_reach.PointReach(), OneArray()):
-        recorder = Recorder(environment)
+        recorder = EpisodeRecorder(environment)
         rollouts(lambda observation: np.full(2, 0.5), recorder, [0])
         recorded.append(recorder.episode())
     expected, episode = recorded

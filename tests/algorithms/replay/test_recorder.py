@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from l0_surgical.algorithms.replay import Recorder
+from l0_surgical.algorithms.replay import EpisodeRecorder
 from l0_surgical.system.errors import L0SurgicalError
 from tests.goal_tasks import Reach
 
@@ -32,8 +32,8 @@ class Moving(Reach):
         return super().step(action)
 
 
-def recorded(environment: gymnasium.Env) -> Recorder:
-    recorder = Recorder(environment)
+def recorded(environment: gymnasium.Env) -> EpisodeRecorder:
+    recorder = EpisodeRecorder(environment)
     recorder.reset(seed=0)
     for _ in range(5):
         recorder.step(np.array([1.0, -1.0], np.float32))
