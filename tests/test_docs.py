@@ -111,3 +111,16 @@ def test_the_reader_of_the_policy_file_page_refuses_a_flipped_bit(tmp_path: Path
 
 def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+def test_every_metric_has_its_line() -> None:
+    from l0_surgical.settings.registry import ALGORITHMS, load
+
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    documented = set(
+        re.findall(r"`([a-z_]+)`", " ".join(re.findall(r"^\| (`.*?) \|", page, flags=re.MULTILINE)))
+    )
+    reported = {name for algorithm in ALGORITHMS for name in load(ALGORITHMS[algorithm].learner).reports}
+    assert reported <= documented
+    always = {"round", "member", "seed", "regularizer", "coefficient", "env_steps", "updates"}
+    assert documented - reported == always | {"steps_per_second", "updates_per_second"}
