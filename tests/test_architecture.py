@@ -41,7 +41,6 @@ ROOMS: dict[str, tuple[set[str], frozenset[str]]] = {
                 "imageio",
                 "PIL",
                 "ray",
-                "rliable",
                 "scipy",
                 "pandas",
                 "jinja2",

@@ -23,9 +23,9 @@ from l0_surgical.system.stopping import Stop
 
 TRAINING = ("training side", "train", ("torch", "tyro", "rich", "gymnasium", "pybullet"))
 ROBOT = ("robot side", "dds", ("tyro", "rich", "yaml"))
-DEMO = ("training and the robot side", "train,dds", (*TRAINING[2], "cyclonedds", "mcap", "yaml"))
-REPORT = ("report", "report", ("tyro", "rich", "matplotlib", "rliable"))
-SUITE = ("training side and the statistics", "train,sweep", (*TRAINING[2], "rliable"))
+DEMO = ("training and the robot side", "train,dds", (*TRAINING[2], "pandas", "cyclonedds", "mcap", "yaml"))
+REPORT = ("report", "report", ("tyro", "rich", "matplotlib", "pandas", "jinja2"))
+SUITE = ("training side and the report", "train,sweep", (*TRAINING[2], "matplotlib", "pandas", "jinja2"))
 SIMULATION = ("simulated arm", "train,dds", ("tyro", "rich", "pybullet"))
 CORE = ("package", "dds", ())
 

@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from l0_surgical.experiments.report import build_report
+from l0_surgical.experiments.report.build import build_report
 
 DATA = Path(__file__).parents[1] / "data" / "report"
 EXPECTED = DATA / "expected.json.gz"

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from l0_surgical.experiments._attempt import Attempt, Ended, Job, ended_from_dict, ended_to_dict
+from l0_surgical.experiments.jobs.worker import Attempt, Ended, Job
 from l0_surgical.system.errors import BadInputError
 
 _POLL_S = 0.1
@@ -98,7 +98,7 @@ class RayEngine:
         exceptions = self._ray.exceptions
         seconds = time.monotonic() - started
         try:
-            return ended_from_dict(self._ray.get(task))
+            return self._ray.get(task)
         except exceptions.TaskCancelledError:
             return Ended(name, "interrupted", "interrupted", seconds=seconds)
         except (
@@ -122,7 +122,7 @@ def _check_address(address: str | None) -> None:
         ) from error
 
 
-def _run(job: Job, out: str, token: str) -> dict[str, Any]:
+def _run(job: Job, out: str, token: str) -> Ended:
     """The task: one attempt on this node."""
     with _folder(job, out, token) as folder:
         attempt = Attempt(replace(job, folder=folder))
@@ -133,7 +133,7 @@ def _run(job: Job, out: str, token: str) -> dict[str, Any]:
             attempt.interrupt()
             while not attempt.has_ended(_POLL_S):
                 pass
-        return ended_to_dict(attempt.collect())
+        return attempt.collect()
 
 
 @contextlib.contextmanager
