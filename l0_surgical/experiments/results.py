@@ -133,8 +133,7 @@ _NEEDLE_REACH = {
     "coefficient": _A_NUMBER,
     **dict.fromkeys(("return_mean", "success_rate", "sparsity", "sparsity_at_init"), _A_NUMBER),
     **dict.fromkeys(("critic_sparsity", "critic_sparsity_at_init"), _FRACTION),
-    "parameters": _A_WHOLE,
-    **dict.fromkeys(("env_steps", "updates"), _WHOLE),
+    **dict.fromkeys(("parameters", "env_steps", "updates"), _A_WHOLE),
 }
 SURGICAL: dict[str, Table] = {
     "best": _NEEDLE_REACH,
