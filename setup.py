@@ -86,6 +86,6 @@ setup(
             "envpool",
         ],
     },
-    entry_points={"console_scripts": [f"l0-surgical = {PACKAGE}.cli:main"]},
+    entry_points={"console_scripts": [f"l0-surgical = {PACKAGE}.commands.main:main"]},
     zip_safe=False,
 )

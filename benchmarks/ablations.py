@@ -26,19 +26,19 @@ from l0_surgical.settings.training import TrainingConfig
 
 CELLS: dict[str, dict[str, dict[str, Any]]] = {
     "best": {},
-    "D1 learning rates 1e-5": {"ddpg": {"actor_learning_rate": 1e-5, "critic_learning_rate": 1e-5}},
-    "D2 tau 1e-3, discount 0.99": {"ddpg": {"target_rate": 1e-3, "discount": 0.99}},
-    "D3 DEX weight 5 held": {"ddpg": {"dex_anneal_episodes": 0}},
-    "D3 no DEX at all": {"ddpg": {"dex_coefficient": 0.0}},
+    "D1 learning rates 1e-5": {"algorithm": {"actor_learning_rate": 1e-5, "critic_learning_rate": 1e-5}},
+    "D2 tau 1e-3, discount 0.99": {"algorithm": {"target_rate": 1e-3, "discount": 0.99}},
+    "D3 DEX weight 5 held": {"algorithm": {"dex_anneal_episodes": 0}},
+    "D3 no DEX at all": {"algorithm": {"dex_coefficient": 0.0}},
     "D4 gate learning rate 1e-5": {"sparsity": {"gate_learning_rate": 1e-5}},
     "D5 log alpha from 0": {"sparsity": {"initial_log_alpha": 0.0}},
     "D6 sampled gates in evaluation": {"sparsity": {"evaluation": "sampled"}},
     "D7 penalty from the start": {"sparsity": {"penalty_start": 0}},
-    "D12 normaliser floor 0.01": {"ddpg": {"observation_scale_floor": 0.01}},
+    "D12 normaliser floor 0.01": {"algorithm": {"observation_scale_floor": 0.01}},
     "actor gated alone": {"sparsity": {"apply_to": "actor"}},
     "D10 beta 0.25": {"sparsity": {"temperature": 0.25}},
-    "D12 action penalty 1": {"ddpg": {"action_penalty": 1.0}},
-    "D18 target not clipped": {"ddpg": {"clip_target": False}},
+    "D12 action penalty 1": {"algorithm": {"action_penalty": 1.0}},
+    "D18 target not clipped": {"algorithm": {"clip_target": False}},
 }
 
 

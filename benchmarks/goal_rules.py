@@ -20,10 +20,10 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from l0_surgical.algorithms.cohorts.goal import GoalCohort, make_goal_problem
+from l0_surgical.algorithms.goal_cohort import GoalCohort, make_goal_problem
 from l0_surgical.evaluation import Evaluation, episode_seeds, policy_act, rollouts
 from l0_surgical.policy import Field
-from l0_surgical.settings.sections import DDPGConfig
+from l0_surgical.settings.ddpg import DDPGConfig
 from l0_surgical.settings.training import TrainingConfig
 from l0_surgical.tasks import Task
 from l0_surgical.training import set_threads
@@ -119,7 +119,12 @@ def success_rates(kind: type[Reach], elsewhere: float, at_goal: float, seeds: in
     task = Task(name, partial(gymnasium.make, name, elsewhere=elsewhere, at_goal=at_goal), expert, *fields)
     ddpg = DDPGConfig(hidden=(32, 32), updates_per_episode=20, discount=0.9)
     config = TrainingConfig(
-        task=task.name, episodes=150, demonstration_episodes=20, regularizer=("none",), seeds=seeds, ddpg=ddpg
+        task=task.name,
+        episodes=150,
+        demonstration_episodes=20,
+        regularizer=("none",),
+        seeds=seeds,
+        algorithm=ddpg,
     )
     with tempfile.TemporaryDirectory() as folder:
         cohort = GoalCohort(

@@ -24,9 +24,7 @@ import torch
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import Logger
 
-from l0_surgical.algorithms.cohorts.discrete import DiscreteProblem
-from l0_surgical.algorithms.cohorts.dqn import DQNCohort
-from l0_surgical.algorithms.cohorts.ppo import PPOCohort
+from l0_surgical.algorithms.vector_cohort import VectorCohort, VectorProblem
 from l0_surgical.settings.presets import preset
 from l0_surgical.settings.training import MemberSpec, TrainingConfig
 from l0_surgical.tasks import get_task
@@ -99,8 +97,12 @@ def _dqn(batch: int) -> TrainingConfig:
         "cycles_per_round": 10,
         "batch_size": batch,
     }
-    dqn = dataclasses.replace(base.dqn, **changes, learning_starts=100, double=False, buffer_size=50_000)
-    return dataclasses.replace(base, dqn=dqn, sparsity=dataclasses.replace(base.sparsity, penalty_start=0))
+    dqn = dataclasses.replace(
+        base.algorithm, **changes, learning_starts=100, double=False, buffer_size=50_000
+    )
+    return dataclasses.replace(
+        base, algorithm=dqn, sparsity=dataclasses.replace(base.sparsity, penalty_start=0)
+    )
 
 
 def _ppo() -> TrainingConfig:
@@ -109,23 +111,22 @@ def _ppo() -> TrainingConfig:
 
 
 def _ours(config: TrainingConfig, cohorts: Sequence[Sequence[MemberSpec]]) -> Contestant:
-    kind = DQNCohort if config.algorithm == "dqn" else PPOCohort
-    problem = DiscreteProblem.of(get_task("cartpole"))
-    running = [kind(config, members, problem) for members in cohorts]
+    problem = VectorProblem.of(get_task("cartpole"))
+    running = [VectorCohort(config, members, problem) for members in cohorts]
 
     def run() -> None:
         for cohort in running:
             cohort.train_round(0)
 
-    if config.algorithm == "dqn":
-        each = config.dqn.cycles_per_round * config.dqn.updates_per_cycle
+    if config.algorithm.name == "dqn":
+        each = config.algorithm.cycles_per_round * config.algorithm.updates_per_cycle
     else:
-        each = config.ppo.epochs * (config.steps_per_round // config.ppo.minibatch_size)
+        each = config.algorithm.epochs * (config.algorithm.steps_per_round // config.algorithm.minibatch_size)
     return each * sum(map(len, cohorts)), run
 
 
 def _sb3_dqn(config: TrainingConfig) -> Contestant:
-    dqn = config.dqn
+    dqn = config.algorithm
     model = sb3.DQN(
         "MlpPolicy",
         make_vec_env("CartPole-v1", dqn.environments, seed=0),
@@ -141,11 +142,11 @@ def _sb3_dqn(config: TrainingConfig) -> Contestant:
         device="cpu",
     )
     _check(model.q_net, dqn.hidden)
-    return _sb3(model, config.steps_per_round, dqn.cycles_per_round * dqn.updates_per_cycle)
+    return _sb3(model, config.algorithm.steps_per_round, dqn.cycles_per_round * dqn.updates_per_cycle)
 
 
 def _sb3_ppo(config: TrainingConfig) -> Contestant:
-    ppo = config.ppo
+    ppo = config.algorithm
     model = sb3.PPO(
         "MlpPolicy",
         make_vec_env("CartPole-v1", ppo.environments, seed=0),
@@ -160,7 +161,9 @@ def _sb3_ppo(config: TrainingConfig) -> Contestant:
         device="cpu",
     )
     _check(model.policy.mlp_extractor.policy_net, ppo.hidden)
-    return _sb3(model, config.steps_per_round, ppo.epochs * (config.steps_per_round // ppo.minibatch_size))
+    return _sb3(
+        model, config.algorithm.steps_per_round, ppo.epochs * (config.steps_per_round // ppo.minibatch_size)
+    )
 
 
 def _sb3(model: sb3.DQN | sb3.PPO, steps: int, updates: int) -> Contestant:

@@ -27,8 +27,7 @@ from l0_surgical.robot.control.controller import Controller, State
 from l0_surgical.robot.control.limits import HOME_M, load_limits
 from l0_surgical.robot.control.poses import Pose
 from l0_surgical.robot.control.records import JointState, OperatingState, PoseStamped, Record
-from l0_surgical.surgical.kinematics import SURROL_WORLD, inverse_kinematics
-from l0_surgical.surgical.needle_reach import sample_goal
+from l0_surgical.surgical.kinematics import inverse_kinematics
 from l0_surgical.system.files import atomic_write
 
 POLICY = "needle-reach-l0-compressed"
@@ -130,7 +129,7 @@ def measure(acceleration: float, jerk: float, goals: int) -> dict[str, float]:
     generator = np.random.default_rng(SEED)
     reached, steps, ticks, strongest, sharpest = 0, [], [], 0.0, 0.0
     for _ in range(goals):
-        controller.set_goal(SURROL_WORLD.point_in_rcm(tuple(sample_goal(generator)[0])))
+        controller.set_goal(controller.task.draw_goal_m(generator))
         while controller.state is State.APPROACHING:
             tick()
         begin = controller.ticks

@@ -15,8 +15,9 @@ import numpy as np
 from motion_limits import RATE_HZ, Clock, FollowingArm
 
 from l0_surgical.robot.control.limits import load_limits
-from l0_surgical.robot.control.motion import approach
+from l0_surgical.robot.control.motion import approach, start_pose
 from l0_surgical.robot.control.safety import SafetyFilter
+from l0_surgical.surgical import arm_task
 
 WARM_UP = 200
 
@@ -30,7 +31,8 @@ def main() -> None:
     clock, limits = Clock(), load_limits()
     arm = FollowingArm(clock)
     safety = SafetyFilter(arm, limits, 1 / RATE_HZ)
-    segment = approach(safety.start(arm.poll(), clock.now()), limits, RATE_HZ)
+    start = start_pose(arm_task("needle-reach"))
+    segment = approach(safety.start(arm.poll(), clock.now()), start, limits, RATE_HZ)
     check, send = [], []
     for _ in range(arguments.ticks + WARM_UP):
         clock.advance(round(1e9 / RATE_HZ))

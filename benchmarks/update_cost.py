@@ -24,7 +24,7 @@ import stable_baselines3 as sb3
 import torch
 from stable_baselines3.common.logger import Logger
 
-from l0_surgical.algorithms.cohorts.goal import GoalCohort, GoalProblem, make_goal_problem
+from l0_surgical.algorithms.goal_cohort import GoalCohort, GoalProblem, make_goal_problem
 from l0_surgical.settings.presets import preset
 from l0_surgical.settings.training import MemberSpec, TrainingConfig
 from l0_surgical.tasks import get_task
@@ -68,9 +68,9 @@ def make_contestants(updates: int) -> dict[str, Callable[[], None]]:
     """Each does `updates` updates when called; `_dex` with demonstrations guiding, as in the first 60
     episodes."""
     base = preset("best")
-    ddpg = dataclasses.replace(base.ddpg, updates_per_episode=updates)
+    ddpg = dataclasses.replace(base.algorithm, updates_per_episode=updates)
     sparsity = dataclasses.replace(base.sparsity, penalty_start=0)
-    config = dataclasses.replace(base, ddpg=ddpg, sparsity=sparsity)
+    config = dataclasses.replace(base, algorithm=ddpg, sparsity=sparsity)
     with tempfile.TemporaryDirectory() as folder:
         problem = make_goal_problem(
             config, get_task(config.task), Path(folder) / "demonstrations.npz", lambda text: None
@@ -86,7 +86,7 @@ def make_contestants(updates: int) -> dict[str, Callable[[], None]]:
 def _ours(config: TrainingConfig, problem: GoalProblem, regularizer: str, guided: bool) -> Callable[[], None]:
     weight = 5.0 if guided else 0.0
     config = dataclasses.replace(
-        config, ddpg=dataclasses.replace(config.ddpg, dex_coefficient=weight, dex_anneal_episodes=0)
+        config, algorithm=dataclasses.replace(config.algorithm, dex_coefficient=weight, dex_anneal_episodes=0)
     )
     cohort = GoalCohort(config, [MemberSpec(0, regularizer, 1e-2)], problem)
     for episode in range(EPISODES):
@@ -95,7 +95,7 @@ def _ours(config: TrainingConfig, problem: GoalProblem, regularizer: str, guided
 
 
 def _sb3(config: TrainingConfig, updates: int) -> Callable[[], None]:
-    ddpg = config.ddpg
+    ddpg = config.algorithm
     model = sb3.DDPG(
         "MultiInputPolicy",
         get_task(config.task).make(),

@@ -25,8 +25,8 @@ OPERATOR = (
     ("goals", 10, "how many goals to reach before everything ends; 0: never ends"),
     ("seed", 0, "of the goals"),
 )
-POLICY = (
-    ("policy", "needle-reach-l0-compressed", "a shipped policy's name or a policy file"),
+POLICY = (("policy", "needle-reach-l0-compressed", "a shipped policy's name or a policy file"),)
+CONTROL = (
     ("servo_rate", 200.0, "setpoints sent to the arm per second, 100 to 500"),
     ("speed", 1.0, "fraction of the policy's own speed, above 0 and at most 1"),
     ("limits_file", "", "a YAML file of safety limits; empty: those of the package"),
@@ -40,7 +40,7 @@ NETWORK = (
         "LOCALHOST",
     ),
 )
-ARGUMENTS = (*ARM, *POLICY, *REAL_TIME, *SIMULATION, *OPERATOR, *NETWORK)
+ARGUMENTS = (*ARM, *POLICY, *CONTROL, *REAL_TIME, *SIMULATION, *OPERATOR, *NETWORK)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -59,7 +59,8 @@ def generate_launch_description() -> LaunchDescription:
     policy = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(policy_launch),
         launch_arguments=[
-            (name, LaunchConfiguration(name)) for name, _, _ in (*ARM, *POLICY, *REAL_TIME, *NETWORK)
+            (name, LaunchConfiguration(name))
+            for name, _, _ in (*ARM, *POLICY, *CONTROL, *REAL_TIME, *NETWORK)
         ],
     )
     operator = Node(
@@ -67,7 +68,7 @@ def generate_launch_description() -> LaunchDescription:
         executable="operator_node",
         name="operator_node",
         namespace=arm,
-        parameters=[_parameters((*ARM, *OPERATOR))],
+        parameters=[_parameters((*ARM, *POLICY, *OPERATOR))],
         output="screen",
     )
     end = RegisterEventHandler(OnProcessExit(on_exit=_end))

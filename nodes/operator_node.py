@@ -20,13 +20,14 @@ from rclpy.node import Node
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
+from l0_surgical.policy import find_policy, load_policy
+from l0_surgical.robot.control.policy_task import task_of
 from l0_surgical.robot.control.records import OperatingState
 from l0_surgical.robot.messaging.arm_client import CrtkArm
 from l0_surgical.robot.messaging.crtk import topic_name
 from l0_surgical.robot.messaging.ros2 import Ros2Transport
 from l0_surgical.robot.node import NodeParameter, declare_parameters, parameter_values, run_node
-from l0_surgical.surgical.kinematics import SURROL_WORLD, Vector
-from l0_surgical.surgical.needle_reach import sample_goal
+from l0_surgical.surgical.kinematics import Vector
 from l0_surgical.system.bounds import Bound, Seed
 from l0_surgical.system.errors import L0SurgicalError
 
@@ -37,6 +38,9 @@ REPEAT_S = 2.0
 RETRY_S = 0.5
 PARAMETERS = (
     NodeParameter("arm", "PSM1", "The arm's ROS namespace."),
+    NodeParameter(
+        "policy", "needle-reach-l0-compressed", "The policy node's, by whose task goals are drawn."
+    ),
     NodeParameter(
         "goals", 10, "How many goals to set; 0: never ends.", kind=Annotated[int, Bound(0, 1_000_000)]
     ),
@@ -59,6 +63,7 @@ class OperatorNode(Node):
         super().__init__("operator_node")
         declare_parameters(self, PARAMETERS)
         self._values = parameter_values(self, PARAMETERS)
+        self._task = task_of(load_policy(find_policy(self._values["policy"])))
         self._transport = Ros2Transport(self)
         self._simulated_arm = CrtkArm(self._transport, self._values["arm"])
         self._goal = self.create_publisher(PointStamped, "policy_node/goal", 1)
@@ -86,7 +91,7 @@ class OperatorNode(Node):
         yield from self._until(self._is_heard, "the policy node to hear goals and to answer")
         generator, count, reached = np.random.default_rng(self._values["seed"]), self._values["goals"], 0
         for number in range(1, count + 1) if count else itertools.count(1):
-            reached += yield from self._reach(SURROL_WORLD.point_in_rcm(tuple(sample_goal(generator)[0])))
+            reached += yield from self._reach(self._task.draw_goal_m(generator))
             self.get_logger().info(f"goal {number}: {reached} of {number} reached")
         yield from self._call(self._disarm_policy)
         raise SystemExit(0 if reached == count else L0SurgicalError.exit_code)

@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from l0_surgical.algorithms.cohorts.goal import GoalCohort, GoalProblem, make_goal_problem
+from l0_surgical.algorithms.goal_cohort import GoalCohort, GoalProblem, make_goal_problem
 from l0_surgical.policy import Field
 from l0_surgical.settings.training import MemberSpec, TrainingConfig
 from l0_surgical.tasks import Task

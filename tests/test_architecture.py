@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from l0_surgical.surgical import arm_tasks
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "l0_surgical"
 
@@ -149,6 +151,37 @@ def test_only_the_robots_side_runs_the_compiled_engine() -> None:
     assert runs_it == {"runtime", "robot", "commands"}
 
 
+def named(source: str, word: str) -> list[str]:
+    """The names and texts of a module's code that contain a word, comments and docstrings apart."""
+    tree = ast.parse(source)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    described = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    texts: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            texts += [node.value] if isinstance(node.value, str) and id(node) not in described else []
+        else:
+            texts += [value for _, value in ast.iter_fields(node) if isinstance(value, str)]
+    return [text for text in texts if word in text.lower().replace("_", "").replace("-", "")]
+
+
+def test_the_robots_side_names_no_surgical_task() -> None:
+    """It takes the task from the policy, by the record in `surgical`; the nodes' policy has a default."""
+    modules_of_it = [*(PACKAGE / "robot").glob("*.py"), *(PACKAGE / "robot" / "control").glob("*.py")]
+    found = {
+        path.relative_to(ROOT).as_posix(): names
+        for path in (*modules_of_it, *(ROOT / "nodes").glob("*.py"))
+        for task in arm_tasks()
+        if (names := named(path.read_text(encoding="utf-8"), task.title.lower()))
+    }
+    default = ["needle-reach-l0-compressed"]
+    assert found == {"nodes/operator_node.py": default, "nodes/policy_node.py": default}
+
+
 def test_algorithms_never_import_each_other() -> None:
     names = {"ddpg", "dqn", "ppo"}
     for name in names:
@@ -176,6 +209,19 @@ def test_imports_go_no_deeper_than_eleven_floors_and_in_no_circle() -> None:
         return 1 + max(below, default=0)
 
     assert max(floor(room) for room in ROOMS) <= 11
+
+
+def test_the_check_of_names_sees_what_it_should() -> None:
+    source = '''"""NeedleReach."""
+from a.needle_reach import b
+NEEDLE_REACH = {"NeedleReach": f"{b} needle-reach"}  # needle_reach
+def f(needle_reach: int) -> None:
+    "NeedleReach"
+    return x.needle_reach
+'''
+    assert sorted(named(source, "needlereach")) == sorted(
+        ["a.needle_reach", "NEEDLE_REACH", "NeedleReach", " needle-reach", "needle_reach", "needle_reach"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The documents: their examples run and their links lead somewhere."""
 
+import json
 import os
 import re
 import shutil
@@ -54,26 +55,28 @@ def test_the_c_example_of_engines_compiles_and_prints_an_action(tmp_path: Path) 
     np.testing.assert_allclose([float(part) for part in printed.split()], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_the_examples_of_extending_run(tmp_path: Path) -> None:
-    checks = """
-assert policy.task == "PointReach-v0" and policy.observation_size == 4
-assert rows[0]["critic_loss"] >= 0 and -20 <= rows[0]["train_return"] <= 0
-assert np.allclose(sparsity, 0.9, atol=0.01), sparsity
-assert losses[-1] < 0.1 * losses[0], (losses[0], losses[-1])
-assert network_sparsity(gates.report())[0] > 0.3, network_sparsity(gates.report())
-assert cloned.task == "PointReach-v0"
-"""
-    script = tmp_path / "extending.py"
-    script.write_text(python_blocks("extending.md") + checks, encoding="utf-8")
-    result = subprocess.run(
-        [sys.executable, script],
-        cwd=tmp_path,
-        env=_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (result.returncode, result.stderr) == (0, "")
+def test_the_module_and_the_commands_of_extending_run(tmp_path: Path) -> None:
+    """A toy task, sparsifier and algorithm from outside the package, as a user registers them."""
+    (tmp_path / "mylab.py").write_text(python_blocks("extending.md"), encoding="utf-8")
+    environment = _environment() | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    (commands,) = re.findall(r"```console\n(.*?)```", page, flags=re.DOTALL)
+    results = []
+    for command in commands.splitlines():
+        program = [sys.executable, "-m", "l0_surgical", *command.split()[1:], "--json"]
+        done = subprocess.run(
+            program, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", check=False
+        )
+        assert done.returncode == 0, done.stderr
+        results.append(json.loads(done.stdout))
+    trained, evaluated, compressed, inspected = results
+    dense, pruned = trained["members"]
+    assert [row["regularizer"] for row in (dense, pruned)] == ["none", "magnitude"]
+    assert pruned["sparsity"] == pytest.approx(0.8, abs=0.01) and dense["sparsity"] == 0
+    assert dense["success_rate"] >= 0.9
+    assert evaluated["task"] == inspected["task"] == "point-reach"
+    assert evaluated["return_mean"] == pruned["return_mean"]
+    assert compressed["chosen"]["parameters"] < pruned["parameters"]
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,21 @@ numbered in docs/deviations.md.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from l0_surgical.algorithms.learner import Learner
+from l0_surgical.algorithms.goal_cohort import Act, GoalPlay
+from l0_surgical.algorithms.learner import Learner, mean_figures
 from l0_surgical.algorithms.networks import MemberMLP, network_seeds
 from l0_surgical.algorithms.optimizer import make_optimizer
-from l0_surgical.settings.sections import DDPGConfig
-from l0_surgical.sparsity import Sparsifier
+from l0_surgical.algorithms.replay import expert_actions
+from l0_surgical.algorithms.schedules import Linear
+from l0_surgical.algorithms.sparsifiers import Sparsify
+from l0_surgical.settings.ddpg import DDPGConfig
+
+_NOISE, _REPLAY, _DEMONSTRATION = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -38,13 +44,15 @@ class UpdateBatch:
 
 
 class DDPG(Learner):
-    """The networks, targets and optimisers of a cohort of members that share one kind of sparsifier.
+    """The networks, targets and optimisers of members that share one kind of sparsifier.
+
+    A round is an episode of every member, and the updates after it.
 
     Args:
         config: the shared hyperparameters.
         dimensions: `(state, action)`: observation and goal side by side, and the action, in [-1, 1].
         seeds: one per member.
-        sparsifiers: of actor and critic; attached here.
+        sparsify: makes the sparsifiers of actor and critic.
         device: where everything lives.
 
     Attributes:
@@ -54,25 +62,29 @@ class DDPG(Learner):
 
     networks = ("actor", "critic", "actor_target", "critic_target")
     optimizers = ("actor_optimizer", "critic_optimizer")
+    reports = (
+        *("train_return", "train_success", "validation_return", "validation_success", "actor_loss"),
+        *("critic_loss", "q", "actor_penalty", "critic_penalty", "actor_sparsity", "critic_sparsity"),
+        "dex_coefficient",
+    )
 
     def __init__(
         self,
         config: DDPGConfig,
         dimensions: tuple[int, int],
         seeds: Sequence[int],
-        sparsifiers: tuple[Sparsifier, Sparsifier],
+        sparsify: Sparsify,
         device: str = "cpu",
     ) -> None:
         super().__init__()
-        state, action = dimensions
-        self.config = config
-        self.actor_sparsifier, self.critic_sparsifier = sparsifiers
-        self.actor = MemberMLP((state, *config.hidden, action), network_seeds(seeds, 0), "tanh").to(device)
-        self.critic = MemberMLP((state + action, *config.hidden, 1), network_seeds(seeds, 1), "linear").to(
-            device
-        )
+        self.config, (state, action) = config, dimensions
+        actor_sizes, critic_sizes = (state, *config.hidden, action), (state + action, *config.hidden, 1)
+        self.actor = MemberMLP(actor_sizes, network_seeds(seeds, 0), "tanh").to(device)
+        self.critic = MemberMLP(critic_sizes, network_seeds(seeds, 1), "linear").to(device)
+        self.actor_sparsifier, self.critic_sparsifier = sparsify("actor"), sparsify("critic")
         self.actor_sparsifier.attach(self.actor)
         self.critic_sparsifier.attach(self.critic)
+        self.policy_network, self.policy_sparsifier = self.actor, self.actor_sparsifier
         self.actor_target = self.actor.plain_copy(self.actor_sparsifier.finalize())
         self.critic_target = self.critic.plain_copy(self.critic_sparsifier.finalize())
         self.actor_optimizer = make_optimizer(self.actor, self.actor_sparsifier, config.actor_learning_rate)
@@ -80,6 +92,45 @@ class DDPG(Learner):
             self.critic, self.critic_sparsifier, config.critic_learning_rate
         )
         self.highest_rewards = torch.zeros(len(seeds), device=device)
+        self.dex = Linear(config.dex_coefficient, 0.0, config.dex_anneal_episodes)
+
+    def explore(self, play: GoalPlay, member: int, act: Act, shape: tuple[int, int]) -> Act:
+        """The actions of an exploring episode (step 1 of the paper's round): the policy's, with Gaussian
+        noise that falls to 0 over the training.
+
+        Args:
+            play: the round.
+            member: whose episode it is.
+            act: its policy, from a flat observation to an action in [-1, 1].
+            shape: steps of an episode at most, and numbers in an action.
+        """
+        epsilon = Linear(1.0, 0.0, play.rounds)(play.number)
+        noise = play.generators(_NOISE)[member].standard_normal(shape)
+        noise *= self.config.noise_scale * epsilon
+        steps = iter(noise)
+        return lambda observation: np.clip(act(observation) + next(steps), -1, 1).astype(np.float32)
+
+    def train_round(self, play: GoalPlay) -> dict[str, Tensor | float]:
+        """The updates after an episode of every member: batches with goals in hindsight, and what the expert
+        would do there (steps 2 to 4).
+
+        Returns:
+            Per-member diagnostics `(members,)`, means over the updates, and the coefficient of DEX.
+        """
+        dex, figures = self.dex(play.number), []
+        batch = play.sample(self.config.updates_per_episode, self.config.batch_size, _REPLAY)
+        known = self._expert_actions(play, batch.states, batch.next_states) if dex > 0 else (None, None)
+        for u in range(self.config.updates_per_episode):
+            guides = (None if one is None else one[u] for one in known)
+            parts = (batch.states, batch.actions, batch.rewards, batch.next_states, batch.terminated)
+            figures.append(self.update(UpdateBatch(*(part[u] for part in parts), *guides), dex))
+        return {**mean_figures(figures), "dex_coefficient": dex}
+
+    def _expert_actions(self, play: GoalPlay, states: Tensor, next_states: Tensor) -> tuple[Tensor, Tensor]:
+        """The expert's actions estimated from a fresh batch of demonstrations per update (3.12, 3.13)."""
+        known, actions = play.demonstrations(states.shape[0], states.shape[2], _DEMONSTRATION)
+        k = self.config.neighbours
+        return expert_actions(states, known, actions, k), expert_actions(next_states, known, actions, k)
 
     def update(self, batch: UpdateBatch, dex_coefficient: float) -> dict[str, Tensor]:
         """One gradient step of actor and critic, both from the networks as they were before it (Algorithm 3,
@@ -97,17 +148,16 @@ class DDPG(Learner):
 
     def _update(self, batch: UpdateBatch, dex_coefficient: float) -> dict[str, Tensor]:
         size = batch.states.shape[1]
-        target = self._target(batch, dex_coefficient)
+        td_target = self._td_target(batch, dex_coefficient)
         q = self.critic.value(torch.cat([batch.states, batch.actions], dim=2))
-        critic_loss = (q - target).square().mean(1)  # (3.15)
+        critic_loss = (q - td_target).square().mean(1)  # (3.15)
         critic_penalty = self.critic_sparsifier.penalty()
 
         actions = self.actor(batch.states)
         objective = self.critic.value(torch.cat([batch.states, actions], dim=2))
         if dex_coefficient > 0:
-            objective = objective - dex_coefficient * torch.linalg.vector_norm(
-                actions - batch.expert_actions, dim=2
-            )  # (3.14)
+            distance = torch.linalg.vector_norm(actions - batch.expert_actions, dim=2)
+            objective = objective - dex_coefficient * distance  # (3.14)
         actor_loss = -objective.mean(1)
         if self.config.action_penalty:
             actor_loss = actor_loss + self.config.action_penalty * actions.square().mean((1, 2))
@@ -117,10 +167,9 @@ class DDPG(Learner):
         actor_total = actor_loss + actor_penalty / size
         self.stop_diverged({"critic loss": critic_total, "actor loss": actor_total})
         self.minimize((critic_total, self.critic_optimizer), (actor_total, self.actor_optimizer))
-        self.actor_target.average_towards(self.actor, self.actor.effective_weights(), self.config.target_rate)
-        self.critic_target.average_towards(
-            self.critic, self.critic.effective_weights(), self.config.target_rate
-        )
+        rate = self.config.target_rate
+        self.actor_target.average_towards(self.actor, self.actor.effective_weights(), rate)
+        self.critic_target.average_towards(self.critic, self.critic.effective_weights(), rate)
         return {
             "actor_loss": actor_loss.detach(),
             "critic_loss": critic_loss.detach(),
@@ -130,16 +179,15 @@ class DDPG(Learner):
         }
 
     @torch.no_grad()
-    def _target(self, batch: UpdateBatch, dex_coefficient: float) -> Tensor:
+    def _td_target(self, batch: UpdateBatch, dex_coefficient: float) -> Tensor:
         """r + gamma Q'(s', a') - alpha d(a', a_e') of (3.15), at most what the rewards so far can add up to,
         `(members, batch)`."""
         actions = self.actor_target(batch.next_states)
         q = self.critic_target.value(torch.cat([batch.next_states, actions], dim=2))
+        target = batch.rewards + self.config.discount * q * ~batch.terminated
         if dex_coefficient > 0:
             distance = torch.linalg.vector_norm(actions - batch.next_expert_actions, dim=2)
-            target = batch.rewards + self.config.discount * q * ~batch.terminated - dex_coefficient * distance
-        else:
-            target = batch.rewards + self.config.discount * q * ~batch.terminated
+            target = target - dex_coefficient * distance
         if not self.config.clip_target:
             return target
         self.highest_rewards = torch.maximum(self.highest_rewards, batch.rewards.amax(1))

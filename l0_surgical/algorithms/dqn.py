@@ -7,69 +7,113 @@ numbered in docs/deviations.md.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
-from l0_surgical.algorithms.learner import Learner
+from l0_surgical.algorithms.learner import Learner, mean_figures
 from l0_surgical.algorithms.networks import MemberMLP, network_seeds
 from l0_surgical.algorithms.optimizer import make_optimizer
-from l0_surgical.settings.sections import DQNConfig
-from l0_surgical.sparsity import Sparsifier
+from l0_surgical.algorithms.replay import PrioritizedReplay, TransitionBatch
+from l0_surgical.algorithms.schedules import Cosine
+from l0_surgical.algorithms.sparsifiers import Sparsify
+from l0_surgical.algorithms.vector_cohort import Play
+from l0_surgical.settings.dqn import DQNConfig
 
-
-@dataclass(frozen=True)
-class Batch:
-    """What one update needs: states and next_states (members, batch, obs), normalised; actions (members,
-    batch) int64; rewards (members, batch); terminated (members, batch) bool; weights (members, batch), or
-    None where all count alike."""
-
-    states: Tensor
-    actions: Tensor
-    rewards: Tensor
-    next_states: Tensor
-    terminated: Tensor
-    weights: Tensor | None = None
+_EXPLORATION, _REPLAY = 1, 2
 
 
 class DQN(Learner):
-    """The network, target and optimiser of a cohort of members that share one kind of sparsifier.
+    """The network, target, optimiser and replay buffers of members that share one kind of sparsifier.
+
+    A round is `cycles_per_round` times a few steps of every environment, followed by a few updates.
 
     Args:
         config: the shared hyperparameters.
         dimensions: observation size and number of actions.
         seeds: one per member.
-        sparsifier: attached here.
+        sparsify: makes the network's sparsifier.
         device: where everything lives.
     """
 
     networks = ("network", "target")
     optimizers = ("optimizer",)
+    stores = ("replay",)
+    resumes_within_rounds = True
+    reports = ("train_return", "validation_return", "loss", "q", "penalty", "actor_sparsity", "epsilon")
 
     def __init__(
         self,
         config: DQNConfig,
         dimensions: tuple[int, int],
         seeds: Sequence[int],
-        sparsifier: Sparsifier,
+        sparsify: Sparsify,
         device: str = "cpu",
     ) -> None:
         super().__init__()
-        observation, actions = dimensions
-        self.config, self.sparsifier = config, sparsifier
-        self.network = MemberMLP(
-            (observation, *config.hidden, actions), network_seeds(seeds, 0), "linear"
-        ).to(device)
+        self.config, (observation, self.actions) = config, dimensions
+        sizes = (observation, *config.hidden, self.actions)
+        self.network = self.policy_network = MemberMLP(sizes, network_seeds(seeds, 0), "linear").to(device)
         with torch.no_grad():
             self.network.layers[-1].bias.add_(config.initial_value)
+        self.sparsifier = self.policy_sparsifier = sparsify("actor")
         self.sparsifier.attach(self.network)
         self.target = self.network.plain_copy(self.sparsifier.finalize())
+        self._acting = self.network.plain_copy(self.sparsifier.finalize())
         self.optimizer = make_optimizer(self.network, self.sparsifier, config.learning_rate)
+        kind, alpha = config.prioritized, config.priority_exponent
+        self.replay = PrioritizedReplay(
+            len(seeds), config.buffer_size, (observation, None), kind, alpha, device
+        )
+        self.epsilon = Cosine(1.0, config.final_epsilon, config.exploration_fraction)
 
-    def update(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+    def train_round(self, play: Play) -> dict[str, Tensor | float]:
+        """One round of Algorithm 1: acts and stores, then learns, again and again.
+
+        Returns:
+            Per-member diagnostics `(members,)`, means over the updates, and epsilon.
+        """
+        c, learned = self.config, []
+        shape = (c.cycles_per_round, c.steps_per_cycle, c.environments)
+        exploring, replaying = play.generators(_EXPLORATION), play.generators(_REPLAY)
+        chances = np.stack([g.random(shape) for g in exploring], axis=2)
+        whims = np.stack([g.integers(self.actions, size=shape) for g in exploring], axis=2)
+        shape = (c.cycles_per_round, c.updates_per_cycle, c.batch_size)
+        uniforms = np.stack([g.random(shape) for g in replaying], axis=2)
+        cycles_done, steps_done = divmod(play.steps_done, c.steps_per_cycle)
+        for cycle in range(cycles_done, c.cycles_per_round):
+            epsilon = self.epsilon((play.number + cycle / c.cycles_per_round) / play.rounds)
+            self._act(play, chances[cycle, steps_done:] < epsilon, whims[cycle, steps_done:])
+            steps_done = 0
+            if self.replay.sizes[play.running].min() >= c.learning_starts:
+                learned += [self._learn(draws) for draws in uniforms[cycle]]
+        return {"epsilon": epsilon, **mean_figures(learned)}
+
+    @torch.no_grad()
+    def _act(self, play: Play, by_chance: np.ndarray, whims: np.ndarray) -> None:
+        """Some steps of every environment (step 3): where `by_chance` (steps, members, environments), the
+        action of `whims`, else the best. Every transition is stored (step 4)."""
+        self._acting.copy_from(self.network, self.sparsifier.finalize())
+        for random, whim in zip(by_chance, whims, strict=True):
+            states = play.states
+            best = self._acting.columns(play.tensor(states)).argmax(1).cpu().numpy()
+            actions = np.where(random, whim, best)
+            step = play.step(actions)
+            rewards = step.rewards * np.float32(self.config.reward_scale)
+            self.replay.add(states, actions, rewards, play.states, step.terminated, step.valid)
+
+    def _learn(self, uniforms: np.ndarray) -> dict[str, Tensor]:
+        """One update (steps 5 to 10) from a batch that is drawn with the numbers `uniforms` (members,
+        batch)."""
+        batch = self.replay.sample(uniforms, self.config.importance_exponent)
+        figures, td_errors = self.update(batch)
+        self.replay.update(batch, td_errors)
+        return figures
+
+    def update(self, batch: TransitionBatch) -> tuple[dict[str, Tensor], Tensor]:
         """One gradient step (Algorithm 1, steps 7 to 10).
 
         Returns:
@@ -77,27 +121,24 @@ class DQN(Learner):
         """
         self.sparsifier.step(self.updates)
         with parametrize.cached():
-            figures, errors = self._update(batch)
+            weights = self.network.effective_weights()
+            td_target = self._td_target(batch, weights)
+            q = self.network.columns(batch.states, weights).gather(1, batch.actions.unsqueeze(1))[:, 0]
+            delta = self.config.huber_delta
+            losses = functional.huber_loss(q, td_target, reduction="none", delta=delta)
+            loss = (losses if batch.weights is None else losses * batch.weights).mean(1)
+            penalty = self.sparsifier.penalty()
+            total = loss + penalty / batch.states.shape[1]
+            self.stop_diverged({"loss": total})
+            self.minimize((total, self.optimizer))
+            if (self.updates + 1) % self.config.target_period == 0:
+                self.target.average_towards(self.network, weights, self.config.target_rate)
         self.updates += 1
-        return figures, errors
-
-    def _update(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        weights = self.network.effective_weights()
-        goal = self._target(batch, weights)
-        q = self.network.columns(batch.states, weights).gather(1, batch.actions.unsqueeze(1))[:, 0]
-        errors = goal - q
-        losses = functional.huber_loss(q, goal, reduction="none", delta=self.config.huber_delta)
-        loss = (losses if batch.weights is None else losses * batch.weights).mean(1)
-        penalty = self.sparsifier.penalty()
-        total = loss + penalty / batch.states.shape[1]
-        self.stop_diverged({"loss": total})
-        self.minimize((total, self.optimizer))
-        if (self.updates + 1) % self.config.target_period == 0:
-            self.target.average_towards(self.network, weights, self.config.target_rate)
-        return {"loss": loss.detach(), "q": q.detach().mean(1), "penalty": penalty.detach()}, errors.detach()
+        figures = {"loss": loss.detach(), "q": q.detach().mean(1), "penalty": penalty.detach()}
+        return figures, (td_target - q).detach()
 
     @torch.no_grad()
-    def _target(self, batch: Batch, weights: Sequence[Tensor]) -> Tensor:
+    def _td_target(self, batch: TransitionBatch, weights: Sequence[Tensor]) -> Tensor:
         """r + gamma max_a Q'(s', a), or Q'(s', argmax_a Q(s', a)) if double, `(members, batch)`."""
         next_q = self.target.columns(batch.next_states)
         if self.config.double:

@@ -6,7 +6,7 @@ it their rounding, depends on how many members there are; within some hundred up
 policy.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numba
@@ -24,10 +24,16 @@ _JIT = {"fastmath": True, "error_model": "numpy"}
 
 @dataclass
 class ParameterGroup:
-    """Parameters `(members, ...)` that share a learning rate, and their first and second moments."""
+    """Parameters `(members, ...)` that share a learning rate, and their first and second moments.
+
+    Attributes:
+        masks: bool tensors by index of those parameters of which entries are held at 0, where a mask is
+            False.
+    """
 
     parameters: Sequence[Tensor]
     learning_rate: float
+    masks: Mapping[int, Tensor] = field(default_factory=dict)
     configured_rate: float = field(init=False)
     moments: list[tuple[Tensor, Tensor]] = field(init=False)
     steps: int = field(init=False, default=0)
@@ -89,7 +95,8 @@ class MemberAdam:
             group.steps += 1
             root = float(np.sqrt(1 - second**group.steps))
             rate = group.learning_rate * root / (1 - first**group.steps)
-            for parameter, moments, rows in zip(group.parameters, group.moments, group.rows, strict=True):
+            each = zip(group.parameters, group.moments, group.rows, strict=True)
+            for index, (parameter, moments, rows) in enumerate(each):
                 if rows is not None:
                     _step(
                         _rows(parameter.grad.contiguous()),
@@ -100,6 +107,8 @@ class MemberAdam:
                         second,
                         self.epsilon * root,
                     )
+                    if index in group.masks:
+                        _hold(_rows(group.masks[index]), *rows, active)
                     # autograd does not see numba write: told of it, it refuses to pass back through what held
                     # the former weights
                     increment_version(parameter)
@@ -107,6 +116,9 @@ class MemberAdam:
                     _step_tensors(
                         parameter, parameter.grad, *moments, frozen, rate, first, second, self.epsilon * root
                     )
+                    if index in group.masks:
+                        for tensor in (parameter, *moments):
+                            tensor.mul_(group.masks[index])
 
     def state_dict(self) -> dict:
         """Moments and step counts, for a checkpoint (learning rates are the caller's)."""
@@ -126,12 +138,14 @@ class MemberAdam:
 
 
 def make_optimizer(network: nn.Module, sparsifier: Sparsifier, learning_rate: float) -> MemberAdam:
-    """Adam for a network's weights and biases (the first group) and, at their own rate, for the sparsifier's
-    parameters."""
+    """Adam for a network's weights and biases (the first group), of which the sparsifier may hold some at 0,
+    and, at their own rate, for the sparsifier's parameters."""
     gates = [ParameterGroup(group["params"], group["lr"]) for group in sparsifier.parameter_groups()]
     own = {id(parameter) for group in gates for parameter in group.parameters}
     weights = [parameter for parameter in network.parameters() if id(parameter) not in own]
-    return MemberAdam([ParameterGroup(weights, learning_rate), *gates])
+    places = {id(parameter): index for index, parameter in enumerate(weights)}
+    masks = {places[id(weight)]: mask for weight, mask in sparsifier.masks()}
+    return MemberAdam([ParameterGroup(weights, learning_rate, masks), *gates])
 
 
 @torch.no_grad()
@@ -203,3 +217,12 @@ def _step(gradient, parameter, first_moment, second_moment, active, rate, first,
             m, v = first_moment[member, part], second_moment[member, part]
             _moments(gradient[member, part], m, v, first, second)
             _descend(parameter[member, part], m, v, rate, epsilon)
+
+
+@cached_njit(**_JIT)
+def _hold(mask, parameter, first_moment, second_moment, active):
+    for member in range(parameter.shape[0]):
+        if active[member]:
+            for j in range(parameter.shape[1]):
+                if not mask[member, j]:
+                    parameter[member, j] = first_moment[member, j] = second_moment[member, j] = 0

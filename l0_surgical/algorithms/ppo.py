@@ -10,15 +10,19 @@ probabilities would measure the noise.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from l0_surgical.algorithms.learner import Learner, mean_figures
+from l0_surgical.algorithms.learner import Learner, advantages, mean_figures
 from l0_surgical.algorithms.networks import MemberMLP, network_seeds
 from l0_surgical.algorithms.optimizer import MemberAdam, clip_gradients, make_optimizer
-from l0_surgical.settings.sections import PPOConfig
-from l0_surgical.sparsity import Sparsifier
+from l0_surgical.algorithms.sparsifiers import Sparsify
+from l0_surgical.algorithms.vector_cohort import Play
+from l0_surgical.settings.ppo import PPOConfig
+
+_ACTIONS, _ORDER = 1, 2
 
 
 @dataclass(frozen=True)
@@ -35,76 +39,86 @@ class Rollout:
     valid: Tensor
 
 
-def advantages(
-    rewards: Tensor,
-    values: Tensor,
-    next_values: Tensor,
-    terminated: Tensor,
-    ended: Tensor,
-    discount: float,
-    gae_lambda: float,
-) -> Tensor:
-    """Generalised advantage estimation (Schulman et al. 2016, eq. 16), cut where an episode ends.
-
-    A_t = delta_t + gamma lambda A_{t+1} within an episode, delta_t = r_t + gamma V(s_{t+1}) - V(s_t), V = 0
-    after a termination (not after a truncation, where the episode would have gone on).
-
-    Args:
-        rewards, values, next_values: `(steps, ...)`; next_values are V(s_{t+1}) of the step's own episode.
-        terminated, ended: `(steps, ...)` bool: ended by the task; ended at all.
-        discount, gae_lambda: gamma and lambda.
-    """
-    deltas = rewards + discount * next_values * ~terminated - values
-    result = torch.empty_like(deltas)
-    following = torch.zeros_like(deltas[0])
-    for t in reversed(range(len(deltas))):
-        following = deltas[t] + discount * gae_lambda * following * ~ended[t]
-        result[t] = following
-    return result
-
-
 class PPO(Learner):
-    """Policy and value networks of a cohort of members that share one kind of sparsifier.
+    """Policy and value networks of members that share one kind of sparsifier.
+
+    A round is one roll-out of `horizon` steps of every environment, and the updates from it.
 
     Args:
         config: the shared hyperparameters.
         dimensions: observation size and number of actions.
         seeds: one per member.
-        sparsifiers: of the policy (actor) and the value network (critic); attached here.
+        sparsify: makes the sparsifiers of the policy (actor) and the value network (critic).
         device: where everything lives.
     """
 
     networks = ("actor", "critic")
     optimizers = ("actor_optimizer", "critic_optimizer")
     counters = ("iterations", "updates")
+    reports = (
+        *("train_return", "validation_return", "actor_loss", "critic_loss"),
+        *("actor_penalty", "critic_penalty", "actor_sparsity", "entropy", "approximate_kl"),
+    )
 
     def __init__(
         self,
         config: PPOConfig,
         dimensions: tuple[int, int],
         seeds: Sequence[int],
-        sparsifiers: tuple[Sparsifier, Sparsifier],
+        sparsify: Sparsify,
         device: str = "cpu",
     ) -> None:
         super().__init__()
-        observation, actions = dimensions
-        self.config = config
-        self.actor_sparsifier, self.critic_sparsifier = sparsifiers
-        self.actor = MemberMLP((observation, *config.hidden, actions), network_seeds(seeds, 0), "linear").to(
-            device
-        )
-        self.critic = MemberMLP((observation, *config.hidden, 1), network_seeds(seeds, 1), "linear").to(
-            device
-        )
+        self.config, (observation, actions) = config, dimensions
+        actor_sizes, critic_sizes = ((observation, *config.hidden, outputs) for outputs in (actions, 1))
+        self.actor = MemberMLP(actor_sizes, network_seeds(seeds, 0), "linear").to(device)
+        self.critic = MemberMLP(critic_sizes, network_seeds(seeds, 1), "linear").to(device)
         with torch.no_grad():
             # nearly uniform action probabilities at the start (Andrychowicz et al. 2021, sec. 3.2)
             self.actor.layers[-1].weight.mul_(0.01)
             self.actor.layers[-1].bias.zero_()
+        self.actor_sparsifier, self.critic_sparsifier = sparsify("actor"), sparsify("critic")
         self.actor_sparsifier.attach(self.actor)
         self.critic_sparsifier.attach(self.critic)
+        self.policy_network, self.policy_sparsifier = self.actor, self.actor_sparsifier
         self.actor_optimizer = make_optimizer(self.actor, self.actor_sparsifier, config.learning_rate)
         self.critic_optimizer = make_optimizer(self.critic, self.critic_sparsifier, config.learning_rate)
         self.iterations = 0
+
+    def train_round(self, play: Play) -> dict[str, Tensor]:
+        """One iteration of Algorithm 2: a roll-out, its advantages, its updates.
+
+        Returns:
+            Per-member diagnostics `(members,)`, means over the updates.
+        """
+        rollout, samples = self.roll_out(play), self.config.steps_per_round
+        orders = [
+            [g.permutation(samples) for _ in range(self.config.epochs)] for g in play.generators(_ORDER)
+        ]
+        return self.learn(rollout, play.tensor(np.array(orders)))
+
+    @torch.no_grad()
+    def roll_out(self, play: Play) -> Rollout:
+        """Acts with this iteration's gates (step 3) and estimates advantages (step 4)."""
+        c, kept = self.config, []
+        shape = (c.horizon, c.environments)
+        uniforms = np.stack([g.random(shape, np.float32) for g in play.generators(_ACTIONS)], axis=1)
+        self.draw_gates()
+        with parametrize.cached():
+            for chances in uniforms:
+                states = play.tensor(play.states)
+                actions, logs = self.act(states, play.tensor(chances))
+                step = play.step(actions.cpu().numpy())
+                rewards = step.rewards * np.float32(c.reward_scale)
+                ends = (step.terminated, step.ended, step.valid)
+                kept.append((states, actions, logs, *map(play.tensor, (rewards, *ends))))
+            states, actions, logs, rewards, terminated, ended, valid = map(
+                torch.stack, zip(*kept, strict=True)
+            )
+            everything = torch.cat([states, play.tensor(play.states)[None]])
+            values = torch.stack([self.critic.value(one) for one in everything])
+        gains = advantages(rewards, values[:-1], values[1:], terminated, ended, c.discount, c.gae_lambda)
+        return Rollout(*map(_flat, (states, actions, logs, gains, gains + values[:-1], valid.float())))
 
     def draw_gates(self) -> None:
         """Gates both networks with this iteration's noise and their weights as they are now."""
@@ -125,13 +139,8 @@ class PPO(Learner):
         actions = passed.sum(1).clamp(max=logs.shape[1] - 1)
         return actions, logs.gather(1, actions.unsqueeze(1))[:, 0]
 
-    @torch.no_grad()
-    def values(self, states: Tensor) -> Tensor:
-        """V(s) of `(members, batch, obs)`, `(members, batch)`; `draw_gates` comes first."""
-        return self.critic.value(states)
-
     def learn(self, rollout: Rollout, permutations: Tensor) -> dict[str, Tensor]:
-        """All minibatch updates of one iteration (Algorithm 2), then the next iteration begins.
+        """All minibatch updates of one iteration (steps 5 to 8), then the next iteration begins.
 
         Args:
             rollout: what the policy did with this iteration's gates.
@@ -177,6 +186,11 @@ class PPO(Learner):
 
     def _before_step(self, optimizer: MemberAdam) -> None:
         clip_gradients(optimizer.groups[0].parameters, self.config.max_gradient_norm)
+
+
+def _flat(steps: Tensor) -> Tensor:
+    """`(steps, members, environments, ...) -> (members, steps x environments, ...)`."""
+    return steps.transpose(0, 1).flatten(1, 2)
 
 
 def _select(rollout: Rollout, chosen: Tensor) -> Rollout:

@@ -19,6 +19,7 @@ from typing import Any
 from l0_surgical import __version__
 from l0_surgical.commands.streams import Aside, Output, OutputError, prepare_streams
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
+from l0_surgical.system.plugins import named_modules
 from l0_surgical.system.stopping import Stop
 
 TRAINING = ("training side", "train", ("torch", "tyro", "rich", "gymnasium", "pybullet"))
@@ -82,6 +83,7 @@ def _run_command(command: str, arguments: list[str]) -> int:
         raise BadInputError(
             f"{command} needs {', '.join(missing)}; install the {side}: pip install '.[{extra}]' in a clone"
         )
+    arguments = _with_imports(arguments)
     output = io.StringIO()
     try:
         with contextlib.redirect_stderr(output):
@@ -94,6 +96,28 @@ def _run_command(command: str, arguments: list[str]) -> int:
     except OSError as error:  # of more help than fits into its buffer
         raise OutputError(error) from error
     return call() or 0
+
+
+def _with_imports(arguments: list[str]) -> list[str]:
+    """Imports the modules that `--import MODULE` and the environment name; returns the other arguments."""
+    names, rest = [], []
+    remaining = iter(arguments)
+    for argument in remaining:
+        flag, equals, value = argument.partition("=")
+        if flag != "--import":
+            rest.append(argument)
+            continue
+        value = value if equals else next(remaining, "")
+        if not value or value.startswith("-"):
+            raise BadInputError(
+                "--import names no module; pass one that registers algorithms, sparsifiers or tasks"
+            )
+        names.append(value)
+    if names or named_modules():
+        from l0_surgical.settings.plugins import import_modules
+
+        import_modules(names)
+    return rest
 
 
 def _is_installed(package: str) -> bool:
@@ -145,6 +169,10 @@ def _one_line(box: str) -> str:
 
 def _usage() -> str:
     lines = [f"  {name:14}{text}" for name, (_, text) in COMMANDS.items()]
+    lines += [
+        "",
+        "Every command takes --import MODULE, which registers algorithms, sparsifiers and tasks of yours.",
+    ]
     return "\n".join(
         ["usage: l0-surgical COMMAND [options]     (l0-surgical COMMAND --help)", "", *lines, ""]
     )

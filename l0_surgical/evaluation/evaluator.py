@@ -22,9 +22,8 @@ from l0_surgical.evaluation.vector import vector_episodes
 from l0_surgical.policy import Policy
 from l0_surgical.system.bounds import Episodes, Jobs, Seed, check_value
 from l0_surgical.system.errors import L0SurgicalError
-from l0_surgical.tasks import get_task
+from l0_surgical.tasks import TASKS, get_task
 from l0_surgical.tasks.boundary import Stop, never
-from l0_surgical.tasks.classic import CLASSIC
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +171,7 @@ class Evaluator:
         if not self._entered:
             raise L0SurgicalError("an Evaluator runs only inside its `with` block")
         progress = progress or (lambda done: None)
-        if self.task in CLASSIC:
+        if self.task in TASKS and TASKS[self.task].experience == "vector":
             options = {
                 "keep_observations": keep_observations,
                 "random_share": random_share,

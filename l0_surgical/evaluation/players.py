@@ -21,6 +21,7 @@ import gymnasium
 from l0_surgical.evaluation.episodes import Act, Episode, policy_act, rollouts, with_random_actions
 from l0_surgical.policy import Policy, policy_bytes, policy_from_bytes
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
+from l0_surgical.system.plugins import import_named_modules
 from l0_surgical.system.process import THREADS
 from l0_surgical.system.stopping import Stopped
 from l0_surgical.tasks.boundary import Stop, close_environment, in_words, never, open_environment
@@ -229,6 +230,7 @@ def _serve(connection: Connection, player_bytes: bytes) -> None:
 
 def _loaded(player_bytes: bytes) -> Player:
     try:
+        import_named_modules()
         return pickle.loads(player_bytes)
     except Exception as error:
         raise BadInputError(

@@ -10,7 +10,7 @@ from l0_surgical.runtime import ReferenceEngine
 from l0_surgical.system.errors import L0SurgicalError
 from l0_surgical.tasks import Task
 from l0_surgical.tasks.boundary import Stop, never
-from l0_surgical.tasks.classic import Engine, VectorEnvironment, open_vector
+from l0_surgical.tasks.vector import Engine, VectorEnvironment, open_vector
 
 VectorAct = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Maps the latest observations of all N environments (N, obs) and the numbers (n,) of those that still run to

@@ -8,12 +8,13 @@ from l0_surgical import runtime
 from l0_surgical.policy import find_policy, load_policy
 from l0_surgical.robot.control.controller import Controller
 from l0_surgical.robot.control.limits import Limits, load_limits
-from l0_surgical.robot.control.reaching import check_policy
+from l0_surgical.robot.control.policy_task import task_of
 from l0_surgical.robot.control.realtime import RealTime, enter_real_time
 from l0_surgical.robot.messaging.arm_client import CrtkArm
 from l0_surgical.robot.messaging.recording import Recording, check_new_recording
 from l0_surgical.robot.messaging.transport import Transport
 from l0_surgical.robot.requests import ConnectionSettings
+from l0_surgical.surgical import ArmTask
 from l0_surgical.system.files import WatchedFile
 
 
@@ -27,7 +28,7 @@ class Connection:
         settings: what to run.
         open_transport: opens the transport to the arm, after all threads have taken real-time priority, which
             new ones inherit.
-        judge: raises what the caller has against these limits, before anything is opened.
+        judge: raises what the caller has against this task and these limits, before anything is opened.
 
     Raises:
         BadInputError, L0SurgicalError: something cannot be read, does not fit or cannot be opened; nothing
@@ -38,12 +39,13 @@ class Connection:
         self,
         settings: ConnectionSettings,
         open_transport: Callable[[], Transport],
-        judge: Callable[[Limits], object] = lambda limits: None,
+        judge: Callable[[ArmTask, Limits], object] = lambda task, limits: None,
     ) -> None:
         path = find_policy(settings.policy)
-        policy, limits = load_policy(path), load_limits(settings.limits, settings.arm)
-        check_policy(policy)
-        judge(limits)
+        policy = load_policy(path)
+        task = task_of(policy)
+        limits = load_limits(settings.limits, settings.arm, task)
+        judge(task, limits)
         if settings.record is not None:
             check_new_recording(settings.record)
         # what has to be compiled is, before memory is locked

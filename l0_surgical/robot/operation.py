@@ -15,8 +15,7 @@ from l0_surgical.robot.control.session import Session
 from l0_surgical.robot.messaging.opening import open_transport
 from l0_surgical.robot.messaging.transport import Transport
 from l0_surgical.robot.requests import ControlRequest
-from l0_surgical.surgical.kinematics import SURROL_WORLD, Vector
-from l0_surgical.surgical.needle_reach import sample_goal
+from l0_surgical.surgical.kinematics import Vector
 from l0_surgical.system.errors import L0SurgicalError
 from l0_surgical.system.process import resident_mib
 from l0_surgical.system.stopping import Stop
@@ -121,7 +120,7 @@ class Operation:
         if self._request.goal is not None:
             return iter([self._request.goal])
         generator = np.random.default_rng(self._request.seed)
-        goals = (SURROL_WORLD.point_in_rcm(tuple(sample_goal(generator)[0])) for _ in itertools.count())
+        goals = (self.controller.task.draw_goal_m(generator) for _ in itertools.count())
         return goals if self._request.duration is not None else itertools.islice(goals, self._request.goals)
 
     def _tick(self) -> None:

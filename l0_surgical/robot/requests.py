@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from l0_surgical.policy import find_policy, load_policy
 from l0_surgical.robot.control.goals import check_drawn_goals, check_goal
 from l0_surgical.robot.control.limits import Limits, ServoRate, Speed
+from l0_surgical.robot.control.policy_task import task_of
 from l0_surgical.robot.messaging.crtk import check_arm_name
 from l0_surgical.robot.messaging.domain import HIGHEST_DOMAIN, domain_id
 from l0_surgical.robot.messaging.opening import Discovery, TransportName
+from l0_surgical.surgical import ArmTask
 from l0_surgical.surgical.kinematics import Vector
-from l0_surgical.system.bounds import Bound, Seed, check_fields
+from l0_surgical.system.bounds import Bound, Seed, check_fields, check_value
 
 Domain = Annotated[int, Bound(0, HIGHEST_DOMAIN)]
 Duration = Annotated[float, Bound(above=0, most=10_000_000)]
@@ -53,8 +56,8 @@ class ControlRequest(ConnectionSettings):
     """What to do at which arm; see also `ConnectionSettings`.
 
     Raises:
-        BadInputError: a value is of another type or out of its bounds, or the goal is outside the task's
-        workspace.
+        BadInputError: a value is of another type or out of its bounds, or there is a goal and it is outside
+        the workspace of the policy's task, or no such policy.
     """
 
     transport: TransportName = "dds"
@@ -80,16 +83,17 @@ class ControlRequest(ConnectionSettings):
 
     def __post_init__(self) -> None:
         if self.goal is not None:
-            check_goal(self.goal)
+            check_value("policy", self.policy, str)
+            check_goal(self.goal, task_of(load_policy(find_policy(self.policy))))
         super().__post_init__()
         domain_id(self.domain)
 
-    def judge(self, limits: Limits) -> None:
-        """Raises BadInputError where the limits do not allow the goals."""
+    def judge(self, task: ArmTask, limits: Limits) -> None:
+        """Raises BadInputError where the task or the limits do not allow the goals."""
         if self.goal is not None:
-            check_goal(self.goal, limits)
+            check_goal(self.goal, task, limits)
         else:
-            check_drawn_goals(limits)
+            check_drawn_goals(task, limits)
 
 
 @dataclass(frozen=True)

@@ -6,28 +6,23 @@ The command line is built from these dataclasses, so flags, files and documentat
 import dataclasses
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional
 
-from l0_surgical.settings.sections import (
-    DDPGConfig,
-    DQNConfig,
-    NotNegative,
-    Period,
-    PPOConfig,
-    Share,
-    SparsityConfig,
-)
+from l0_surgical.settings.algorithm import AlgorithmConfig
+from l0_surgical.settings.ddpg import DDPGConfig
+from l0_surgical.settings.registry import ALGORITHMS, DENSE, SPARSIFIERS
+from l0_surgical.settings.sparsity import SparsityConfig
+from l0_surgical.settings.values import NotNegative, Period, Share, require
 from l0_surgical.system.bounds import Bound, Episodes, Seed, check_fields
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.system.files import number_name
 
 Coefficient = NotNegative
 Seeds = Annotated[int, Bound(1, 1000, beyond="start further runs with another --seed")]
-Algorithm = Literal["ddpg", "dqn", "ppo"]
-Regularizer = Literal["l0", "l1", "l2", "none"]
 
 
 @dataclass(frozen=True)
@@ -35,16 +30,19 @@ class MemberSpec:
     """One member of a grid."""
 
     seed: int
-    regularizer: Regularizer
+    regularizer: str
     coefficient: float
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether nothing is taken from it."""
+        return self.regularizer == DENSE
 
     @property
     def name(self) -> str:
         """A file name, e.g. `l0-0.001-seed3`, another one for every member."""
-        regularizer = (
-            "dense" if self.regularizer == "none" else f"{self.regularizer}-{number_name(self.coefficient)}"
-        )
-        return f"{regularizer}-seed{self.seed}"
+        kind = "dense" if self.is_dense else f"{self.regularizer}-{number_name(self.coefficient)}"
+        return f"{kind}-seed{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,9 @@ class TrainingConfig:
     """needle-reach, surrol:<id>, cartpole, acrobot, lunar-lander, or any registered Gymnasium id."""
     preset: Literal["best", "paper"] = "best"
     """Starting point for every setting below."""
-    algorithm: Algorithm = "ddpg"
-    """ddpg for goal tasks with continuous actions; dqn or ppo for a choice of actions (dqn by default)."""
-    regularizer: tuple[Regularizer, ...] = ("l0",)
+    algorithm: AlgorithmConfig = field(default_factory=DDPGConfig)
+    """The one section of the algorithm that learns, which also names it."""
+    regularizer: tuple[str, ...] = ("l0",)
     """One or more regularisers; `none` trains dense members beside the others."""
     coefficient: tuple[Coefficient, ...] = (2e-2,)
     """Sparsification coefficients lambda_c; each regulariser but `none` is trained with each."""
@@ -92,33 +90,33 @@ class TrainingConfig:
     """cpu or cuda."""
     threads: Annotated[int, Bound(0, 1024)] = 0
     """Threads for the tensor library; 0: one for up to four members, all cores for larger grids."""
-    ddpg: DDPGConfig = field(default_factory=DDPGConfig)
-    dqn: DQNConfig = field(default_factory=DQNConfig)
-    ppo: PPOConfig = field(default_factory=PPOConfig)
     sparsity: SparsityConfig = field(default_factory=SparsityConfig)
-
-    @property
-    def steps_per_round(self) -> int:
-        """Environment steps of a member in a round of dqn or ppo."""
-        if self.algorithm == "dqn":
-            return self.dqn.environments * self.dqn.steps_per_cycle * self.dqn.cycles_per_round
-        return self.ppo.environments * self.ppo.horizon
+    sparsifiers: Mapping[str, Any] = field(default_factory=dict)
+    """The sections of those regularisers that have settings of their own, by name."""
 
     @property
     def rounds(self) -> int:
         """How many rounds the training has; at least one."""
-        return self.episodes if self.algorithm == "ddpg" else max(1, self.steps // self.steps_per_round)
+        if self.algorithm.experience == "goal":
+            return self.episodes
+        return max(1, self.steps // self.algorithm.steps_per_round)
 
     def members(self) -> tuple[MemberSpec, ...]:
         """The grid: every regulariser x coefficient x seed, dense members once per seed."""
         seeds = range(self.seed, self.seed + self.seeds)
         cells = itertools.chain.from_iterable(
-            [("none", 0.0)] if regularizer == "none" else [(regularizer, c) for c in self.coefficient]
+            [(DENSE, 0.0)] if regularizer == DENSE else [(regularizer, c) for c in self.coefficient]
             for regularizer in self.regularizer
         )
         return tuple(
             MemberSpec(seed, regularizer, coefficient) for regularizer, coefficient in cells for seed in seeds
         )
+
+    def section(self, regularizer: str) -> Any:
+        """The settings that a regulariser has to itself: those given, or its defaults; None if it has
+        none."""
+        settings = SPARSIFIERS[regularizer].settings
+        return self.sparsifiers.get(regularizer, None if settings is None else settings())
 
     def validate(self) -> None:
         """Checks everything that can be checked before compute starts: every setting by itself, then what
@@ -128,71 +126,66 @@ class TrainingConfig:
             BadInputError: names the setting, its value and the remedy.
         """
         check_fields(self)
+        for name in self.regularizer:
+            require(name in SPARSIFIERS, "regularizer", name, SPARSIFIERS.known())
         for name in ("regularizer", "coefficient"):
             values = getattr(self, name)
-            _require(len(set(values)) == len(values), name, values, "name every member of the grid once")
-        _require(
-            bool(self.members()),
-            "regularizer",
-            self.regularizer,
-            "give a regularizer, and a coefficient unless it is none",
-        )
-        ddpg, dqn, ppo, sparsity = self.ddpg, self.dqn, self.ppo, self.sparsity
-        late = sparsity.finetune_start is None or sparsity.finetune_start > sparsity.penalty_start
-        _require(
-            late,
-            "sparsity.finetune-start",
-            sparsity.finetune_start,
-            f"pass a round after the penalty's ({sparsity.penalty_start})",
-        )
-        found = ddpg.dex_coefficient == 0 or ddpg.neighbours <= ddpg.batch_size
-        _require(
-            found, "ddpg.neighbours", ddpg.neighbours, f"pass at most the batch's size, {ddpg.batch_size}"
-        )
-        learns = dqn.learning_starts <= dqn.buffer_size
-        _require(
-            learns,
-            "dqn.learning-starts",
-            dqn.learning_starts,
-            f"pass at most the buffer's size, {dqn.buffer_size}",
-        )
-        samples = ppo.environments * ppo.horizon
-        _require(
-            ppo.minibatch_size <= samples,
-            "ppo.minibatch-size",
-            ppo.minibatch_size,
-            f"pass at most a roll-out's {samples} samples",
-        )
-
-
-def _require(holds: bool, name: str, value: Any, remedy: str) -> None:
-    if not holds:
-        raise BadInputError(f"--{name} {value}: {remedy}")
+            require(len(set(values)) == len(values), name, values, "name every member of the grid once")
+        remedy = "give a regularizer, and a coefficient unless it is none"
+        require(bool(self.members()), "regularizer", self.regularizer, remedy)
+        for section in (self.sparsity, self.algorithm, *self.sparsifiers.values()):
+            if hasattr(section, "check"):
+                section.check()
 
 
 def as_dict(config: TrainingConfig) -> dict[str, Any]:
-    """The configuration as JSON can hold it."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
+    """The configuration as JSON can hold it: the algorithm by name, its settings in the section of that
+    name."""
+    name, flat = config.algorithm.name, dataclasses.asdict(config)
+    if not flat["sparsifiers"]:
+        del flat["sparsifiers"]
+    return json.loads(json.dumps({**flat, "algorithm": name, name: flat["algorithm"]}))
 
 
 def from_dict(data: dict[str, Any]) -> TrainingConfig:
-    """The inverse of `as_dict`.
+    """The inverse of `as_dict`; also reads what the first release wrote, with the settings of all algorithms.
 
     Raises:
         BadInputError: a setting that this version does not know, one that is missing, or a value that it
-        cannot have.
+            cannot have.
     """
-    nested = {"ddpg": DDPGConfig, "dqn": DQNConfig, "ppo": PPOConfig, "sparsity": SparsityConfig}
+    if not isinstance(data, dict):
+        raise BadInputError("the run's configuration is damaged (run holds no settings); train anew")
+    name = data.get("algorithm")
+    if not isinstance(name, str) or name not in ALGORITHMS:
+        raise BadInputError(
+            f"the run's configuration is damaged (--algorithm {name!r}: {ALGORITHMS.known()}); train anew"
+        )
+    own = data.get("sparsifiers", {})
+    if not isinstance(own, dict):
+        raise BadInputError("the run's configuration is damaged (sparsifiers holds no settings); train anew")
+    own = {key: _build(_settings_of(key), value, key) for key, value in own.items()}
+    kept = {key: value for key, value in data.items() if key not in ALGORITHMS}
     sections = {
-        name: _build(kind, data.get(name) if isinstance(data, dict) else None, name)
-        for name, kind in nested.items()
+        "algorithm": _build(ALGORITHMS[name], data.get(name), name),
+        "sparsity": _build(SparsityConfig, data.get("sparsity"), "sparsity"),
+        "sparsifiers": own,
     }
-    config = _build(TrainingConfig, {**data, **sections}, "run")
+    config = _build(TrainingConfig, {**kept, **sections}, "run")
     try:
         check_fields(config)
     except BadInputError as error:
         raise BadInputError(f"the run's configuration is damaged ({error}); train anew") from error
     return config
+
+
+def _settings_of(name: str) -> type:
+    settings = SPARSIFIERS[name].settings
+    if settings is None:
+        raise BadInputError(
+            f"the run's configuration is damaged ({name} has no settings of its own); train anew"
+        )
+    return settings
 
 
 def _build(kind: type, data: Any, section: str) -> Any:

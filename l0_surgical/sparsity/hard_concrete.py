@@ -7,7 +7,7 @@ and the penalty is the expected number of open gates, sum_j sigmoid(log_alpha_j 
 (4.4).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from l0_surgical.sparsity.base import LayeredNetwork
+from l0_surgical.sparsity.base import LayeredNetwork, Sparsifier
 from l0_surgical.sparsity.gate_kernels import Distribution, GatedWeights, noise_offsets, noise_size
 from l0_surgical.sparsity.report import LayerReport, layer_sparsity, report_layers
+from l0_surgical.sparsity.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class LayerGate(nn.Module):
         )
 
 
-class HardConcrete:
+class HardConcrete(Sparsifier):
     """L0 gates on every weight of a network (biases are not gated, as in the paper).
 
     Args:
@@ -135,9 +136,8 @@ class HardConcrete:
         settings: the gate distribution.
         stream: tells networks of one member apart (actor 0, critic 1), so that they never share noise.
         gate_seed: seed of the one map that `sampled` evaluation freezes.
-        schedule: factor on the penalty by update number, e.g. 0 during a warm-up.
-        finetune_start: update number from which all gates rest as they are evaluated, without noise or
-            penalty.
+        schedule: when there is a penalty; once it is over, all gates rest as they are evaluated, without
+            noise.
     """
 
     def __init__(
@@ -147,8 +147,7 @@ class HardConcrete:
         settings: GateSettings,
         stream: int = 0,
         gate_seed: int = 0,
-        schedule: Callable[[int], float] | None = None,
-        finetune_start: int | None = None,
+        schedule: Schedule = Schedule(),  # noqa: B008 (it is frozen)
     ) -> None:
         self.settings = settings
         self._coefficients = torch.tensor(coefficients, dtype=torch.float32)
@@ -158,9 +157,8 @@ class HardConcrete:
         self._gate_seeds = [
             int(np.random.SeedSequence([gate_seed, seed, stream]).generate_state(1)[0]) for seed in seeds
         ]
-        self._schedule = schedule or (lambda update: 1.0)
-        self._factor = self._schedule(0)
-        self._finetune_start, self._resting = finetune_start, None
+        self.gate_seed = gate_seed if settings.evaluation == "sampled" else None
+        self._schedule, self._factor, self._resting = schedule, schedule.factor(0), None
 
     def attach(self, network: LayeredNetwork) -> None:
         """Registers the gates on the network and parametrises every layer's weight with them."""
@@ -184,9 +182,8 @@ class HardConcrete:
 
         Until the next call every access to a layer's weight gives these same gated weights.
         """
-        self._factor = self._schedule(update)
-        if self._finetune_start is not None and update >= self._finetune_start:
-            self._factor = 0.0
+        self._factor = self._schedule.factor(update)
+        if self._schedule.is_over(update):
             self._resting = self._resting or self._evaluated_gates()  # log alpha does not change any more
             self._gates.hold(self._originals, self._resting)
         elif self.settings.wait and self._factor == 0:

@@ -11,6 +11,7 @@ import functools
 import math
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -80,8 +81,8 @@ def _hints(record: type) -> dict[str, Any]:
 
 def check_value(name: str, value: Any, hint: Any, bound: Bound | None = None) -> None:
     """Checks one value against an annotation: a number with or without a bound, a text, a path, a truth
-    value, a choice, a dataclass, a tuple of these, or None beside one of these. `bound` is for numbers whose
-    own annotation has none.
+    value, a choice, a dataclass, a tuple of these, dataclasses by name, or None beside one of these. `bound`
+    is for numbers whose own annotation has none.
 
     Raises:
         BadInputError: `--name VALUE: remedy`; of a tuple the element that is wrong.
@@ -104,7 +105,11 @@ def check_value(name: str, value: Any, hint: Any, bound: Bound | None = None) ->
         _require(value in arguments, name, value, f"choose {', '.join(map(str, arguments))}")
     elif dataclasses.is_dataclass(hint):
         _require(isinstance(value, hint), name, value, f"pass a {hint.__name__}")
-        check_fields(value, f"{name}.")
+        # an algorithm's section has the algorithm's name
+        check_fields(value, f"{getattr(type(value), 'name', name)}.")
+    elif kind is Mapping:
+        for key, one in value.items():
+            check_fields(one, f"{key}.")
     elif hint in (int, float):
         _check_number(name, value, hint, bound or Bound())
     elif hint in _WORDS:

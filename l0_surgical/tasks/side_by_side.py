@@ -28,8 +28,8 @@ class SideBySide:
         """Opens one environment of the task `name` for each seed.
 
         Raises:
-            BadInputError: none can be made, there is no time limit, or it does not observe a vector or choose
-            among actions.
+            BadInputError: none can be made, there is no time limit, or its observation or actions are of
+                another kind.
         """
         self.count, self.failures = len(seeds), {}
         self._stop, self._seeds = stop, [int(seed) for seed in seeds]
@@ -40,9 +40,8 @@ class SideBySide:
             for number in range(self.count):
                 self._open(number, name, make)
             first = next(iter(self._environments.values()))
-            self.observation_size, self.actions, self._start = _sizes(
-                name, first.observation_space, first.action_space
-            )
+            self.observation_size = _observation_size(name, first.observation_space)
+            self.actions, self.chooses, self._start = _actions(name, first.action_space)
         except BaseException:
             self.close()
             raise
@@ -65,7 +64,8 @@ class SideBySide:
             np.zeros(len(numbers), np.float32),
             *np.zeros((2, len(numbers)), np.bool_),
         )
-        for place, (number, action) in enumerate(zip(numbers, actions.tolist(), strict=True)):
+        given = (actions + self._start).tolist() if self.chooses else actions
+        for place, (number, action) in enumerate(zip(numbers, given, strict=True)):
             environment = self._environments.get(number)
             if environment is None:
                 continue
@@ -80,7 +80,7 @@ class SideBySide:
                         False,
                     )
                 else:
-                    observation, reward, ended, cut, _ = environment.step(self._start + action)
+                    observation, reward, ended, cut, _ = environment.step(action)
             except L0SurgicalError as error:
                 self._fail(number, error)
                 continue
@@ -115,18 +115,27 @@ class SideBySide:
         close_environment(self._environments.pop(number))
 
 
-def _sizes(name: str, observed: spaces.Space, chosen: spaces.Space) -> tuple[int, int, int]:
-    """Numbers in the policy's input, choices, and the number of the first choice."""
-    seen = (
-        [observed[key] for key in ("observation", "desired_goal")]
-        if isinstance(observed, spaces.Dict)
-        else [observed]
-    )
-    if not isinstance(chosen, spaces.Discrete) or not all(
-        isinstance(part, spaces.Box) and len(part.shape) == 1 for part in seen
+def _observation_size(name: str, space: spaces.Space) -> int:
+    """Numbers in the policy's input."""
+    is_goal_task = isinstance(space, spaces.Dict)
+    parts = [space[key] for key in ("observation", "desired_goal")] if is_goal_task else [space]
+    if not all(isinstance(part, spaces.Box) and len(part.shape) == 1 for part in parts):
+        raise BadInputError(f"{name} observes {space}; a vector observation is needed")
+    return sum(part.shape[0] for part in parts)
+
+
+def _actions(name: str, space: spaces.Space) -> tuple[int, bool, int]:
+    """How many choices or numbers there are, whether it is a choice, and the number of the first choice."""
+    if isinstance(space, spaces.Discrete):
+        return int(space.n), True, int(space.start)
+    if (
+        isinstance(space, spaces.Box)
+        and len(space.shape) == 1
+        and np.all(space.low == -1)
+        and np.all(space.high == 1)
     ):
-        raise BadInputError(
-            f"{name} observes {observed} and takes {chosen}; a vector observation and discrete actions are "
-            "needed"
-        )
-    return sum(part.shape[0] for part in seen), int(chosen.n), int(chosen.start)
+        return space.shape[0], False, 0
+    raise BadInputError(
+        f"{name} takes {space}; discrete actions or a vector in [-1, 1] are needed: put "
+        "gymnasium.wrappers.RescaleAction(..., -1, 1) around it"
+    )

@@ -13,10 +13,11 @@ from typing import Annotated, Any
 import numba
 import torch
 
-from l0_surgical.algorithms.cohorts import Cohort, Setting, open_setting, provenance
+from l0_surgical.algorithms.cohort import Cohort
+from l0_surgical.algorithms.registry import Setting, open_setting
 from l0_surgical.evaluation import Evaluation, Evaluator, episode_seeds
 from l0_surgical.policy import save_policy
-from l0_surgical.settings.training import MemberSpec, TrainingConfig, as_dict
+from l0_surgical.settings.training import MemberSpec, TrainingConfig, as_dict, from_dict
 from l0_surgical.system.bounds import Bound, check_value
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from l0_surgical.system.files import WriteError
@@ -24,6 +25,7 @@ from l0_surgical.system.process import claim_threads
 from l0_surgical.system.progress import Progress
 from l0_surgical.system.stopping import Stop, Stopped
 from l0_surgical.tasks import get_task
+from l0_surgical.training.provenance import provenance
 from l0_surgical.training.run_folder import RunFolder
 
 CHECKPOINT_EVERY_S = 120.0
@@ -108,10 +110,10 @@ def is_of(run: Path, config: TrainingConfig) -> bool:
     """Whether the run in a folder has these settings; on which device and with how many threads does not
     count."""
     try:
-        found = json.loads((run / "config.json").read_bytes())
-    except (OSError, ValueError):
+        found = from_dict(json.loads((run / "config.json").read_bytes()))
+    except (OSError, ValueError, BadInputError):
         return False
-    return found == {**as_dict(config), **{name: found.get(name) for name in ("device", "threads")}}
+    return dataclasses.replace(config, device=found.device, threads=found.threads) == found
 
 
 def complete(config: TrainingConfig, run: Path, **options: Any) -> dict[str, Any]:
@@ -132,10 +134,11 @@ def _open(config: TrainingConfig, budget_minutes: float | None, stop: Stop) -> S
 
 
 def _changed(config: TrainingConfig, changes: Mapping[str, Any]) -> TrainingConfig:
-    length, other = ("episodes", "steps") if config.algorithm == "ddpg" else ("steps", "episodes")
+    name, is_goal = config.algorithm.name, config.algorithm.experience == "goal"
+    length, other = ("episodes", "steps") if is_goal else ("steps", "episodes")
     if other in changes:
         raise BadInputError(
-            f"--{other} says nothing about a run of {config.algorithm}; its length is --{length} "
+            f"--{other} says nothing about a run of {name}; its length is --{length} "
             f"{getattr(config, length)}"
         )
     if length in changes and changes[length] < getattr(config, length):

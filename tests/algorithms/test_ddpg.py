@@ -5,19 +5,20 @@ import numpy as np
 import pytest
 import torch
 
-from l0_surgical.algorithms.cohorts.common import linear_schedule
-from l0_surgical.algorithms.cohorts.goal import GoalCohort
 from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch
-from l0_surgical.settings.training import DDPGConfig, MemberSpec
-from l0_surgical.sparsity import Dense, GateSettings, HardConcrete, Shrinkage, Sparsifier
-from tests.small import small_config, small_problem
+from l0_surgical.algorithms.goal_cohort import GoalCohort
+from l0_surgical.algorithms.schedules import Linear
+from l0_surgical.settings.ddpg import DDPGConfig
+from l0_surgical.settings.training import MemberSpec
+from l0_surgical.sparsity import GateSettings, HardConcrete, NoSparsifier, Schedule, Shrinkage, Sparsifier
+from tests.small import dense, small_config, small_problem
 
 CONFIG = DDPGConfig(hidden=(16, 16), discount=0.8, target_rate=0.05, clip_target=False)
 
 
 def learner(seeds: tuple[int, ...] = (0,), **changes: object) -> DDPG:
     config = dataclasses.replace(CONFIG, **changes)
-    return DDPG(config, (3, 2), seeds, (Dense(len(seeds)), Dense(len(seeds))))
+    return DDPG(config, (3, 2), seeds, dense(len(seeds)))
 
 
 def batch(members: int = 1, size: int = 32, terminated: bool = False, seed: int = 0) -> UpdateBatch:
@@ -67,11 +68,13 @@ def test_the_losses_are_equations_3_14_and_3_15():
 
 def sparsifier_of(kind: str) -> Sparsifier:
     if kind == "dense":
-        return Dense(2)
+        return NoSparsifier(2)
     if kind == "l1":
         return Shrinkage([0.01, 0.1], "l1", 1e-3)
     gates = GateSettings(2 / 3, -0.1, 1.1, 2.0, 1e-2, "deterministic", wait=kind == "waiting gates")
-    return HardConcrete([0.01, 0.1], [0, 1], gates, stream=1, schedule=lambda update: float(kind == "gates"))
+    return HardConcrete(
+        [0.01, 0.1], [0, 1], gates, stream=1, schedule=Schedule(0 if kind == "gates" else 10**6)
+    )
 
 
 @pytest.mark.parametrize("critic", ["dense", "l1", "gates", "waiting gates"])
@@ -79,7 +82,15 @@ def test_the_actor_learns_from_the_critic_as_it_was_before_the_update(critic: st
     """Both gradients are plain autograd's on a twin that made the same updates before and has not stepped
     since (Algorithm 3)."""
     config = dataclasses.replace(CONFIG, critic_learning_rate=0.03)
-    agent, twin = (DDPG(config, (3, 2), (0, 1), (Dense(2), sparsifier_of(critic))) for _ in range(2))
+    agent, twin = (
+        DDPG(
+            config,
+            (3, 2),
+            (0, 1),
+            lambda role: sparsifier_of(critic) if role == "critic" else NoSparsifier(2),
+        )
+        for _ in range(2)
+    )
     for number in range(5):
         for one in (agent, twin):
             one.update(batch(members=2, seed=number), 1.0)
@@ -90,7 +101,7 @@ def test_the_actor_learns_from_the_critic_as_it_was_before_the_update(critic: st
     actions = twin.actor(data.states)
     q = twin.critic.value(torch.cat([data.states, actions], dim=2))
     actor_total = -(q - (actions - data.expert_actions).norm(dim=2)).mean(1)
-    error = twin.critic.value(torch.cat([data.states, data.actions], dim=2)) - twin._target(data, 1.0)
+    error = twin.critic.value(torch.cat([data.states, data.actions], dim=2)) - twin._td_target(data, 1.0)
     critic_total = error.square().mean(1) + twin.critic_sparsifier.penalty() / 32
     for before, after, total in (
         (twin.actor_optimizer, agent.actor_optimizer, actor_total),
@@ -131,22 +142,24 @@ def test_the_clipped_target_is_the_most_that_a_members_own_rewards_can_add_up_to
     agent, rewards = dreaming((0, 1, 2)), torch.tensor([[-1.0, -3.0], [0.5, 2.0], [-1.0, 0.0]])
     data = dataclasses.replace(batch(members=3, size=2), rewards=rewards)
     bounds = torch.tensor([0.0, 2.0, 0.0]) / (1 - 0.8)
-    torch.testing.assert_close(agent._target(data, 0.0), bounds.unsqueeze(1).expand(3, 2))
+    torch.testing.assert_close(agent._td_target(data, 0.0), bounds.unsqueeze(1).expand(3, 2))
     torch.testing.assert_close(
-        agent._target(data, 0.5) <= bounds.unsqueeze(1), torch.ones(3, 2, dtype=torch.bool)
+        agent._td_target(data, 0.5) <= bounds.unsqueeze(1), torch.ones(3, 2, dtype=torch.bool)
     )
     ended = dataclasses.replace(data, terminated=torch.ones(3, 2, dtype=torch.bool))
-    torch.testing.assert_close(agent._target(ended, 0.0), rewards)
+    torch.testing.assert_close(agent._td_target(ended, 0.0), rewards)
 
 
 def test_a_higher_reward_raises_the_bound_for_good_and_survives_a_checkpoint():
     agent, data = dreaming(), batch(size=2)
     rewards = [torch.full((1, 2), reward) for reward in (-1.0, 3.0, -1.0)]
-    seen = [agent._target(dataclasses.replace(data, rewards=values), 0.0)[0, 0].item() for values in rewards]
+    seen = [
+        agent._td_target(dataclasses.replace(data, rewards=values), 0.0)[0, 0].item() for values in rewards
+    ]
     assert seen == pytest.approx([0.0, 15.0, 15.0])
     other = dreaming()
     other.load_state_dict(agent.state_dict())
-    torch.testing.assert_close(other._target(data, 0.0), agent._target(data, 0.0))
+    torch.testing.assert_close(other._td_target(data, 0.0), agent._td_target(data, 0.0))
 
 
 def test_rewards_above_0_are_learned_with_the_clip():
@@ -199,18 +212,18 @@ def test_a_member_with_a_nan_loss_stops_with_its_last_weights_and_the_others_go_
         assert not torch.equal(before[2], now[2])
 
 
-def test_linear_schedule():
-    schedule = linear_schedule(5.0, 0.0, 10)
+def test_Linear():
+    schedule = Linear(5.0, 0.0, 10)
     assert [schedule(step) for step in (0, 5, 10, 99)] == [5.0, 2.5, 0.0, 0.0]
-    assert linear_schedule(5.0, 0.0, 0)(7) == 5.0
+    assert Linear(5.0, 0.0, 0)(7) == 5.0
 
 
 def test_member_2_of_a_grid_of_4_equals_the_same_member_alone(tmp_path: Path):
     """To 1e-4 over the first 200 updates, with gates, demonstrations and hindsight replay on the real
     task."""
     config = small_config(episodes=200)
-    ddpg = dataclasses.replace(config.ddpg, hidden=(256, 256, 256), updates_per_episode=50)
-    config = dataclasses.replace(config, ddpg=ddpg)
+    ddpg = dataclasses.replace(config.algorithm, hidden=(256, 256, 256), updates_per_episode=50)
+    config = dataclasses.replace(config, algorithm=ddpg)
     problem = small_problem(config, tmp_path)
     members = [
         MemberSpec(0, "l0", 1e-2),

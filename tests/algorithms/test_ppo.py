@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch.nn.utils import parametrize
 
-from l0_surgical.algorithms.cohorts.discrete import DiscreteProblem
-from l0_surgical.algorithms.cohorts.ppo import PPOCohort
-from l0_surgical.algorithms.ppo import PPO, Rollout, advantages
+from l0_surgical.algorithms.learner import advantages
+from l0_surgical.algorithms.ppo import PPO, Rollout
+from l0_surgical.algorithms.vector_cohort import Play, VectorCohort, VectorProblem
+from l0_surgical.settings.ppo import PPOConfig
 from l0_surgical.settings.presets import preset
-from l0_surgical.settings.sections import PPOConfig
 from l0_surgical.settings.training import MemberSpec, TrainingConfig
-from l0_surgical.sparsity import Dense
 from l0_surgical.tasks import get_task
+from tests.small import dense
 
 GAMMA, LAMBDA = 0.9, 0.8
 
@@ -72,18 +72,22 @@ def learned_value(discount: float) -> tuple[float, float]:
     config = PPOConfig(
         hidden=(8,), minibatch_size=64, learning_rate=1e-2, discount=discount, max_gradient_norm=10.0
     )
-    learner = PPO(config, (1, 2), [0], (Dense(1), Dense(1)))
+    learner = PPO(config, (1, 2), [0], dense(1))
     generator = torch.Generator().manual_seed(0)
     state = torch.ones(1, 64, 1)
     for _ in range(150):
         actions, logs = learner.act(state, torch.rand(1, 64, generator=generator))
-        rewards, values, no = actions.float(), learner.values(state), torch.zeros(1, 64, dtype=bool)
+        rewards, values, no = (
+            actions.float(),
+            learner.critic.value(state).detach(),
+            torch.zeros(1, 64, dtype=bool),
+        )
         gains = advantages(
             rewards, values, values, no, ~no, discount, 0.95
         )  # every step its own roll-out, cut but not terminated
         rollout = Rollout(state, actions, logs, gains, gains + values, torch.ones(1, 64))
         learner.learn(rollout, torch.stack([torch.randperm(64, generator=generator) for _ in range(4)])[None])
-    return float(learner.values(state[:, :1])[0, 0]), float(
+    return float(learner.critic.value(state[:, :1])[0, 0]), float(
         torch.softmax(learner.actor(state[:, :1]), 2)[0, 0, 1]
     )
 
@@ -96,9 +100,7 @@ def test_value_and_policy_of_an_endless_task() -> None:
 
 
 def test_the_ratio_is_clipped_and_invalid_steps_do_not_count() -> None:
-    learner = PPO(
-        PPOConfig(hidden=(8,), minibatch_size=8, entropy_coefficient=0.0), (2, 3), [0], (Dense(1), Dense(1))
-    )
+    learner = PPO(PPOConfig(hidden=(8,), minibatch_size=8, entropy_coefficient=0.0), (2, 3), [0], dense(1))
     states, actions = (
         torch.randn(1, 8, 2, generator=torch.Generator().manual_seed(1)),
         torch.arange(8)[None] % 3,
@@ -127,21 +129,21 @@ def small(**changes: object) -> TrainingConfig:
     settings = {"hidden": (32, 16), "environments": 4, "horizon": 32, "minibatch_size": 32, **changes}
     return dataclasses.replace(
         config,
-        ppo=dataclasses.replace(config.ppo, **settings),
+        algorithm=dataclasses.replace(config.algorithm, **settings),
         sparsity=dataclasses.replace(config.sparsity, penalty_start=0),
     )
 
 
 def test_gate_noise_holds_from_the_roll_out_through_the_updates() -> None:
     """Before any update the ratio is exactly one; with noise drawn anew it would not be."""
-    cohort = PPOCohort(small(), [MemberSpec(0, "l0", 1e-2)], DiscreteProblem.of(get_task("cartpole")))
+    cohort = VectorCohort(small(), [MemberSpec(0, "l0", 1e-2)], VectorProblem.of(get_task("cartpole")))
     learner = cohort.learner
     with torch.no_grad():
         learner.actor.layers[-1].parametrizations.weight.original.mul_(
             100
         )  # the small first weights would hide the noise
     cohort._open(0)
-    rollout = cohort._roll_out(0)
+    rollout = cohort.learner.roll_out(Play(cohort, 0, 0))
 
     def ratios() -> torch.Tensor:
         learner.draw_gates()
@@ -162,25 +164,25 @@ def test_member_2_of_a_grid_of_4_equals_the_same_member_alone() -> None:
         MemberSpec(1, "l0", 0.5),
         MemberSpec(7, "l0", 1e-3),
     ]
-    problem = DiscreteProblem.of(get_task("cartpole"))
-    grid, alone = PPOCohort(config, members, problem), PPOCohort(config, members[2:3], problem)
+    problem = VectorProblem.of(get_task("cartpole"))
+    grid, alone = VectorCohort(config, members, problem), VectorCohort(config, members[2:3], problem)
     for number in range(13):
         together, single = grid.train_round(number), alone.train_round(number)
     assert alone.updates >= 200
     for name in ("actor_loss", "critic_loss", "entropy"):
         assert together[2][name] == pytest.approx(single[0][name], rel=1e-5, abs=1e-6)
     for ours, theirs in zip(
-        grid.policy_sparsifier.finalize(), alone.policy_sparsifier.finalize(), strict=True
+        grid.learner.policy_sparsifier.finalize(), alone.learner.policy_sparsifier.finalize(), strict=True
     ):
         torch.testing.assert_close(ours[2], theirs[0], atol=1e-4, rtol=0)
 
 
 def test_steps_that_only_begin_an_episode_are_not_valid() -> None:
-    cohort = PPOCohort(
-        small(horizon=200), [MemberSpec(0, "none", 0.0)], DiscreteProblem.of(get_task("cartpole"))
+    cohort = VectorCohort(
+        small(horizon=200), [MemberSpec(0, "none", 0.0)], VectorProblem.of(get_task("cartpole"))
     )
     cohort._open(0)
-    rollout = cohort._roll_out(0)
+    rollout = cohort.learner.roll_out(Play(cohort, 0, 0))
     invalid = rollout.valid[0] == 0
     assert 0.01 < float(invalid.float().mean()) < 0.2
     # such a step's state is the last one of an episode: the pole or the cart is out of bounds

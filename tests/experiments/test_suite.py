@@ -31,7 +31,7 @@ from l0_surgical.experiments.suites.classic import (
 )
 from l0_surgical.experiments.works import reduce_cell, train_cell
 from l0_surgical.policy import Policy, load_policy, policy_bytes
-from l0_surgical.settings.presets import DQN_BEST, PPO_BEST
+from l0_surgical.settings.presets.classic import DQN_BEST, PPO_BEST
 from l0_surgical.settings.training import MemberSpec, as_dict
 from l0_surgical.system.errors import BadInputError
 

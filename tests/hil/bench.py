@@ -30,11 +30,11 @@ from l0_surgical.robot.messaging.opening import open_transport
 from l0_surgical.robot.messaging.recording import Recording, read_recording
 from l0_surgical.robot.messaging.transport import COMMAND, Qos, Transport
 from l0_surgical.robot.simulated_arm.process import arm_beside
-from l0_surgical.surgical.kinematics import SURROL_WORLD
-from l0_surgical.surgical.needle_reach import sample_goal
+from l0_surgical.surgical import arm_task
 
 RATE_HZ = 200.0
 POLICY = "needle-reach-l0-compressed"
+TASK = arm_task("needle-reach")
 TIMEOUT_S = 30.0
 
 
@@ -69,7 +69,7 @@ class Setup:
 
     def goals(self, count: int) -> list[tuple[float, float, float]]:
         generator = np.random.default_rng(11)
-        return [SURROL_WORLD.point_in_rcm(tuple(sample_goal(generator)[0])) for _ in range(count)]
+        return [TASK.draw_goal_m(generator) for _ in range(count)]
 
 
 class ShiftedClock(SystemClock):

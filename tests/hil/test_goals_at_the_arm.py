@@ -1,12 +1,13 @@
 """Connect, enable, home, a slow move, goals, and the safe end."""
 
 import numpy as np
-from bench import Bench, wait_until
+from bench import TASK, Bench, wait_until
 
 from l0_surgical.robot.control.controller import State
-from l0_surgical.robot.control.motion import START_POSE
+from l0_surgical.robot.control.motion import start_pose
 from l0_surgical.robot.control.poses import Pose
 
+START_POSE = start_pose(TASK)
 GOALS = 3
 
 

@@ -3,14 +3,14 @@ import re
 
 import pytest
 
-from l0_surgical.settings.presets import PAPER_COEFFICIENTS, preset
+from l0_surgical.settings.presets import needle_reach, preset
 from l0_surgical.settings.training import TrainingConfig, as_dict, from_dict
 from l0_surgical.system.errors import BadInputError
 
 
 def test_the_paper_preset_is_what_the_paper_prints():
     paper = preset("paper")
-    ddpg = paper.ddpg
+    ddpg = paper.algorithm
     assert (ddpg.batch_size, ddpg.buffer_size, ddpg.updates_per_episode, paper.episodes) == (
         64,
         10_000,
@@ -26,7 +26,7 @@ def test_the_paper_preset_is_what_the_paper_prints():
     )
     assert ddpg.relabel_fraction == pytest.approx(4 / 5)
     assert paper.demonstration_episodes * 50 == 5_000
-    assert paper.coefficient == PAPER_COEFFICIENTS == (5e-5, 5e-4, 5e-3, 5e-2, 5e-1, 1, 2, 5)
+    assert paper.coefficient == needle_reach.COEFFICIENTS == (5e-5, 5e-4, 5e-3, 5e-2, 5e-1, 1, 2, 5)
     assert paper.sparsity.evaluation == "sampled"
     assert len(paper.members()) == 9
 
@@ -81,18 +81,19 @@ def test_a_configuration_of_another_version_is_refused():
         ({"coefficient": 0.1}, "--coefficient 0.1: pass a tuple"),
         ({"coefficient": [0.1, [2]]}, "--coefficient [2]: pass a finite number"),
         ({"coefficient": [float("nan")]}, "--coefficient nan: pass a finite number"),
-        ({"algorithm": "sarsa"}, "--algorithm 'sarsa': choose ddpg, dqn, ppo"),
+        ({"algorithm": "sarsa"}, "--algorithm 'sarsa': choose ddpg, dqn or ppo"),
         ({"task": None}, "--task None: pass a text"),
         ({"ddpg": None}, "ddpg holds no settings"),
         ({"ddpg": [1, 2]}, "ddpg holds no settings"),
         ({"sparsity": {"temperature": float("inf")}}, "--sparsity.temperature inf: pass a finite number"),
-        ({"dqn": {"hidden": [64, "x"]}}, "--dqn.hidden 'x': pass a whole number"),
+        ({"ddpg": {"hidden": [64, "x"]}}, "--ddpg.hidden 'x': pass a whole number"),
+        ({"sparsifiers": {"l1": {}}}, "l1 has no settings of its own"),
     ],
 )
 def test_a_damaged_configuration_is_refused_in_one_line(changes: dict, says: str):
     data = as_dict(preset("best"))
     for name, value in changes.items():
-        data[name] = {**data[name], **value} if isinstance(value, dict) else value
+        data[name] = {**data.get(name, {}), **value} if isinstance(value, dict) else value
     with pytest.raises(
         BadInputError, match=rf"^the run's configuration is damaged \(.*{re.escape(says)}.*; train anew$"
     ):
@@ -103,6 +104,11 @@ def test_a_damaged_configuration_is_refused_in_one_line(changes: dict, says: str
 def test_what_is_no_configuration_is_refused(data: object):
     with pytest.raises(BadInputError, match="the run's configuration is damaged"):
         from_dict(data)
+
+
+def changed(config: TrainingConfig, section: str, changes: dict) -> object:
+    field = "algorithm" if section == config.algorithm.name else section
+    return dataclasses.replace(getattr(config, field), **changes)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +130,7 @@ def test_what_is_no_configuration_is_refused(data: object):
 def test_bad_settings_are_named_with_their_value(changes: dict, message: str):
     config = preset("best")
     changes = {
-        k: dataclasses.replace(getattr(config, k), **v) if isinstance(v, dict) else v
+        "algorithm" if k == "ddpg" else k: changed(config, k, v) if isinstance(v, dict) else v
         for k, v in changes.items()
     }
     with pytest.raises(BadInputError, match=message.replace(".", r"\.")):
@@ -135,5 +141,5 @@ def test_bad_settings_are_named_with_their_value(changes: dict, message: str):
 def test_an_unknown_preset_is_refused():
     with pytest.raises(BadInputError, match="choose best or paper"):
         preset("worst")
-    with pytest.raises(BadInputError, match="--algorithm 'sarsa': choose ddpg, dqn, ppo"):
+    with pytest.raises(BadInputError, match="--algorithm sarsa: choose ddpg, dqn or ppo"):
         preset("best", "cartpole", "sarsa")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from l0_surgical.experiments.selection import RANDOM_RETURN
-from l0_surgical.settings.presets import DQN_BEST, PPO_BEST, Recipe, preset
+from l0_surgical.settings.presets import preset
+from l0_surgical.settings.presets.classic import DQN_BEST, PPO_BEST, Recipe
 
 RESULTS = Path(__file__).parents[2] / "results" / "classic"
 RECIPES = {

@@ -7,7 +7,7 @@ import math
 import re
 import tempfile
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -19,12 +19,13 @@ from l0_surgical import training
 from l0_surgical.commands.main import main
 from l0_surgical.compression.request import Request
 from l0_surgical.experiments.suites.classic import SuiteConfig
+from l0_surgical.settings.algorithm import AlgorithmConfig
 from l0_surgical.settings.presets import preset
-from l0_surgical.settings.training import Algorithm, TrainingConfig
+from l0_surgical.settings.registry import ALGORITHMS
+from l0_surgical.settings.training import TrainingConfig
 from l0_surgical.system.bounds import Bound
 from l0_surgical.system.errors import BadInputError
 
-ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 ROUNDS = 3
 FOREVER = 10**9
 """The most of a period or a start: not in this training."""
@@ -51,9 +52,9 @@ class Setting:
         held = (value,) if self.is_tuple and value != () else value
         if not self.section:
             return dataclasses.replace(config, **{self.name: held})
-        return dataclasses.replace(
-            config, **{self.section: dataclasses.replace(getattr(config, self.section), **{self.name: held})}
-        )
+        field = "algorithm" if self.section in ALGORITHMS else self.section
+        section = dataclasses.replace(getattr(config, field), **{self.name: held})
+        return dataclasses.replace(config, **{field: section})
 
     def good_values(self) -> list[Any]:
         """The ends of what is allowed, where a round does not get long by them, and something between."""
@@ -72,7 +73,11 @@ class Setting:
 
 
 def settings_of(record: type, section: str = "") -> Iterator[Setting]:
-    for name, hint in typing.get_type_hints(record, include_extras=True).items():
+    hints = typing.get_type_hints(record, include_extras=True)
+    for name in (field.name for field in dataclasses.fields(record)):
+        hint = hints[name]
+        if hint is AlgorithmConfig or get_origin(hint) is Mapping:
+            continue
         if dataclasses.is_dataclass(hint):
             yield from settings_of(hint, name)
             continue
@@ -87,13 +92,14 @@ def settings_of(record: type, section: str = "") -> Iterator[Setting]:
         )
 
 
-SETTINGS = list(settings_of(TrainingConfig))
+SETTINGS = {name: [*settings_of(TrainingConfig), *settings_of(ALGORITHMS[name], name)] for name in ALGORITHMS}
 TEXTS, TRUTHS, FLOATS = (
-    {setting.flag for setting in SETTINGS if setting.kind is kind} for kind in (str, bool, float)
+    {setting.flag for each in SETTINGS.values() for setting in each if setting.kind is kind}
+    for kind in (str, bool, float)
 )
 
 
-def tiny(algorithm: Algorithm) -> TrainingConfig:
+def tiny(algorithm: str) -> TrainingConfig:
     """A training whose rounds take milliseconds."""
     config = preset("best", "needle-reach" if algorithm == "ddpg" else "cartpole", algorithm)
     few = {
@@ -103,12 +109,13 @@ def tiny(algorithm: Algorithm) -> TrainingConfig:
         "buffer_size": 64,
         "batch_size": 8,
     }
+    own = {
+        "ddpg": {"updates_per_episode": 2, "batch_size": 8},
+        "dqn": {"environments": 2, "steps_per_cycle": 2, **few},
+        "ppo": {"environments": 2, "horizon": 10, "minibatch_size": 10, "epochs": 2},
+    }
     sections = {
-        "ddpg": dataclasses.replace(config.ddpg, hidden=(4,), updates_per_episode=2, batch_size=8),
-        "dqn": dataclasses.replace(config.dqn, hidden=(4,), environments=2, steps_per_cycle=2, **few),
-        "ppo": dataclasses.replace(
-            config.ppo, hidden=(4,), environments=2, horizon=10, minibatch_size=10, epochs=2
-        ),
+        "algorithm": dataclasses.replace(config.algorithm, hidden=(4,), **own[algorithm]),
         "sparsity": dataclasses.replace(config.sparsity, penalty_start=1, finetune_start=None),
     }
     counts = {
@@ -121,7 +128,9 @@ def tiny(algorithm: Algorithm) -> TrainingConfig:
     return dataclasses.replace(config, regularizer=("l0",), **counts, **sections)
 
 
-@pytest.mark.parametrize("record", [TrainingConfig, SuiteConfig, Request])
+@pytest.mark.parametrize(
+    "record", [TrainingConfig, *map(ALGORITHMS.__getitem__, ALGORITHMS), SuiteConfig, Request]
+)
 def test_every_number_has_bounds_at_both_ends(record: type) -> None:
     numbers = [setting for setting in settings_of(record) if setting.kind in (int, float)]
     assert len(numbers) >= 4
@@ -136,7 +145,7 @@ def test_every_number_has_bounds_at_both_ends(record: type) -> None:
     ("value", "takers"),
     [
         *[(value, set()) for value in (math.nan, math.inf, -math.inf, 1e308, 2**63, 10**5000, [1], b"x")],
-        ("x", TEXTS - {"--preset"}),
+        ("x", TEXTS - {"--preset", "--regularizer"}),
         (True, TRUTHS),
         (None, {"--sparsity.finetune-start"}),
         (-1, {"--sparsity.stretch-low", "--sparsity.initial-log-alpha", "--dqn.initial-value"}),
@@ -147,12 +156,11 @@ def test_every_number_has_bounds_at_both_ends(record: type) -> None:
         re.sub(r"\W", "", str(value)[:6]) if not isinstance(value, set | int) or value == -1 else ""
     ),
 )
-def test_only_these_settings_take(value: Any, takers: set[str], algorithm: Algorithm) -> None:
-    """Of all sections, also of those that the algorithm leaves idle; the others are named with the value and
-    what to pass instead."""
+def test_only_these_settings_take(value: Any, takers: set[str], algorithm: str) -> None:
+    """Of all sections; the others are named with the value and what to pass instead."""
     config = tiny(algorithm)
-    refusals = {setting.flag: refusal(setting.put(config, value)) for setting in SETTINGS}
-    assert {flag for flag, said in refusals.items() if said is None} == takers
+    refusals = {setting.flag: refusal(setting.put(config, value)) for setting in SETTINGS[algorithm]}
+    assert {flag for flag, said in refusals.items() if said is None} == takers & refusals.keys()
     for flag, said in refusals.items():
         assert said is None or re.fullmatch(
             rf"{flag} .+: (pass|choose) .+", said
@@ -160,10 +168,11 @@ def test_only_these_settings_take(value: Any, takers: set[str], algorithm: Algor
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_count_is_at_least_one(algorithm: Algorithm) -> None:
+def test_a_count_is_at_least_one(algorithm: str) -> None:
     """Zero is a seed, no limit, or the start."""
     config = tiny(algorithm)
-    refusals = {setting.flag: refusal(setting.put(config, 0)) for setting in SETTINGS if setting.kind is int}
+    counts = [setting for setting in SETTINGS[algorithm] if setting.kind is int]
+    refusals = {setting.flag: refusal(setting.put(config, 0)) for setting in counts}
     starts = {
         "--sparsity.penalty-start",
         "--sparsity.penalty-ramp",
@@ -171,7 +180,7 @@ def test_a_count_is_at_least_one(algorithm: Algorithm) -> None:
         "--ddpg.dex-anneal-episodes",
     }
     for flag in {"--seed", "--demonstration-seed", "--threads", *starts}:
-        said = refusals.pop(flag)
+        said = refusals.pop(flag, None)
         assert said is None or "pass a round after the penalty's (1)" in said
     for flag, said in refusals.items():
         assert said.startswith(f"{flag} 0: pass a whole number >= 1 and <= ")
@@ -195,9 +204,8 @@ def test_presets_are_valid() -> None:
 CHANGES = {
     algorithm: [
         (setting, value)
-        for setting in SETTINGS
-        if setting.section in ("", "sparsity", algorithm)
-        and setting.name not in ("task", "device", "algorithm", "episodes", "steps")
+        for setting in SETTINGS[algorithm]
+        if setting.name not in ("task", "device", "regularizer", "episodes", "steps")
         for value in setting.good_values()
     ]
     for algorithm in ALGORITHMS
@@ -207,13 +215,14 @@ CHANGES = {
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @settings(max_examples=20, derandomize=True, database=None, deadline=None)
 @given(data=st.data())
-def test_whatever_is_taken_trains_three_rounds(algorithm: Algorithm, data: st.DataObject) -> None:
+def test_whatever_is_taken_trains_three_rounds(algorithm: str, data: st.DataObject) -> None:
     """Up to eight settings at once, at the ends of their bounds; rules between settings may refuse them,
     before there is a run."""
     config = tiny(algorithm)
     for setting, value in data.draw(st.lists(st.sampled_from(CHANGES[algorithm]), max_size=8)):
         config = setting.put(config, value)
-    config = dataclasses.replace(config, episodes=ROUNDS, steps=ROUNDS * config.steps_per_round)
+    steps = ROUNDS * getattr(config.algorithm, "steps_per_round", 1)
+    config = dataclasses.replace(config, episodes=ROUNDS, steps=steps)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         try:
@@ -233,7 +242,7 @@ def test_whatever_is_taken_trains_three_rounds(algorithm: Algorithm, data: st.Da
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("--ppo.hidden -4", "--ppo.hidden -4: pass a whole number >= 1"),
+        ("cartpole --algorithm ppo --ppo.hidden -4", "--ppo.hidden -4: pass a whole number >= 1"),
         ("cartpole --dqn.hidden 0", "--dqn.hidden 0: pass a whole number >= 1"),
         ("--sparsity.initial-log-alpha nan", "--sparsity.initial-log-alpha nan: pass a finite number"),
         ("--seeds 0", "--seeds 0: pass a whole number >= 1"),

@@ -9,6 +9,7 @@ from l0_surgical.algorithms.networks import MemberMLP
 from l0_surgical.sparsity import (
     GateSettings,
     HardConcrete,
+    Schedule,
     gate_kernels,
     network_sparsity,
     network_sparsity_at_init,
@@ -185,9 +186,7 @@ def test_deterministic_evaluation_is_equation_4_3():
 
 def test_the_penalty_is_the_coefficient_times_the_expected_open_gates_and_follows_the_schedule():
     network = MemberMLP((10, 64, 5), [0, 1], "tanh")
-    sparsifier = HardConcrete(
-        [0.5, 2.0], [0, 1], SETTINGS, schedule=lambda update: 0.0 if update < 3 else 0.1
-    )
+    sparsifier = HardConcrete([0.5, 2.0], [0, 1], SETTINGS, schedule=Schedule(start=2, ramp=10))
     sparsifier.attach(network)
     sparsifier.step(2)
     assert torch.equal(sparsifier.penalty(), torch.zeros(2))
@@ -246,7 +245,7 @@ def test_gates_that_wait_are_open_until_the_penalty_starts():
     network = MemberMLP((10, 64, 5), [0], "tanh")
     plain = [layer.weight.detach().clone() for layer in network.layers]
     settings = dataclasses.replace(SETTINGS, wait=True, initial_log_alpha=1.0)
-    sparsifier = HardConcrete([1e-2], [0], settings, schedule=lambda update: float(update >= 3))
+    sparsifier = HardConcrete([1e-2], [0], settings, schedule=Schedule(3))
     sparsifier.attach(network)
     log_alpha = sparsifier.parameter_groups()[0]["params"][0]
     x = torch.randn(1, 8, 10, generator=torch.Generator().manual_seed(0))
@@ -268,7 +267,7 @@ def test_gates_that_wait_are_open_until_the_penalty_starts():
 def test_in_fine_tuning_gates_rest_as_they_are_evaluated(evaluation: str):
     network = MemberMLP((10, 64, 5), [0, 1], "tanh")
     sparsifier = HardConcrete(
-        [0.5, 0.5], [0, 1], dataclasses.replace(SETTINGS, evaluation=evaluation), finetune_start=2
+        [0.5, 0.5], [0, 1], dataclasses.replace(SETTINGS, evaluation=evaluation), schedule=Schedule(end=2)
     )
     sparsifier.attach(network)
     log_alpha = sparsifier.parameter_groups()[0]["params"][0]

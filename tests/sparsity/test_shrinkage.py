@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from l0_surgical.algorithms.networks import MemberMLP
-from l0_surgical.sparsity import Dense, Shrinkage, network_sparsity
+from l0_surgical.algorithms.optimizer import make_optimizer
+from l0_surgical.sparsity import NoSparsifier, Schedule, Shrinkage, network_sparsity
 
 
 @pytest.mark.parametrize("norm", ["l1", "l2"])
@@ -38,10 +39,10 @@ def test_only_the_threshold_makes_zeros():
 
 def test_in_fine_tuning_what_was_below_the_threshold_stays_zero():
     network, again = (MemberMLP((50, 40), [0], "tanh") for _ in range(2))
-    sparsifier, resumed = (Shrinkage([1.0], "l1", threshold=0.05, finetune_start=2) for _ in range(2))
+    sparsifier, resumed = (Shrinkage([1.0], "l1", threshold=0.05, schedule=Schedule(end=2)) for _ in range(2))
     sparsifier.attach(network)
     resumed.attach(again)
-    weight = network.layers[0].weight
+    weight, optimizer = network.layers[0].weight, make_optimizer(network, sparsifier, 0.02)
     for update in range(4):
         sparsifier.step(update)
         assert (float(sparsifier.penalty()) == 0) == (update >= 2)
@@ -49,16 +50,21 @@ def test_in_fine_tuning_what_was_below_the_threshold_stays_zero():
             removed = sparsifier.finalize()[0] == 0
             assert 0 < int(removed.sum()) < 2000
         assert torch.equal(weight == 0, removed) == (update >= 2)
-        with torch.no_grad():
-            weight.add_(0.02)
+        for parameter in network.parameters():
+            parameter.grad = -torch.ones_like(parameter)
+        optimizer.step()
         assert bool((sparsifier.finalize()[0][removed] == 0).all()) == (update >= 2)
+        assert torch.equal(weight == 0, removed) == (update >= 2)
+        for moment in optimizer.groups[0].moments[0]:
+            assert bool((moment[removed] == 0).all()) == (update >= 2)
+            assert bool((moment[~removed] != 0).all())
     again.load_state_dict(network.state_dict())
     assert torch.equal(resumed.finalize()[0], sparsifier.finalize()[0])
 
 
 def test_dense_adds_nothing():
     network = MemberMLP((3, 4, 2), [0, 1], "tanh")
-    dense = Dense(2)
+    dense = NoSparsifier(2)
     dense.attach(network)
     dense.step(0)
     assert torch.equal(dense.penalty(), torch.zeros(2))

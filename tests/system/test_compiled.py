@@ -148,7 +148,7 @@ def test_a_policy_runs_where_nothing_can_be_written_and_gives_the_same_bits(seal
 TRAIN = """
 import numpy as np
 import torch
-from l0_surgical.algorithms import cohorts
+from l0_surgical.algorithms import goal_cohort
 from l0_surgical.algorithms.optimizer import MemberAdam, ParameterGroup
 from l0_surgical.algorithms.replay.priorities import SumTree
 from l0_surgical.sparsity.gate_kernels import noise_offsets

@@ -8,7 +8,7 @@ import pytest
 from gymnasium import spaces
 from misbehaving import GOAL, LINE, Goal, Line
 
-from l0_surgical.algorithms.cohorts.goal_problem import collect_demonstrations
+from l0_surgical.algorithms.goal_problem import collect_demonstrations
 from l0_surgical.algorithms.replay import GoalRules, Recorder
 from l0_surgical.evaluation import rollouts
 from l0_surgical.system.errors import BadInputError, L0SurgicalError

@@ -5,7 +5,7 @@ import pytest
 
 from l0_surgical.evaluation import vector_rollouts
 from l0_surgical.system.errors import BadInputError
-from l0_surgical.tasks.classic import CLASSIC, Engine, open_vector, vector_engine
+from l0_surgical.tasks.vector import CLASSIC, Engine, open_vector, vector_engine
 
 pytest.importorskip("envpool")
 ENGINES: tuple[Engine, ...] = ("envpool", "gymnasium")
@@ -108,7 +108,7 @@ def test_any_gymnasium_id_with_a_choice_of_actions_opens() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(BadInputError, match="discrete actions are needed"):
+    with pytest.raises(BadInputError, match=r"discrete actions or a vector in .* are needed"):
         open_vector("Pendulum-v1", [0])
     with pytest.raises(BadInputError, match="EnvPool is used for cartpole, acrobot, lunar-lander only"):
         vector_engine("MountainCar-v0", "envpool")

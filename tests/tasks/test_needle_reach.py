@@ -17,8 +17,8 @@ from gymnasium.utils.env_checker import check_env
 from scipy.stats import ks_2samp
 
 import l0_surgical.tasks  # noqa: F401 (registers the environment)
-from l0_surgical.surgical.kinematics import SURROL_WORLD, UnreachablePoseError, axes_from_euler_xyz
-from l0_surgical.surgical.needle_reach import START_EULER, SUCCESS_DISTANCE, WORKSPACE_HIGH, WORKSPACE_LOW
+from l0_surgical.surgical.kinematics import SURROL_WORLD, UnreachablePoseError
+from l0_surgical.surgical.needle_reach import NEEDLE_REACH, SUCCESS_DISTANCE
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.tasks.needle_reach import simulation
 from l0_surgical.tasks.needle_reach.environment import NeedleReachEnv
@@ -84,8 +84,8 @@ def test_contact_leaves_the_arm_finite_and_in_the_workspace(env, recorded) -> No
     for episode, goal in enumerate(recorded["desired_goal"]):
         rows = roll_out(env, recorded["action"][episode], seed=episode, options={"desired_goal": goal})
         assert np.isfinite(rows).all()
-        assert (rows[:, 3:6] >= np.array(WORKSPACE_LOW) - margin).all()
-        assert (rows[:, 3:6] <= np.array(WORKSPACE_HIGH) + margin).all()
+        assert (rows[:, 3:6] >= np.array(NEEDLE_REACH.arm.workspace_low) - margin).all()
+        assert (rows[:, 3:6] <= np.array(NEEDLE_REACH.arm.workspace_high) + margin).all()
 
 
 def test_starts_where_the_reference_starts(env) -> None:
@@ -187,10 +187,12 @@ def test_a_move_that_breaks_a_joint_limit_is_refused(env) -> None:
     """The far upper corner of the workspace lies beyond the pitch joint's limit."""
     corner = (3.02, -0.09, 3.856)
     with pytest.raises(UnreachablePoseError, match="pitch"):
-        SURROL_WORLD.joints_from_eef(corner, axes_from_euler_xyz(*START_EULER))
-    env.reset(seed=0)
+        SURROL_WORLD.joints_from_eef(corner, NEEDLE_REACH.arm.start.axes)
+    before, _ = env.reset(seed=0)
     for _ in range(20):
-        before, *_ = env.step(np.append(np.clip((np.array(corner) - env._position) * 20, -1, 1), (0, 0)))
+        before, *_ = env.step(
+            np.append(np.clip((np.array(corner) - before["observation"][:3]) * 20, -1, 1), (0, 0))
+        )
     after, *_ = env.step(np.array((0.5, 0, 1, 0, 0)))
     np.testing.assert_allclose(after["observation"], before["observation"], atol=1e-4)
     assert np.linalg.norm(after["observation"][:3] - corner) > 0.005

@@ -276,7 +276,7 @@ def test_opening_needle_reach_prints_nothing() -> None:
 @pytest.mark.parametrize("module", ["kinematics", "needle_reach"])
 def test_the_robot_side_needs_no_simulator(module) -> None:
     code = (
-        f"import sys, l0_surgical.robot.control.{module}; print([m for m in ('torch', 'pybullet', "
+        f"import sys, l0_surgical.surgical.{module}; print([m for m in ('torch', 'pybullet', "
         "'gymnasium') if m in sys.modules])"
     )
     assert (

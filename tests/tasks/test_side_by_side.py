@@ -11,8 +11,8 @@ from misbehaving import GOAL, LINE, Line
 from l0_surgical.evaluation import vector_episodes, vector_rollouts
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from l0_surgical.system.stopping import Stopped
-from l0_surgical.tasks import get_task
-from l0_surgical.tasks.classic import VectorEnvironment, open_vector
+from l0_surgical.tasks import flatten_observation, get_task
+from l0_surgical.tasks.vector import VectorEnvironment, open_vector
 
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "Acrobot-v1", "LunarLander-v3"])
@@ -153,9 +153,23 @@ def test_shifted_choices_and_dictionaries_are_played_as_alone() -> None:
     assert mine == theirs and 10 < min(mine) < 20
 
 
-def test_continuous_actions_are_refused() -> None:
-    with pytest.raises(BadInputError, match="a vector observation and discrete actions are needed"):
-        open_vector(GOAL, [0])
+def test_vectors_are_taken_as_actions() -> None:
+    environment, alone = open_vector(GOAL, [3, 4]), get_task(GOAL).open()
+    assert (environment.chooses, environment.actions) == (False, alone.action_space.shape[0])
+    seen = environment.reset()
+    first, _ = alone.reset(seed=4)
+    np.testing.assert_array_equal(seen[1], flatten_observation(first).astype(np.float32))
+    actions = np.linspace(-0.8, 0.9, 2 * environment.actions, dtype=np.float32).reshape(2, -1)
+    seen, rewards, *_ = environment.step(actions)
+    expected, reward, *_ = alone.step(actions[1])
+    np.testing.assert_array_equal(seen[1], flatten_observation(expected).astype(np.float32))
+    assert rewards[1] == np.float32(reward)
+    environment.close()
+
+
+def test_actions_in_other_limits_are_refused() -> None:
+    with pytest.raises(BadInputError, match=r"a vector in \[-1, 1\] are needed: put .*RescaleAction"):
+        open_vector("Pendulum-v1", [0])
 
 
 def test_a_stop_is_heard_between_two_of_them() -> None:

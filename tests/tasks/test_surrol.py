@@ -9,8 +9,9 @@ import pytest
 
 from l0_surgical.evaluation import rollouts
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
-from l0_surgical.tasks import flatten_observation, get_task, surrol
+from l0_surgical.tasks import flatten_observation, get_task
 from l0_surgical.tasks.needle_reach.environment import NeedleReachEnv
+from l0_surgical.tasks.surrol import environment as surrol
 from l0_surgical.tasks.surrol.environment import make_surrol
 
 

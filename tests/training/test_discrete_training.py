@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 
 from l0_surgical import training
-from l0_surgical.algorithms.cohorts.ppo import PPOCohort
+from l0_surgical.algorithms.vector_cohort import VectorCohort
 from l0_surgical.evaluation import Evaluator, episode_seeds
 from l0_surgical.policy import load_policy
 from l0_surgical.settings.presets import preset
-from l0_surgical.settings.training import Algorithm, TrainingConfig, as_dict, from_dict
+from l0_surgical.settings.training import TrainingConfig, as_dict, from_dict
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.system.progress import Progress
+from l0_surgical.tasks import get_task
 
 LABELS = ["round", "member", "seed", "regularizer", "coefficient", "env_steps", "updates"]
 REPORTED = {
@@ -42,19 +43,19 @@ REPORTED = {
 }
 
 
-def small(algorithm: Algorithm, **changes: object) -> TrainingConfig:
+def small(algorithm: str, **changes: object) -> TrainingConfig:
     """A run of seconds on CartPole: six rounds of two members."""
     config = preset("best", "cartpole", algorithm)
-    dqn = dataclasses.replace(
-        config.dqn,
-        hidden=(32, 16),
-        environments=4,
-        cycles_per_round=10,
-        updates_per_cycle=4,
-        learning_starts=50,
-        buffer_size=500,
-    )
-    ppo = dataclasses.replace(config.ppo, hidden=(32, 16), environments=4, horizon=40, minibatch_size=40)
+    own = {
+        "dqn": {
+            "cycles_per_round": 10,
+            "updates_per_cycle": 4,
+            "learning_starts": 50,
+            "buffer_size": 500,
+        },
+        "ppo": {"horizon": 40, "minibatch_size": 40},
+    }
+    section = dataclasses.replace(config.algorithm, hidden=(32, 16), environments=4, **own[algorithm])
     settings = {
         "steps": 960,
         "regularizer": ("none", "l0"),
@@ -62,13 +63,13 @@ def small(algorithm: Algorithm, **changes: object) -> TrainingConfig:
         "evaluation_episodes": 3,
         "checkpoint_every": 2,
     }
-    settings |= {"final_evaluation_episodes": 5, "threads": 1, "dqn": dqn, "ppo": ppo, "keep_best_after": 0.5}
+    settings |= {"final_evaluation_episodes": 5, "threads": 1, "algorithm": section, "keep_best_after": 0.5}
     settings |= {"sparsity": dataclasses.replace(config.sparsity, penalty_start=2)}
     return dataclasses.replace(config, **{**settings, **changes})
 
 
 @pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
-def test_a_run_leaves_everything(algorithm: Algorithm, tmp_path: Path) -> None:
+def test_a_run_leaves_everything(algorithm: str, tmp_path: Path) -> None:
     config = small(algorithm)
     summary = training.train(config, tmp_path / "run")
     assert config.rounds == 6
@@ -110,16 +111,16 @@ def test_a_metric_that_no_column_was_made_for_ends_no_run(
 ) -> None:
     """A learner that finds out something new in the third round, and does not know it any more after
     resumption."""
-    train_round = PPOCohort.train_round
+    train_round = VectorCohort.train_round
 
-    def with_novelty(cohort: PPOCohort, number: int) -> list[dict[str, float]]:
+    def with_novelty(cohort: VectorCohort, number: int) -> list[dict[str, float]]:
         return [
             {**row, **({"novelty": float(number)} if number >= 2 else {})}
             for row in train_round(cohort, number)
         ]
 
     with monkeypatch.context() as patched:
-        patched.setattr(PPOCohort, "train_round", with_novelty)
+        patched.setattr(VectorCohort, "train_round", with_novelty)
         with pytest.raises(MemoryError):
             training.train(small("ppo"), tmp_path / "run", progress=fail_after(5))
     training.resume(tmp_path / "run")
@@ -130,14 +131,14 @@ def test_a_metric_that_no_column_was_made_for_ends_no_run(
 
 
 @pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
-def test_a_killed_run_resumes_to_the_same_policies(algorithm: Algorithm, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_to_the_same_policies(algorithm: str, tmp_path: Path) -> None:
     config = small(algorithm)
     whole = training.train(config, tmp_path / "whole")
     script = f"""
 import json, sys, time
 from pathlib import Path
 from l0_surgical import training
-from l0_surgical.algorithms.cohorts.ppo import PPOCohort
+from l0_surgical.algorithms.vector_cohort import VectorCohort
 from l0_surgical.settings.training import from_dict
 def slowly(text, done, total):
     print(text, done, flush=True)
@@ -181,7 +182,9 @@ def fail_after(rounds: int) -> Progress:
 
 def test_prioritised_replay_resumes_as_well(tmp_path: Path) -> None:
     config = small("dqn")
-    config = dataclasses.replace(config, dqn=dataclasses.replace(config.dqn, prioritized="proportional"))
+    config = dataclasses.replace(
+        config, algorithm=dataclasses.replace(config.algorithm, prioritized="proportional")
+    )
     whole = training.train(config, tmp_path / "whole")
     resumed = interrupted_and_resumed(config, tmp_path / "part", 3)
     for ours, theirs in zip(whole["members"], resumed["members"], strict=True):
@@ -211,17 +214,12 @@ def test_fine_tuning_resumes_as_well(regularizer: str, tmp_path: Path) -> None:
     assert validated[-1] >= validated[-2] > 0
 
 
-def test_the_paper_stops_a_member_at_the_target(tmp_path: Path) -> None:
+def test_the_paper_stops_a_member_at_the_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a task whose target every policy reaches, training ends at the first validation."""
     config = small("ppo", task="acrobot", stop_at_target=True, evaluate_every=1, steps=960)
-    from l0_surgical.algorithms.cohorts import discrete
-
-    original = discrete.CLASSIC["acrobot"]
-    discrete.CLASSIC["acrobot"] = dataclasses.replace(original, target=-1000.0)
-    try:
-        summary = training.train(config, tmp_path / "run")
-    finally:
-        discrete.CLASSIC["acrobot"] = original
+    easy = dataclasses.replace(get_task("acrobot"), target=-1000.0)
+    monkeypatch.setattr("l0_surgical.training.run.get_task", lambda name: easy)
+    summary = training.train(config, tmp_path / "run")
     for row in summary["members"]:
         assert (row["kept_round"], row["env_steps"], row["steps_to_target"]) == (0, 160, 160)
 
@@ -235,7 +233,7 @@ def test_presets_are_valid_and_survive_json() -> None:
                 assert from_dict(as_dict(config)) == config
     paper = preset("paper", "cartpole", "dqn")
     assert paper.coefficient == (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e-1)
-    assert (paper.stop_at_target, paper.sparsity.evaluation, paper.dqn.final_epsilon) == (
+    assert (paper.stop_at_target, paper.sparsity.evaluation, paper.algorithm.final_epsilon) == (
         True,
         "sampled",
         0.0,
@@ -256,11 +254,14 @@ def test_presets_are_valid_and_survive_json() -> None:
 )
 def test_bad_settings_are_refused_before_compute(changes: dict, says: str) -> None:
     config = preset("best", "cartpole", "ppo" if "ppo" in changes else "dqn")
-    nested = {
-        k: dataclasses.replace(getattr(config, k), **v) for k, v in changes.items() if isinstance(v, dict)
-    }
+    for name, values in changes.items():
+        field = "algorithm" if name == config.algorithm.name else name
+        held = values
+        if isinstance(values, dict):
+            held = dataclasses.replace(getattr(config, field), **values)
+        config = dataclasses.replace(config, **{field: held})
     with pytest.raises(BadInputError, match=says):
-        dataclasses.replace(config, **{**changes, **nested}).validate()
+        config.validate()
 
 
 def test_an_interrupted_process_says_how_to_go_on(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import torch
 from gymnasium.wrappers import RescaleAction
 
 from l0_surgical import training
-from l0_surgical.algorithms.cohorts.open import open_setting
+from l0_surgical.algorithms.registry import open_setting
 from l0_surgical.policy import Field
 from l0_surgical.settings.presets import preset
 from l0_surgical.system.errors import BadInputError

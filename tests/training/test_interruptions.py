@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from l0_surgical import training
-from l0_surgical.algorithms.cohorts import open as cohorts_open
+from l0_surgical.algorithms import registry
 from l0_surgical.settings.training import TrainingConfig
 from tests.interrupting import (
     CARTPOLE,
@@ -56,8 +56,8 @@ def goal() -> TrainingConfig:
 
 @pytest.fixture
 def signalling_goal_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = cohorts_open.open_goal_task
-    monkeypatch.setattr(cohorts_open, "open_goal_task", lambda task: SignallingRecorder(opened(task).env))
+    opened = registry.open_goal_task
+    monkeypatch.setattr(registry, "open_goal_task", lambda task: SignallingRecorder(opened(task).env))
 
 
 def policies(summary: dict[str, Any]) -> list[bytes]:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from l0_surgical import training
-from l0_surgical.algorithms.cohorts import goal_problem
+from l0_surgical.algorithms import goal_problem
 from l0_surgical.commands.demo import command as demo
 from l0_surgical.commands.main import main
 from l0_surgical.experiments.demo import demo_config
@@ -63,12 +63,12 @@ def config_in(run: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["MountainCar-v0"], "for a choice of actions pass --algorithm dqn or ppo"),
-        (["cartpole", "--algorithm", "ddpg"], "for a choice of actions pass --algorithm dqn or ppo"),
+        (["MountainCar-v0"], "dqn or ppo"),
+        (["cartpole", "--algorithm", "ddpg"], "dqn or ppo"),
         (["needle-reach", "--algorithm", "ppo"], "train it with --algorithm ddpg"),
         (
             ["Pendulum-v1", "--algorithm", "dqn"],
-            "Pendulum-v1 has continuous ones; no algorithm here can train it yet; choose another task",
+            "Pendulum-v1, which has continuous actions; no algorithm here can train it yet; choose another task",
         ),
         (["Pendulum-v1"], "Pendulum-v1 is not one; no algorithm here can train it yet; choose another task"),
         (["needle-poke"], "unknown task"),
@@ -259,11 +259,11 @@ def test_threads_and_device_are_taken_over_and_kept(tmp_path: Path, monkeypatch:
 def test_a_run_is_made_longer_and_goes_on_as_one_of_the_new_length(tmp_path: Path) -> None:
     """Without what follows the length (exploration, here) it is the longer run; with it, it is at least the
     same whenever it is stopped."""
-    quiet = dataclasses.replace(small_config().ddpg, noise_scale=0.0)
-    finished(tmp_path / "quiet", episodes=2, ddpg=quiet)
+    quiet = dataclasses.replace(small_config().algorithm, noise_scale=0.0)
+    finished(tmp_path / "quiet", episodes=2, algorithm=quiet)
     longer = training.resume(tmp_path / "quiet", {"episodes": 4})
     weights = [load_policy(row["policy"]).layers[0].weight.to_dense() for row in longer["members"]]
-    whole = training.train(small_config(episodes=4, ddpg=quiet), tmp_path / "whole")
+    whole = training.train(small_config(episodes=4, algorithm=quiet), tmp_path / "whole")
     assert [row["env_steps"] for row in longer["members"]] == [200]
     for ours, row in zip(weights, whole["members"], strict=True):
         assert (ours == load_policy(row["policy"]).layers[0].weight.to_dense()).all()

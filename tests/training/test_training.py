@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from l0_surgical import training
-from l0_surgical.algorithms.cohorts import open as cohorts_open
-from l0_surgical.algorithms.cohorts.goal import GoalCohort, GoalProblem
+from l0_surgical.algorithms import registry
+from l0_surgical.algorithms.goal_cohort import GoalCohort, GoalProblem
 from l0_surgical.algorithms.replay import Recorder
 from l0_surgical.evaluation import episode_seeds
 from l0_surgical.policy import load_policy
@@ -282,9 +282,9 @@ def test_a_run_reports_stopped_members_and_fails_when_all_have_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     config = small_config(seeds=2)
-    original = cohorts_open.make_goal_problem
+    original = registry.make_goal_problem
     monkeypatch.setattr(
-        cohorts_open, "make_goal_problem", lambda *a: broken(original(*a), episode_seeds("train", 1, 1)[0])
+        registry, "make_goal_problem", lambda *a: broken(original(*a), episode_seeds("train", 1, 1)[0])
     )
     healthy, stopped = training.train(config, tmp_path / "run")["members"]
     assert "failed" not in healthy

@@ -41,13 +41,14 @@ def small(algorithm: str, task: str, **changes: object) -> TrainingConfig:
     if algorithm == "ddpg":
         return small_config(**settings)
     config = preset("best", task, algorithm)
-    dqn = dataclasses.replace(
-        config.dqn, hidden=(8,), environments=3, cycles_per_round=8, updates_per_cycle=2, learning_starts=40
-    )
-    ppo = dataclasses.replace(config.ppo, hidden=(8,), environments=3, horizon=32, minibatch_size=32)
-    steps = 4 * dataclasses.replace(config, dqn=dqn, ppo=ppo).steps_per_round
+    own = {
+        "dqn": {"cycles_per_round": 8, "updates_per_cycle": 2, "learning_starts": 40},
+        "ppo": {"horizon": 32, "minibatch_size": 32},
+    }
+    section = dataclasses.replace(config.algorithm, hidden=(8,), environments=3, **own[algorithm])
     sparsity = dataclasses.replace(config.sparsity, penalty_start=1)
-    return dataclasses.replace(config, steps=steps, dqn=dqn, ppo=ppo, sparsity=sparsity, **settings)
+    steps = 4 * section.steps_per_round
+    return dataclasses.replace(config, steps=steps, algorithm=section, sparsity=sparsity, **settings)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from l0_surgical.algorithms.replay.priorities import (
     SumTree,
     importance_weights,
 )
+from l0_surgical.algorithms.replay.prioritized import PrioritizedReplay, TransitionBatch
 from l0_surgical.algorithms.replay.recorder import Recorder
 from l0_surgical.algorithms.replay.transitions import TransitionReplay, Transitions
 
@@ -20,9 +21,11 @@ __all__ = [
     "GoalTransitions",
     "HindsightReplay",
     "Priorities",
+    "PrioritizedReplay",
     "Recorder",
     "SoftmaxPriorities",
     "SumTree",
+    "TransitionBatch",
     "TransitionReplay",
     "Transitions",
     "expert_actions",

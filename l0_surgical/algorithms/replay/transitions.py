@@ -14,8 +14,8 @@ _JIT = {"error_model": "numpy"}
 @dataclass(frozen=True)
 class Transitions:
     """A batch per member: states and next_states (members, batch, obs) float32, actions (members, batch)
-    int64, rewards (members, batch) float32, terminated (members, batch) bool, and index (members, batch)
-    int64, the slots that they came from."""
+    int64 or (members, batch, act) float32, rewards (members, batch) float32, terminated (members, batch)
+    bool, and index (members, batch) int64, the slots that they came from."""
 
     states: np.ndarray
     actions: np.ndarray
@@ -32,13 +32,17 @@ class TransitionReplay:
         members: how many buffers.
         capacity: transitions each holds; the oldest is overwritten first.
         observation_size: numbers in a state.
+        action_size: numbers in an action; None: it is a choice.
 
     Raises:
         BadInputError: that many do not fit into memory.
     """
 
-    def __init__(self, members: int, capacity: int, observation_size: int) -> None:
-        each = capacity * (2 * 4 * observation_size + 8 + 4 + 1)
+    def __init__(
+        self, members: int, capacity: int, observation_size: int, action_size: int | None = None
+    ) -> None:
+        action_bytes = 8 if action_size is None else 4 * action_size
+        each = capacity * (2 * 4 * observation_size + action_bytes + 4 + 1)
         check_memory(
             "replay buffers", members, each, "pass a smaller buffer-size, or train fewer members at a time"
         )
@@ -47,7 +51,10 @@ class TransitionReplay:
         self._heads = np.zeros(members, np.int64)
         self._states = np.zeros((members, capacity, observation_size), np.float32)
         self._next_states = np.zeros_like(self._states)
-        self._actions = np.zeros((members, capacity), np.int64)
+        if action_size is None:
+            self._actions = np.zeros((members, capacity), np.int64)
+        else:
+            self._actions = np.zeros((members, capacity, action_size), np.float32)
         self._rewards = np.zeros((members, capacity), np.float32)
         self._terminated = np.zeros((members, capacity), np.bool_)
 

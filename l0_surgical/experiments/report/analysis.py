@@ -31,14 +31,11 @@ from l0_surgical.experiments.selection import RANDOM_RETURN, TARGET_RETURN, Comp
 from l0_surgical.experiments.statistics import Estimate, Estimates, across_tasks, interquartile_means
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.system.files import number_name
+from l0_surgical.tasks.classic import CLASSIC as TASKS
 
 # observation, hidden units, actions: with one network of these widths every printed size is met (Table 3,
 # Fig. 32)
-WIDTHS = {
-    "cartpole": (4, 128, 64, 32, 2),
-    "acrobot": (6, 128, 64, 32, 3),
-    "lunar-lander": (8, 128, 64, 32, 4),
-}
+WIDTHS = {name: (len(task.fields), 128, 64, 32, len(task.actions)) for name, task in TASKS.items()}
 RULES = {"paper": "paper's rule", "ours": "our rule", "doubt": "not shown lower"}
 CURVE_POINTS = 60
 MEASURES = {

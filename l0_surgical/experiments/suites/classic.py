@@ -12,13 +12,12 @@ from typing import Any, Literal
 
 from l0_surgical.experiments.jobs.store import Cell, canonical
 from l0_surgical.experiments.results import KEY, RANKS
-from l0_surgical.settings.presets import CLASSIC_COEFFICIENTS, preset
-from l0_surgical.settings.sections import Temperature
-from l0_surgical.settings.training import Coefficient, Regularizer, Seeds, TrainingConfig, as_dict
+from l0_surgical.settings.presets import preset
+from l0_surgical.settings.presets.classic import COEFFICIENTS
+from l0_surgical.settings.training import Coefficient, Seeds, TrainingConfig, as_dict
+from l0_surgical.settings.values import Temperature
 from l0_surgical.system.bounds import check_fields
 from l0_surgical.system.errors import BadInputError
-
-Algorithm = Literal["dqn", "ppo"]
 
 # longest first, so that no long cell is left alone at the end
 ENVIRONMENTS = ("lunar-lander", "acrobot", "cartpole")
@@ -32,11 +31,11 @@ class SuiteConfig:
 
     environments: tuple[Literal["lunar-lander", "acrobot", "cartpole"], ...] = ENVIRONMENTS
     """Tasks."""
-    algorithms: tuple[Algorithm, ...] = ("dqn", "ppo")
+    algorithms: tuple[Literal["dqn", "ppo"], ...] = ("dqn", "ppo")
     """Learning algorithms."""
-    regularizers: tuple[Regularizer, ...] = ("none", "l0", "l1", "l2")
+    regularizers: tuple[Literal["l0", "l1", "l2", "none"], ...] = ("none", "l0", "l1", "l2")
     """Trained with every coefficient; none once per seed. Empty: only the map of temperatures."""
-    coefficients: tuple[Coefficient, ...] = CLASSIC_COEFFICIENTS
+    coefficients: tuple[Coefficient, ...] = COEFFICIENTS
     """Sparsification coefficients lambda."""
     seeds: Seeds = 5
     """Policies for each coefficient."""
@@ -195,23 +194,19 @@ def cell_config(specification: dict[str, Any]) -> TrainingConfig:
 
 
 def _quick(config: TrainingConfig) -> TrainingConfig:
+    soon = {"learning_starts": 100} if config.algorithm.name == "dqn" else {}
     return replace(
         config,
-        steps=2 * config.steps_per_round,
+        steps=2 * config.algorithm.steps_per_round,
         evaluate_every=1,
         checkpoint_every=1,
         evaluation_episodes=2,
         final_evaluation_episodes=4,
         sparsity=replace(config.sparsity, penalty_start=0),
-        dqn=replace(config.dqn, learning_starts=100),
+        algorithm=replace(config.algorithm, **soon),
     )
 
 
 def settings_digest(config: TrainingConfig) -> str:
-    """Changes with every setting that the training depends on (those of other algorithms do not count)."""
-    settings = {
-        name: value
-        for name, value in as_dict(config).items()
-        if name not in {"ddpg", "dqn", "ppo"} - {config.algorithm}
-    }
-    return hashlib.sha256(canonical(settings).encode()).hexdigest()[:16]
+    """Changes with every setting that the training depends on."""
+    return hashlib.sha256(canonical(as_dict(config)).encode()).hexdigest()[:16]

@@ -54,7 +54,7 @@ def quick(config: TrainingConfig) -> TrainingConfig:
     """The training in seconds, which only shows that everything runs."""
     return replace(
         config,
-        ddpg=replace(config.ddpg, updates_per_episode=5, hidden=(32, 32, 32)),
+        algorithm=replace(config.algorithm, updates_per_episode=5, hidden=(32, 32, 32)),
         sparsity=replace(config.sparsity, penalty_start=1),
         episodes=4,
         evaluate_every=2,

@@ -18,9 +18,10 @@ from l0_surgical.policy import Policy
 from l0_surgical.robot.control.arm import Arm, ArmInputs
 from l0_surgical.robot.control.clock import Clock, Instant, SystemClock
 from l0_surgical.robot.control.limits import Limits, ServoRate, load_limits
-from l0_surgical.robot.control.motion import Segment, approach, policy_step
+from l0_surgical.robot.control.motion import Segment, approach, policy_step, start_pose
+from l0_surgical.robot.control.policy_task import task_of
 from l0_surgical.robot.control.poses import Pose
-from l0_surgical.robot.control.reaching import Reaching, check_policy
+from l0_surgical.robot.control.reaching import Reaching
 from l0_surgical.robot.control.records import Float64MultiArray, Record, String
 from l0_surgical.robot.control.safety import Recorder, SafetyFilter
 from l0_surgical.robot.control.timing import Histogram, Summary
@@ -50,7 +51,7 @@ class Status:
         goal_m: the jaw tip's goal in the arm's base frame, or None.
         distance_mm: of the jaw tip from the goal at the newest policy step, or None.
         steps: policy steps towards this goal.
-        is_reached: the tip stayed within 5 mm of the goal.
+        is_reached: the tip stayed at the goal.
         sent: setpoints sent (in a dry run: computed).
         limited: how many of them the step or speed limit held back.
         dry_run: nothing is sent.
@@ -82,7 +83,7 @@ class Controller:
     thread may call.
 
     Args:
-        policy: a NeedleReach policy.
+        policy: of a task of one arm, by which it is run (`task`).
         arm: the arm; nobody else may poll it.
         limits: the package's where None.
         servo_rate: ticks per second (Hz), 100 to 500.
@@ -92,7 +93,8 @@ class Controller:
         clock: the system's where None.
 
     Raises:
-        BadInputError: the policy is for another task, or a number is out of its range.
+        BadInputError: the policy is for another task, a number is out of its range, or the limits do not hold
+            the task's start pose.
     """
 
     def __init__(
@@ -107,9 +109,10 @@ class Controller:
         recorder: Recorder | None = None,
         clock: Clock | None = None,
     ) -> None:
-        check_policy(policy)
+        self.task = task_of(policy)
         check_value("servo-rate", servo_rate, ServoRate)
         self.limits = (limits or load_limits()).scaled(speed)
+        self.limits.check_task(self.task)
         self._servo_rate = servo_rate
         self._speed = speed
         self._dry_run = dry_run
@@ -208,7 +211,7 @@ class Controller:
         """
         if self._state in (State.DISARMED, State.FAULT):
             raise L0SurgicalError(f"the controller is {self._state.value}; arm it before you set a goal")
-        self._approach(Reaching(self._engine, tip_m, self.limits))
+        self._approach(Reaching(self.task, self._engine, tip_m, self.limits))
         self._record("goal", Float64MultiArray(tuple(map(float, tip_m))))
 
     def go_to_start(self) -> None:
@@ -250,7 +253,7 @@ class Controller:
         if self._state is State.READY:
             # nothing was sent since arming, and others may have moved the arm
             self._take_over()
-        segment = approach(self._wanted, self.limits, self._servo_rate)
+        segment = approach(self._wanted, start_pose(self.task), self.limits, self._servo_rate)
         self._filter.check_way(segment)
         self._segment, self._reaching = segment, reaching
         self._change(State.APPROACHING)
@@ -276,12 +279,13 @@ class Controller:
             self._change(State.REACHING)
         if self._state is State.REACHING:
             before = self._clock.now().monotonic_ns
-            target = self._reaching.step(measured)
+            target = self._reaching.step(measured, self._inputs.jaw.record.position[0])
             self._policy_step.add(1e-9 * (self._clock.now().monotonic_ns - before))
             self._record("observation", Float64MultiArray(self._reaching.observation))
             self._record("action", Float64MultiArray(self._reaching.action))
             if not self._reaching.is_over:
-                self._segment = policy_step(self._wanted, target, self._servo_rate, self._speed)
+                seconds = self.task.step_s / self._speed
+                self._segment = policy_step(self._wanted, target, self._servo_rate, seconds)
                 return
         self._segment = None
         self._change(State.HOLDING)

@@ -14,8 +14,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from l0_surgical.surgical.kinematics import SURROL_WORLD, Vector
-from l0_surgical.surgical.needle_reach import START_POSITION
+from l0_surgical.surgical import ArmTask
+from l0_surgical.surgical.kinematics import Vector
 from l0_surgical.system.bounds import Bound, check_value
 from l0_surgical.system.errors import BadInputError
 
@@ -97,17 +97,7 @@ class Limits:
                     f"{low:g} to workspace_high_m {high:g}; "
                     f"at most {REACH_M:g} m, a PSM's reach, fence anything"
                 )
-        for whose, point in (
-            ("the arm's home position", HOME_M),
-            ("the task's start pose", SURROL_WORLD.point_in_rcm(START_POSITION)),
-        ):
-            if not self.holds(point):
-                raise BadInputError(
-                    f"limits: the workspace {self.workspace_low_m} .. {self.workspace_high_m} does not hold "
-                    f"{whose}, "
-                    f"({', '.join(f'{value:.4f}' for value in point)}) m in the arm's base frame; widen "
-                    "workspace_low_m or workspace_high_m"
-                )
+        self._check_holds("the arm's home position", HOME_M)
         for unit in ("m", "rad"):
             error, step = getattr(self, f"max_setpoint_error_{unit}"), getattr(self, f"max_step_{unit}")
             if error > step:
@@ -134,6 +124,19 @@ class Limits:
             low <= value <= high
             for low, value, high in zip(self.workspace_low_m, tool_m, self.workspace_high_m, strict=True)
         )
+
+    def check_task(self, task: ArmTask) -> None:
+        """Raises BadInputError where the workspace does not hold the pose in which the task begins."""
+        self._check_holds("the task's start pose", task.arm.world.point_in_rcm(task.arm.start.position))
+
+    def _check_holds(self, what: str, tool_m: Vector) -> None:
+        if not self.holds(tool_m):
+            raise BadInputError(
+                f"limits: the workspace {self.workspace_low_m} .. {self.workspace_high_m} does not hold "
+                f"{what}, "
+                f"({', '.join(f'{value:.4f}' for value in tool_m)}) m in the arm's base frame; widen "
+                "workspace_low_m or workspace_high_m"
+            )
 
     def frame_of(self, arm: str) -> str:
         """The frame that the poses of the arm of that name must be in: its own base.
@@ -169,21 +172,24 @@ class Limits:
         )
 
 
-def load_limits(path: str | Path | None = None, arm: str | None = None) -> Limits:
+def load_limits(
+    path: str | Path | None = None, arm: str | None = None, task: ArmTask | None = None
+) -> Limits:
     """Reads a file of limits; None gives the package's own.
 
     Args:
         path: the file.
         arm: the arm that they are for, whose base frame they must name; any where None.
+        task: the task that they are for, whose start pose they must hold; any where None.
 
     Raises:
         BadInputError: the file cannot be read, is not YAML, lacks an entry, has an unknown or a doubled one,
         or one that makes no sense.
     """
     if path is None:
-        return parse_limits(
-            resources.files("l0_surgical.robot.control").joinpath(_PACKAGE_FILE).read_text(encoding="utf-8")
-        )
+        package = resources.files("l0_surgical.robot.control")
+        text = package.joinpath(_PACKAGE_FILE).read_text(encoding="utf-8")
+        return _for(arm, task, parse_limits(text))
     try:
         with Path(path).open("rb") as file:
             text = file.read(_LARGEST_FILE + 1).decode("utf-8")
@@ -194,11 +200,16 @@ def load_limits(path: str | Path | None = None, arm: str | None = None) -> Limit
             "control/limits.yaml"
         ) from error
     try:
-        limits = parse_limits(text)
-        if arm is not None:
-            limits.frame_of(arm)
+        return _for(arm, task, parse_limits(text))
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from error
+
+
+def _for(arm: str | None, task: ArmTask | None, limits: Limits) -> Limits:
+    if arm is not None:
+        limits.frame_of(arm)
+    if task is not None:
+        limits.check_task(task)
     return limits
 
 

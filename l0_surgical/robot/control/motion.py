@@ -1,15 +1,12 @@
 """Motion between poses, a wanted pose a tick."""
 
+import functools
 import math
 from dataclasses import dataclass
 
 from l0_surgical.robot.control.limits import Limits
 from l0_surgical.robot.control.poses import Pose
-from l0_surgical.surgical.kinematics import SURROL_WORLD, axes_from_euler_xyz
-from l0_surgical.surgical.needle_reach import START_EULER, START_POSITION, STEP_S
-
-START_POSE = Pose.from_matrix(SURROL_WORLD.tool_from_eef(START_POSITION, axes_from_euler_xyz(*START_EULER)))
-"""Where an episode of NeedleReach begins: the tool in the arm's base frame."""
+from l0_surgical.surgical import ArmTask
 
 # the largest slope of 3 t^2 - 2 t^3
 _PEAK = 1.5
@@ -47,15 +44,22 @@ class Segment:
         return self.start.towards(self.target, part * part * (3 - 2 * part) if self.is_smooth else part)
 
 
-def approach(here: Pose, limits: Limits, servo_rate: float) -> Segment:
+@functools.cache
+def start_pose(task: ArmTask) -> Pose:
+    """Where an episode of a task of one arm begins: the tool in the arm's base frame."""
+    start = task.arm.start
+    return Pose.from_matrix(task.arm.world.tool_from_eef(start.position, start.axes))
+
+
+def approach(here: Pose, start: Pose, limits: Limits, servo_rate: float) -> Segment:
     """The slow way from `here` to the start pose."""
     seconds = max(
-        here.distance_to(START_POSE) / limits.approach_speed_m_per_s,
-        here.angle_to(START_POSE) / limits.approach_speed_rad_per_s,
+        here.distance_to(start) / limits.approach_speed_m_per_s,
+        here.angle_to(start) / limits.approach_speed_rad_per_s,
     )
-    return Segment(here, START_POSE, max(1, math.ceil(_PEAK * seconds * servo_rate)), is_smooth=True)
+    return Segment(here, start, max(1, math.ceil(_PEAK * seconds * servo_rate)), is_smooth=True)
 
 
-def policy_step(here: Pose, target: Pose, servo_rate: float, speed: float) -> Segment:
-    """One action of the policy, which takes 0.2 s at full speed."""
-    return Segment(here, target, max(1, round(STEP_S / speed * servo_rate)), is_smooth=False)
+def policy_step(here: Pose, target: Pose, servo_rate: float, seconds: float) -> Segment:
+    """One action of the policy, which takes so many seconds."""
+    return Segment(here, target, max(1, round(seconds * servo_rate)), is_smooth=False)

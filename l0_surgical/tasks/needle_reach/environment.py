@@ -22,18 +22,9 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import EzPickle
 
-from l0_surgical.surgical.kinematics import SURROL_WORLD, UnreachablePoseError, axes_from_euler_xyz
-from l0_surgical.surgical.needle_reach import (
-    NEEDLE_HEIGHT,
-    NEEDLE_RADIUS,
-    START_EULER,
-    START_POSITION,
-    STEP_S,
-    SUCCESS_DISTANCE,
-    commanded_eef,
-    policy_observation,
-    sample_goal,
-)
+from l0_surgical.surgical import Instrument, Scene
+from l0_surgical.surgical.kinematics import UnreachablePoseError
+from l0_surgical.surgical.needle_reach import NEEDLE_HEIGHT, NEEDLE_RADIUS, NEEDLE_REACH, draw_needle
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.tasks.checks import finite_vector, known_render_mode
 from l0_surgical.tasks.quiet import silenced
@@ -44,6 +35,7 @@ with silenced():  # gymnasium_robotics and pybullet print on import
     from l0_surgical.tasks.needle_reach.picture import Picture
     from l0_surgical.tasks.needle_reach.simulation import Simulation
 
+WORLD = NEEDLE_REACH.arm.world
 WORLD_BOUND = 10.0
 OBSERVATION_BOUND = np.array((WORLD_BOUND,) * 3 + (math.pi,) * 4)
 
@@ -54,7 +46,7 @@ class NeedleReachEnv(GoalEnv, EzPickle):
     `render_mode="rgb_array"` gives pictures (360, 480, 3) without a display.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / STEP_S)}  # noqa: RUF012 (Gymnasium's own convention)
+    metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / NEEDLE_REACH.step_s)}  # noqa: RUF012 (Gymnasium's own convention)
 
     def __init__(self, render_mode: str | None = None) -> None:
         """Raises BadInputError for an unknown render mode."""
@@ -68,9 +60,8 @@ class NeedleReachEnv(GoalEnv, EzPickle):
             }
         )
         self.action_space = spaces.Box(-1.0, 1.0, (5,), np.float32)
-        self._simulation = Simulation(
-            SURROL_WORLD.joints_from_eef(START_POSITION, axes_from_euler_xyz(*START_EULER))
-        )
+        start = NEEDLE_REACH.arm.start
+        self._simulation = Simulation(WORLD.joints_from_eef(start.position, start.axes), start.jaw_rad)
         self._picture: Picture | None = None
         self._goal: np.ndarray | None = None
 
@@ -84,7 +75,7 @@ class NeedleReachEnv(GoalEnv, EzPickle):
             BadInputError: the goal is not three finite numbers within the space's bounds.
         """
         super().reset(seed=seed, options=options)
-        self._goal, yaw = sample_goal(self.np_random)
+        self._goal, yaw = draw_needle(self.np_random)
         if options is not None and options.get("desired_goal") is not None:
             self._goal = self._checked_goal(options["desired_goal"])
         centre = self._goal[:2] + NEEDLE_RADIUS * _direction(yaw)
@@ -100,10 +91,12 @@ class NeedleReachEnv(GoalEnv, EzPickle):
         """
         if self._goal is None:
             raise BadInputError("step was called before reset; call reset first")
-        target, axes = commanded_eef(self._position, self._axes, finite_vector(action, 5, "action"))
+        target = NEEDLE_REACH.command(self._scene, finite_vector(action, 5, "action"))
+        (instrument,) = target
         with contextlib.suppress(UnreachablePoseError):
-            self._simulation.set_targets(SURROL_WORLD.joints_from_eef(target, axes))
-        self._simulation.advance(min(self._tip[2], SURROL_WORLD.tip_from_eef(target, axes)[2]))
+            joints = WORLD.joints_from_eef(instrument.position, instrument.axes)
+            self._simulation.set_targets(joints, instrument.jaw_rad)
+        self._simulation.advance(min(self._tip[2], NEEDLE_REACH.achieved(Scene(target))[2]))
         self._read()
         success = self._is_success()
         return self._observe(), float(success) - 1.0, False, False, {"is_success": success}
@@ -111,8 +104,7 @@ class NeedleReachEnv(GoalEnv, EzPickle):
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
         """Returns the reward, 0 or -1, of tips (..., 3) for goals (..., 3) in scaled metres, as (...); `info`
         plays no part."""
-        distance = np.linalg.norm(np.asarray(achieved_goal) - desired_goal, axis=-1)
-        return (distance < SUCCESS_DISTANCE) - 1.0
+        return NEEDLE_REACH.reached(np.asarray(achieved_goal), desired_goal) - 1.0
 
     def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> bool:
         """Episodes never terminate: the tip has to stay at the goal."""
@@ -147,19 +139,19 @@ class NeedleReachEnv(GoalEnv, EzPickle):
 
     def _read(self) -> None:
         *joints, jaw_1, jaw_2 = self._simulation.joints()
-        self._jaw_rad = jaw_2 - jaw_1
-        self._position, self._axes = SURROL_WORLD.eef_from_joints(joints)
-        self._tip = SURROL_WORLD.tip_from_eef(self._position, self._axes)
+        position, axes = WORLD.eef_from_joints(joints)
+        self._scene = Scene((Instrument(position, axes, jaw_2 - jaw_1),))
+        self._tip = NEEDLE_REACH.achieved(self._scene)
 
     def _observe(self) -> dict[str, np.ndarray]:
         return {
-            "observation": policy_observation(self._position, self._axes, self._jaw_rad),
+            "observation": NEEDLE_REACH.observe(self._scene),
             "achieved_goal": np.array(self._tip),
             "desired_goal": self._goal.copy(),
         }
 
     def _is_success(self) -> bool:
-        return math.dist(self._tip, self._goal) < SUCCESS_DISTANCE
+        return NEEDLE_REACH.reached(self._tip, self._goal)
 
 
 def _direction(yaw_rad: float) -> np.ndarray:

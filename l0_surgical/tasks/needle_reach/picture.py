@@ -57,7 +57,7 @@ class Picture:
             needle_pose: its position (scaled m) and quaternion (xyzw).
             goal: where to draw the goal's marker (scaled m).
         """
-        positions = (*motor_positions(joints[:6])[:6], *joints[6:])
+        positions = motor_positions(joints)
         for joint, value in zip(JOINTS, positions, strict=True):
             pybullet.resetJointState(self._arm, joint, value, physicsClientId=self._client)
         self._place(self._needle, *needle_pose)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pybullet
 
 from l0_surgical.surgical.kinematics import SURROL_WORLD
-from l0_surgical.surgical.needle_reach import STEP_S
+from l0_surgical.surgical.needle_reach import NEEDLE_REACH
 
 FOLDER = Path(__file__).parent
 JOINTS = tuple(range(8))
@@ -33,9 +33,10 @@ class Simulation:
     Joint positions are in rad and real metres, poses in scaled metres.
     """
 
-    def __init__(self, start: Sequence[float]) -> None:
-        """Starts a physics client; `start` (6,) are the arm's joint positions after every `reset`."""
-        self._start = motor_positions(start)
+    def __init__(self, start: Sequence[float], jaw_rad: float) -> None:
+        """Starts a physics client; `start` (6,) and `jaw_rad` are the arm's joints and the jaw's angle after
+        every `reset`."""
+        self._start = motor_positions((*start, *_halves(jaw_rad)))
         self.client = pybullet.connect(pybullet.DIRECT)
 
     def reset(self, needle_position: Sequence[float], needle_yaw_rad: float) -> None:
@@ -58,9 +59,9 @@ class Simulation:
         self._steps = 0
         self._fine_left = 0
 
-    def set_targets(self, joints: Sequence[float]) -> None:
-        """Gives the arm's motors new joint positions (6,) to hold; the jaws stay closed."""
-        self._targets = motor_positions(joints)
+    def set_targets(self, joints: Sequence[float], jaw_rad: float) -> None:
+        """Gives the motors new positions to hold: of the arm's joints (6,) and of the jaw."""
+        self._targets = motor_positions((*joints, *_halves(jaw_rad)))
 
     def advance(self, lowest: float) -> None:
         """Simulates one policy step; `lowest` (scaled m) is the least height that the jaw tips may pass
@@ -73,7 +74,7 @@ class Simulation:
         steps = FINE_STEPS if self._fine_left else COARSE_STEPS
         if steps != self._steps:
             pybullet.setPhysicsEngineParameter(
-                fixedTimeStep=STEP_S, numSubSteps=steps, physicsClientId=self.client
+                fixedTimeStep=NEEDLE_REACH.step_s, numSubSteps=steps, physicsClientId=self.client
             )
             self._steps = steps
         pybullet.setJointMotorControlArray(
@@ -148,7 +149,10 @@ def _decimal_points() -> Iterator[None]:
 
 
 def motor_positions(joints: Sequence[float]) -> tuple[float, ...]:
-    """Returns PyBullet's eight joint positions (insertion in scaled metres, jaws closed) for the arm's six in
-    rad and real metres."""
-    yaw, pitch, insertion, roll, wrist_pitch, wrist_yaw = joints
-    return yaw, pitch, insertion * SURROL_WORLD.scale, roll, wrist_pitch, wrist_yaw, 0.0, 0.0
+    """Returns PyBullet's eight joint positions, insertion in scaled metres, for the same in real metres."""
+    yaw, pitch, insertion, *others = joints
+    return yaw, pitch, insertion * SURROL_WORLD.scale, *others
+
+
+def _halves(jaw_rad: float) -> tuple[float, float]:
+    return -jaw_rad / 2, jaw_rad / 2

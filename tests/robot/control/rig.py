@@ -8,9 +8,11 @@ from l0_surgical.policy import find_policy, load_policy
 from l0_surgical.robot.control.audit import Audit, audit
 from l0_surgical.robot.control.controller import Controller, State
 from l0_surgical.robot.control.records import Record
+from l0_surgical.surgical import arm_task
 
 GOAL = (0.06, 0.07, -0.165)
 POLICY = load_policy(find_policy("needle-reach-l0-compressed"))
+TASK = arm_task(POLICY.task)
 
 
 class MemoryRecorder:

@@ -1,23 +1,26 @@
 """The controller's states, goals and results at an arm that follows at once."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from example_policies import random_policy
 from kinematic_arm import RATE_HZ
-from rig import GOAL, POLICY, Rig
+from rig import GOAL, POLICY, TASK, Rig
 
 from l0_surgical.policy import find_policy, load_policy
 from l0_surgical.robot.control.controller import State
-from l0_surgical.robot.control.motion import START_POSE
+from l0_surgical.robot.control.motion import start_pose
 from l0_surgical.robot.control.poses import Pose
-from l0_surgical.surgical.kinematics import SURROL_WORLD
-from l0_surgical.surgical.needle_reach import sample_goal
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
+
+START_POSE = start_pose(TASK)
+DATA = Path(__file__).parents[2] / "data"
 
 
 def goals(count: int) -> list[tuple[float, float, float]]:
     generator = np.random.default_rng(5)
-    return [SURROL_WORLD.point_in_rcm(tuple(sample_goal(generator)[0])) for _ in range(count)]
+    return [TASK.draw_goal_m(generator) for _ in range(count)]
 
 
 @pytest.mark.parametrize("name", ["needle-reach-dense", "needle-reach-l0", "needle-reach-l0-compressed"])
@@ -185,5 +188,23 @@ def test_the_policy_sees_what_it_saw_in_training() -> None:
     start = (2.5, 0.25, 3.776, -np.pi / 2, 0.0, np.pi / 2, 0.0)
     # the setpoints follow the end of the approach some micrometres behind
     np.testing.assert_allclose(observation.data[:7], start, atol=1e-4)
-    np.testing.assert_allclose(SURROL_WORLD.point_in_rcm(observation.data[7:]), GOAL, atol=1e-12)
+    np.testing.assert_allclose(TASK.arm.world.point_in_rcm(observation.data[7:]), GOAL, atol=1e-12)
     assert POLICY.observation_size == len(observation.data)
+
+
+def test_the_setpoints_stay_what_they_were() -> None:
+    """Every 25th setpoint of three goals (7 numbers: position in m, quaternion xyzw), as `needle-reach-l0-
+    compressed` sent them when the recording was made. Float32 against float64 is 6 micrometres, so another
+    processor's kernels may be as far; actions that are longer by a thousandth are 34 off."""
+    recorded = np.load(DATA / "needle_reach_setpoints.npz")
+    rig = Rig()
+    rig.controller.arm()
+    counts = []
+    for goal in recorded["goals"].tolist():
+        rig.controller.set_goal(tuple(goal))
+        rig.until(State.HOLDING)
+        assert rig.controller.status().is_reached
+        counts.append(len(rig.arm.sent))
+    assert counts == recorded["counts"].tolist()
+    sent = [(*record.position, *record.orientation) for record in rig.arm.sent[::25]]
+    np.testing.assert_allclose(sent, recorded["setpoints"], rtol=0, atol=2e-5)

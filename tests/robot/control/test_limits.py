@@ -5,10 +5,11 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from rig import written
+from rig import TASK, Rig, written
 
 from l0_surgical.robot.control.limits import Limits, load_limits
-from l0_surgical.robot.control.motion import START_POSE
+from l0_surgical.robot.control.motion import start_pose
+from l0_surgical.surgical import ArmTask
 from l0_surgical.system.errors import BadInputError
 
 TEXT = resources.files("l0_surgical.robot.control").joinpath("limits.yaml").read_text(encoding="utf-8")
@@ -18,7 +19,7 @@ LINE = TEXT[: TEXT.index("max_step_m:")].count("\n") + 1
 
 def test_the_packages_limits_hold_home_and_the_start_pose() -> None:
     limits = load_limits()
-    for position in ((0, 0, -0.1135), START_POSE.position):
+    for position in ((0, 0, -0.1135), start_pose(TASK).position):
         assert all(
             a < b < c
             for a, b, c in zip(limits.workspace_low_m, position, limits.workspace_high_m, strict=True)
@@ -139,9 +140,28 @@ def test_other_units_and_boxes_that_fence_nothing_are_refused(
         text = re.sub(f"(?m)^{name}: .*$", f"{name}: {value}", text)
     path = written(tmp_path, text)
     with pytest.raises(BadInputError) as refusal:
-        load_limits(path)
+        load_limits(path, task=TASK)
     assert [words for words in says if words not in str(refusal.value)] == []
     assert str(refusal.value).startswith(f"{path}: limits: ")
+
+
+def test_limits_must_hold_the_start_pose_of_the_task_that_they_are_for(tmp_path: Path) -> None:
+    path = written(tmp_path, TEXT.replace("[0.130, 0.140, -0.0750]", "[0.02, 0.14, -0.075]"))
+    for refused in (lambda: load_limits(path, "PSM1", TASK), lambda: Rig(limits=load_limits(path))):
+        with pytest.raises(BadInputError, match=r"does not hold the task's start pose, \(0\.0246, 0\.0014, "):
+            refused()
+
+
+def test_another_task_may_start_where_this_one_does_not() -> None:
+    def beginning_at(tool_m: tuple[float, float, float]) -> ArmTask:
+        start = TASK.arm.start._replace(position=TASK.arm.world.point_from_rcm(tool_m))
+        return dataclasses.replace(TASK, arms=(dataclasses.replace(TASK.arm, start=start),))
+
+    load_limits(task=beginning_at((0.129, 0.0, -0.1)))
+    with pytest.raises(
+        BadInputError, match=r"^limits: .* the task's start pose, \(0\.1310, 0\.0000, -0\.1000"
+    ):
+        load_limits(task=beginning_at((0.131, 0.0, -0.1)))
 
 
 NUMBERS = [field.name for field in dataclasses.fields(Limits) if field.type is not str]

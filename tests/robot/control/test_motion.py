@@ -2,12 +2,14 @@ import itertools
 
 import pytest
 from kinematic_arm import HOME
+from rig import TASK
 
 from l0_surgical.robot.control.limits import load_limits
-from l0_surgical.robot.control.motion import START_POSE, Segment, approach, policy_step
+from l0_surgical.robot.control.motion import Segment, approach, policy_step, start_pose
 from l0_surgical.robot.control.poses import Pose
 from l0_surgical.surgical.kinematics import forward_kinematics
 
+START_POSE = start_pose(TASK)
 HOME_POSE = Pose.from_matrix(forward_kinematics(HOME))
 
 
@@ -20,7 +22,7 @@ def way(segment: Segment) -> list[Pose]:
 
 def test_the_approach_is_straight_rests_at_both_ends_and_keeps_its_speed() -> None:
     limits = load_limits()
-    poses = way(approach(HOME_POSE, limits, 200))
+    poses = way(approach(HOME_POSE, START_POSE, limits, 200))
     assert poses[-1].distance_to(START_POSE) < 1e-12
     assert poses[-1].angle_to(START_POSE) < 1e-7
     whole = HOME_POSE.distance_to(START_POSE)
@@ -38,15 +40,15 @@ def test_the_approach_is_straight_rests_at_both_ends_and_keeps_its_speed() -> No
 
 def test_a_policy_step_is_even_and_lasts_a_fifth_of_a_second_at_full_speed() -> None:
     target = HOME_POSE.towards(START_POSE, 0.1)
-    assert len(way(policy_step(HOME_POSE, target, 200, 0.25))) == 161
-    poses = way(policy_step(HOME_POSE, target, 200, 1.0))
+    assert len(way(policy_step(HOME_POSE, target, 200, TASK.step_s / 0.25))) == 161
+    poses = way(policy_step(HOME_POSE, target, 200, TASK.step_s))
     assert len(poses) == 41
     steps = [a.distance_to(b) for a, b in itertools.pairwise(poses)]
     assert steps == pytest.approx([HOME_POSE.distance_to(target) / 40] * 40)
 
 
 def test_an_approach_from_the_start_pose_is_one_tick() -> None:
-    segment = approach(START_POSE, load_limits(), 200)
+    segment = approach(START_POSE, START_POSE, load_limits(), 200)
     assert segment.ticks == 1
     assert segment.next_pose().distance_to(START_POSE) == 0
     assert segment.next_pose().distance_to(START_POSE) == 0

@@ -2,8 +2,8 @@
 own.
 
 python -m tests.robot.messaging.peer DOMAIN TOPIC: `publish N` sends N poses with the stamps 1..N, `echo N`
-sends back on TOPIC/echo the next N poses that arrive on TOPIC, `flood` sends poses until the process is killed, `exit`
-closes the transport.
+sends back on TOPIC/echo the next N poses that arrive on TOPIC, `flood` sends poses until the process is
+killed, `exit` closes the transport.
 """
 
 import os

@@ -4,12 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from l0_surgical.algorithms.cohorts.common import Cohort
-from l0_surgical.algorithms.cohorts.discrete import DiscreteCohort, DiscreteProblem
-from l0_surgical.algorithms.cohorts.dqn import DQNCohort
-from l0_surgical.algorithms.cohorts.goal import GoalCohort
-from l0_surgical.algorithms.cohorts.goal_problem import make_goal_problem, open_goal_task
-from l0_surgical.algorithms.cohorts.ppo import PPOCohort
+from l0_surgical.algorithms.cohort import Cohort, who_trains
+from l0_surgical.algorithms.goal_cohort import GoalCohort
+from l0_surgical.algorithms.goal_problem import make_goal_problem, open_goal_task
+from l0_surgical.algorithms.vector_cohort import VectorCohort, VectorProblem
 from l0_surgical.settings.training import MemberSpec, TrainingConfig
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.tasks import Task
@@ -43,13 +41,19 @@ def open_setting(config: TrainingConfig, task: Task, stop: Stop = never) -> Sett
         BadInputError: the algorithm cannot learn this task, or is to stop at a target that the task does not
         have.
     """
-    problem = None if config.algorithm == "ddpg" else DiscreteProblem.of(task, stop)
-    if config.stop_at_target and (problem is None or problem.target is None):
+    name = config.algorithm.name
+    is_goal = config.algorithm.experience == "goal"
+    if config.stop_at_target and (is_goal or task.target is None):
         raise BadInputError(
-            f"--stop-at-target: there is no target return for {task.name} with {config.algorithm}; leave it "
-            "out"
+            f"--stop-at-target: there is no target return for {task.name} with {name}; leave it out"
         )
-    return _Goal(config, task, stop) if problem is None else _Discrete(config, problem)
+    if is_goal:
+        return _Goal(config, task, stop)
+    kinds = config.algorithm.action_kinds
+    if ("choice" if task.discrete else "box") not in kinds:
+        has = "a choice of actions" if task.discrete else "continuous actions"
+        raise BadInputError(f"{name} cannot learn {task.name}, which has {has}; {who_trains(task)}")
+    return _Vector(config, VectorProblem.of(task, stop))
 
 
 class _Goal:
@@ -69,17 +73,16 @@ class _Goal:
         close_environment(self._recorder)
 
 
-class _Discrete:
-    def __init__(self, config: TrainingConfig, problem: DiscreteProblem) -> None:
+class _Vector:
+    def __init__(self, config: TrainingConfig, problem: VectorProblem) -> None:
         self._config, self._problem = config, problem
-        self._cohorts: list[DiscreteCohort] = []
+        self._cohorts: list[VectorCohort] = []
 
     def prepare(self, demonstrations: Path, progress: Callable[[str], None]) -> None:
         """There is nothing to gather."""
 
     def cohort(self, members: Sequence[MemberSpec]) -> Cohort:
-        kind = {"dqn": DQNCohort, "ppo": PPOCohort}[self._config.algorithm]
-        self._cohorts.append(kind(self._config, members, self._problem))
+        self._cohorts.append(VectorCohort(self._config, members, self._problem))
         return self._cohorts[-1]
 
     def close(self) -> None:

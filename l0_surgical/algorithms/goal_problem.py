@@ -9,11 +9,11 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 
-from l0_surgical.algorithms.cohorts.common import who_trains
+from l0_surgical.algorithms.cohort import who_trains
 from l0_surgical.algorithms.replay import Demonstrations, GoalRules, Recorder
 from l0_surgical.evaluation import Act, Episode, episode_seeds, rollouts
 from l0_surgical.policy import Normalizer
-from l0_surgical.settings.sections import DDPGConfig
+from l0_surgical.settings.algorithm import GoalConfig
 from l0_surgical.settings.training import TrainingConfig
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from l0_surgical.tasks import Task
@@ -152,18 +152,20 @@ def make_goal_problem(
         close_environment(recorder)
         raise
     return GoalProblem(
-        task, recorder, rules, demonstrations, fit_normalizer(demonstrations, config.ddpg), stop
+        task, recorder, rules, demonstrations, fit_normalizer(demonstrations, config.algorithm), stop
     )
 
 
-def fit_normalizer(demonstrations: Demonstrations, ddpg: DDPGConfig) -> Normalizer:
+def fit_normalizer(demonstrations: Demonstrations, settings: GoalConfig) -> Normalizer:
     """Mean and standard deviation (at least the floor) of the expert's states, half of them with goals
     achieved in hindsight."""
     observations = demonstrations.states[:, : -demonstrations.achieved_goals.shape[1]]
     hindsight = np.concatenate([observations, demonstrations.achieved_goals], axis=1)
     states = np.concatenate([demonstrations.states, hindsight]).astype(np.float64)
-    scale = np.maximum(states.std(axis=0), ddpg.observation_scale_floor)
-    return Normalizer(states.mean(axis=0).astype(np.float32), scale.astype(np.float32), ddpg.observation_clip)
+    scale = np.maximum(states.std(axis=0), settings.observation_scale_floor)
+    return Normalizer(
+        states.mean(axis=0).astype(np.float32), scale.astype(np.float32), settings.observation_clip
+    )
 
 
 def collect_demonstrations(

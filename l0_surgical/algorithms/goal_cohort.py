@@ -1,51 +1,95 @@
-"""Goal tasks with continuous actions: DDPG with hindsight replay and demonstrations. A round is an
-episode."""
+"""Members that learn a goal task from episodes, one after the other, with goals in hindsight and an expert's
+demonstrations. A round is an episode."""
 
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from l0_surgical.algorithms.cohorts.common import GATE_SEED, linear_schedule, make_sparsifier, random_numbers
-from l0_surgical.algorithms.cohorts.goal_problem import GoalProblem, make_goal_problem
-from l0_surgical.algorithms.ddpg import DDPG, UpdateBatch
-from l0_surgical.algorithms.learner import mean_figures
+from l0_surgical.algorithms.cohort import random_numbers
+from l0_surgical.algorithms.goal_problem import GoalProblem, make_goal_problem
+from l0_surgical.algorithms.learner import Learner
 from l0_surgical.algorithms.networks import to_policy_layers
 from l0_surgical.algorithms.replay import Episode as ReplayEpisode
-from l0_surgical.algorithms.replay import HindsightReplay, expert_actions
+from l0_surgical.algorithms.replay import HindsightReplay, TransitionBatch
+from l0_surgical.algorithms.schedules import Linear
+from l0_surgical.algorithms.sparsifiers import sparsify_members
 from l0_surgical.evaluation import Evaluation, episode_seeds, policy_act
 from l0_surgical.policy import Policy
+from l0_surgical.settings.registry import load
 from l0_surgical.settings.training import MemberSpec, TrainingConfig
-from l0_surgical.sparsity import network_sparsity, network_sparsity_at_init
+from l0_surgical.sparsity import Sparsifier, network_sparsity, network_sparsity_at_init
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 
-__all__ = ["GoalCohort", "GoalProblem", "make_goal_problem"]
+__all__ = ["Act", "GoalCohort", "GoalLearner", "GoalPlay", "GoalProblem", "make_goal_problem"]
 
-_NOISE, _REPLAY, _DEMONSTRATION = 1, 2, 3
+Act = Callable[[np.ndarray], np.ndarray]
+"""From a flat observation (obs,) to an action (act,)."""
 _NO_END = (
     "episodes of {task} can terminate, but it has no compute_terminated(achieved_goal, desired_goal, info): "
-    "a goal that is reached in "
-    "hindsight ends nothing, which slows the learning down; see docs/extending.md"
+    "a goal that is reached in hindsight ends nothing, which slows the learning down; see docs/extending.md"
 )
+
+
+class GoalPlay:
+    """A round of a cohort, as its learner sees it.
+
+    Attributes:
+        number: of the round.
+        rounds: in the whole training.
+    """
+
+    def __init__(self, cohort: "GoalCohort", number: int) -> None:
+        self.number, self.rounds, self._cohort = number, cohort.config.rounds, cohort
+
+    def generators(self, stream: int) -> list[np.random.Generator]:
+        """A generator per member of the random numbers of this round, others for every `stream`."""
+        return [random_numbers(member.seed, stream, self.number) for member in self._cohort.members]
+
+    def sample(self, updates: int, size: int, stream: int) -> TransitionBatch:
+        """Batches for `updates` consecutive updates with goals in hindsight: every tensor is (updates,
+        members, size, ...), states are normalised."""
+        cohort, generators = self._cohort, self.generators(stream)
+        everyone = range(len(cohort.members))
+        stored = [i for i in everyone if cohort.replay.transitions(i)]
+        owners = [i if i in stored else stored[0] for i in everyone]
+        batch = cohort.replay.sample(updates, size, generators, owners)
+        states, next_states = cohort.normalize(batch.states), cohort.normalize(batch.next_states)
+        parts = (states, batch.actions, batch.rewards, next_states, batch.terminated)
+        return TransitionBatch(*map(cohort.tensor, parts))
+
+    def demonstrations(self, updates: int, size: int, stream: int) -> tuple[Tensor, Tensor]:
+        """Normalised states (updates, members, size, state) of the expert and its actions there."""
+        cohort = self._cohort
+        known = cohort.problem.demonstrations
+        drawn = [g.integers(len(known.states), size=(updates, size)) for g in self.generators(stream)]
+        index = np.stack(drawn, axis=1)
+        return cohort.tensor(cohort.normalize(known.states)[index]), cohort.tensor(known.actions[index])
+
+
+class GoalLearner(Protocol):
+    """A `Learner` that a `GoalCohort` plays for, made as `learner(config, (state, action), seeds, sparsify,
+    device)`; its policy's outputs are actions in [-1, 1].
+
+    Attributes:
+        critic_sparsifier: of the critic; None where there is no critic.
+    """
+
+    critic_sparsifier: Sparsifier | None
+
+    def explore(self, play: GoalPlay, member: int, act: Act, shape: tuple[int, int]) -> Act:
+        """How a member acts in a training episode, given its policy; `shape` is (steps, act)."""
+
+    def train_round(self, play: GoalPlay) -> dict[str, Tensor | float]:
+        """Learns after an episode of every member; returns diagnostics `(members,)`, or one number for
+        all."""
 
 
 class GoalCohort:
     """Trains `members` (all of one regulariser) on `problem`."""
-
-    reports = (
-        *(
-            "train_return",
-            "train_success",
-            "validation_return",
-            "validation_success",
-            "actor_loss",
-            "critic_loss",
-            "q",
-        ),
-        *("actor_penalty", "critic_penalty", "actor_sparsity", "critic_sparsity", "dex_coefficient"),
-    )
 
     def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: GoalProblem) -> None:
         self.config, self.members, self.problem = config, tuple(members), problem
@@ -54,25 +98,20 @@ class GoalCohort:
             set()
         )  # whose environment failed in the last call of train_round or validate
         observation, goal, action = problem.dimensions
-        ddpg = config.ddpg
+        settings, seeds = config.algorithm, [member.seed for member in members]
         self.replay = HindsightReplay(
             members=len(members),
-            capacity=ddpg.buffer_size,
+            capacity=settings.buffer_size,
             horizon=problem.environment.spec.max_episode_steps,
             dimensions=problem.dimensions,
-            relabel_fraction=ddpg.relabel_fraction,
+            relabel_fraction=settings.relabel_fraction,
             rules=problem.rules,
         )
         self._steps = [0] * len(self.members)
-        actor, critic = (
-            make_sparsifier(config, members, name, ddpg.updates_per_episode) for name in ("actor", "critic")
-        )
-        self.learner = DDPG(
-            ddpg, (observation + goal, action), [m.seed for m in members], (actor, critic), config.device
-        )
-        self._epsilon = linear_schedule(1.0, 0.0, config.episodes)
-        self._dex = linear_schedule(ddpg.dex_coefficient, 0.0, ddpg.dex_anneal_episodes)
-        self._rate = linear_schedule(1.0, ddpg.final_learning_rate_factor, config.episodes)
+        make, sparsify = load(settings.learner), sparsify_members(config, members)
+        self.learner: Learner = make(settings, (observation + goal, action), seeds, sparsify, config.device)
+        self.reports = self.learner.reports
+        self._rate = Linear(1.0, settings.final_learning_rate_factor, config.episodes)
 
     @property
     def is_over(self) -> bool:
@@ -91,25 +130,27 @@ class GoalCohort:
 
     def train_round(self, number: int) -> list[dict[str, float | None]]:
         """Plays one episode per member, then makes the episode's updates; see `Cohort`."""
-        episode = number
         self._just_failed.clear()
-        played = self.play(episode)
+        played = self.play(number)
         if self.is_over:
             return [{} for _ in self.members]
-        self.learner.set_learning_rate(self._rate(episode))
+        self.learner.set_learning_rate(self._rate(number))
         self.problem.repair()  # replay asks it for rewards
-        figures = self.learn(episode)
+        figures = self.learn(number)
         for index, cause in self.learner.diverged.items():
-            self.failures.setdefault(index, f"episode {episode}, {cause}")
-        rows = []
-        for index, result in enumerate(played):
-            mine = {name: float(values[index]) for name, values in figures.items()}
-            rows.append(
-                {}
-                if index in self.failures or result is None
-                else {**result, **mine, "dex_coefficient": self._dex(episode)}
-            )
-        return rows
+            self.failures.setdefault(index, f"episode {number}, {cause}")
+        return [
+            {}
+            if index in self.failures or result is None
+            else {**result, **{name: float(values[index]) for name, values in figures.items()}}
+            for index, result in enumerate(played)
+        ]
+
+    def learn(self, episode: int) -> dict[str, np.ndarray]:
+        """The updates of a round; returns each diagnostic `(members,)`."""
+        figures, count = self.learner.train_round(GoalPlay(self, episode)), len(self.members)
+        arrays = {n: v.cpu().numpy() if isinstance(v, Tensor) else np.asarray(v) for n, v in figures.items()}
+        return {name: np.broadcast_to(array, count) for name, array in arrays.items()}
 
     def play(self, episode: int) -> list[dict[str, float | None] | None]:
         """One exploring episode per member into its replay buffer; None for members that have stopped.
@@ -129,14 +170,11 @@ class GoalCohort:
     def _play(self, index: int, episode: int) -> tuple[dict[str, float | None], ReplayEpisode] | None:
         member, environment = self.members[index], self.problem.environment
         shape = (environment.spec.max_episode_steps, environment.action_space.shape[0])
-        noise = random_numbers(member.seed, _NOISE, episode).standard_normal(shape)
-        noise *= self.config.ddpg.noise_scale * self._epsilon(episode)
-        act, steps = policy_act(self.policy(index), environment, self.problem.task.name), iter(noise)
+        greedy = policy_act(self.policy(index), environment, self.problem.task.name)
+        act = self.learner.explore(GoalPlay(self, episode), index, greedy, shape)
         seed = episode_seeds("train", member.seed, episode + 1)[-1]
         try:
-            (played,) = self.problem.rollouts(
-                lambda flat: np.clip(act(flat) + next(steps), -1, 1).astype(np.float32), [seed], episode
-            )
+            (played,) = self.problem.rollouts(act, [seed], episode)
             recorded = environment.episode()
         except L0SurgicalError as error:
             self._environment_failed(index, str(error))
@@ -159,62 +197,17 @@ class GoalCohort:
             del self.failures[index], self.learner.diverged[index]
         self._just_failed.clear()
 
-    def learn(self, episode: int) -> dict[str, np.ndarray]:
-        """`updates_per_episode` updates; returns each diagnostic's mean over them, `(members,)`."""
-        ddpg, dex = self.config.ddpg, self._dex(episode)
-        updates, size = ddpg.updates_per_episode, ddpg.batch_size
-        stored = [i for i in range(len(self.members)) if self.replay.transitions(i)]
-        owners = [i if i in stored else stored[0] for i in range(len(self.members))]
-        generators = [random_numbers(m.seed, _REPLAY, episode) for m in self.members]
-        batch = self.replay.sample(updates, size, generators, owners)
-        states, next_states = (
-            self._tensor(self._normalize(batch.states)),
-            self._tensor(self._normalize(batch.next_states)),
-        )
-        expert, next_expert = self._expert_actions(states, next_states, episode) if dex > 0 else (None, None)
-        actions, rewards, terminated = (
-            self._tensor(batch.actions),
-            self._tensor(batch.rewards),
-            self._tensor(batch.terminated),
-        )
-        figures = []
-        for u in range(updates):
-            guides = (None, None) if expert is None else (expert[u], next_expert[u])
-            one = UpdateBatch(states[u], actions[u], rewards[u], next_states[u], terminated[u], *guides)
-            figures.append(self.learner.update(one, dex))
-        return {name: values.cpu().numpy() for name, values in mean_figures(figures).items()}
-
-    def _expert_actions(
-        self, states: torch.Tensor, next_states: torch.Tensor, episode: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The expert's actions estimated from a fresh batch of demonstrations per update (Algorithm 3, steps
-        2 and 3)."""
-        demonstrations, shape = self.problem.demonstrations, (states.shape[0], states.shape[2])
-        index = np.stack(
-            [
-                random_numbers(m.seed, _DEMONSTRATION, episode).integers(
-                    len(demonstrations.states), size=shape
-                )
-                for m in self.members
-            ],
-            axis=1,
-        )
-        known = self._tensor(self._normalize(demonstrations.states)[index])
-        actions, k = self._tensor(demonstrations.actions[index]), self.config.ddpg.neighbours
-        return expert_actions(states, known, actions, k), expert_actions(next_states, known, actions, k)
-
     def policy(self, index: int) -> Policy:
         """One member's actor as it acts now, without provenance."""
-        learner, task, member = self.learner, self.problem.task, self.members[index]
-        sampled = member.regularizer == "l0" and self.config.sparsity.evaluation == "sampled"
+        learner, task = self.learner, self.problem.task
         return Policy(
             task=task.name,
             inputs=task.inputs,
             outputs=task.outputs,
             normalizer=self.problem.normalizer,
-            layers=to_policy_layers(learner.actor, self._final_weights(), index),
-            trained_parameters=learner.actor.parameters_per_member,
-            gate_seed=GATE_SEED if sampled else None,
+            layers=to_policy_layers(learner.policy_network, self._final_weights(), index),
+            trained_parameters=learner.policy_network.parameters_per_member,
+            gate_seed=learner.policy_sparsifier.gate_seed,
         )
 
     def validate(self, number: int) -> list[dict[str, float | None]]:
@@ -234,7 +227,8 @@ class GoalCohort:
                 rows.append({})
                 continue
             known = Evaluation.of(task, 0, played).as_dict()
-            row = {name: float(sparsity[name][index]) for name in ("actor_sparsity", "critic_sparsity")}
+            named = [name for name in sparsity if not name.endswith("_at_init")]
+            row = {name: float(sparsity[name][index]) for name in named}
             rows.append(
                 row | {"validation_return": known["return_mean"], "validation_success": known["success_rate"]}
             )
@@ -242,7 +236,7 @@ class GoalCohort:
 
     def figures(self) -> list[dict[str, Any]]:
         """See `Cohort`."""
-        cost = {"parameters": self.learner.actor.parameters_per_member, "updates": self.updates}
+        cost = {"parameters": self.learner.policy_network.parameters_per_member, "updates": self.updates}
         each = {name: values.tolist() for name, values in self.sparsity().items()} | {
             "env_steps": self.env_steps
         }
@@ -253,24 +247,22 @@ class GoalCohort:
             for index in range(len(self.members))
         ]
 
-    def _final_weights(self) -> list[torch.Tensor]:
+    def _final_weights(self) -> list[Tensor]:
         """The actor's finalized weights, made once per update and not once per member."""
         if getattr(self, "_finalized_at", None) != self.learner.updates:
             self._finalized, self._finalized_at = (
-                self.learner.actor_sparsifier.finalize(),
+                self.learner.policy_sparsifier.finalize(),
                 self.learner.updates,
             )
         return self._finalized
 
     def sparsity(self) -> dict[str, np.ndarray]:
         """Sparsity of actor and critic, now and at initialisation, each `(members,)`."""
-        actor, critic = self.learner.actor_sparsifier.report(), self.learner.critic_sparsifier.report()
-        return {
-            "actor_sparsity": network_sparsity(actor),
-            "critic_sparsity": network_sparsity(critic),
-            "actor_sparsity_at_init": network_sparsity_at_init(actor),
-            "critic_sparsity_at_init": network_sparsity_at_init(critic),
-        }
+        both = {"actor": self.learner.policy_sparsifier, "critic": self.learner.critic_sparsifier}
+        reports = {name: one.report() for name, one in both.items() if one is not None}
+        now = {f"{name}_sparsity": network_sparsity(report) for name, report in reports.items()}
+        begin = {f"{name}_sparsity_at_init": network_sparsity_at_init(r) for name, r in reports.items()}
+        return {**now, **begin}
 
     def state_dict(self) -> dict:
         """Everything needed to go on exactly where this left off."""
@@ -299,9 +291,11 @@ class GoalCohort:
             ) from error
         self._finalized_at = None
 
-    def _normalize(self, states: np.ndarray) -> np.ndarray:
+    def normalize(self, states: np.ndarray) -> np.ndarray:
+        """States as the networks read them."""
         n = self.problem.normalizer
         return np.clip((states - n.mean) / n.scale, -n.clip, n.clip)
 
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+    def tensor(self, array: np.ndarray) -> Tensor:
+        """An array where the networks are."""
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.config.device)

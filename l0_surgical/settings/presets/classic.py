@@ -1,20 +1,15 @@
-"""The presets `best` (ours, the default) and `paper` (as Goddla 2024 prints it) for every task and
-algorithm."""
+"""The presets of CartPole, Acrobot and LunarLander, and of any other task with environments side by side."""
 
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from l0_surgical.settings.sections import DDPGConfig, DQNConfig, PPOConfig, SparsityConfig
-from l0_surgical.settings.training import Algorithm, TrainingConfig
-from l0_surgical.system.bounds import check_value
-from l0_surgical.system.errors import BadInputError
-from l0_surgical.tasks.classic import CLASSIC
+from l0_surgical.settings.algorithm import AlgorithmConfig
+from l0_surgical.settings.sparsity import SparsityConfig
+from l0_surgical.settings.training import TrainingConfig
 
-PAPER_COEFFICIENTS = (5e-5, 5e-4, 5e-3, 5e-2, 5e-1, 1.0, 2.0, 5.0)
-"""Of NeedleReach."""
-CLASSIC_COEFFICIENTS = (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e-1)
-"""Of the classic suite."""
+COEFFICIENTS = (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1, 5e-1)
+"""Of the classic suite, as the paper has them."""
 
 
 @dataclass(frozen=True)
@@ -92,36 +87,19 @@ PPO_BEST = {
     ),
     "lunar-lander": Recipe(1_400_000, 0.4, 2e-2, {"discount": 0.995, "reward_scale": 0.1}, coefficient=0.1),
 }
+RECIPES = {"dqn": DQN_BEST, "ppo": PPO_BEST}
 
 
-def preset(name: str, task: str = "needle-reach", algorithm: Algorithm | None = None) -> TrainingConfig:
-    """The named preset for a task and an algorithm (by default DQN for the classic tasks, else DDPG).
-
-    Raises:
-        BadInputError: an unknown preset or algorithm.
-    """
-    if name not in ("best", "paper"):
-        raise BadInputError(f"--preset {name}: choose best or paper")
-    check_value("algorithm", algorithm, Algorithm | None)
-    algorithm = algorithm or ("dqn" if task in CLASSIC else "ddpg")
-    if algorithm != "ddpg":
-        config = _discrete(task, algorithm)
-        return config if name == "best" else _as_printed(config)
-    best = TrainingConfig(task=task)
-    return best if name == "best" else _printed_needle_reach(best)
-
-
-def _discrete(task: str, algorithm: Algorithm) -> TrainingConfig:
-    recipe = {"dqn": DQN_BEST, "ppo": PPO_BEST}[algorithm].get(task, Recipe(100_000, 0.5, 1e-2, {}))
+def best(task: str, algorithm: type[AlgorithmConfig]) -> TrainingConfig:
+    """Ours."""
+    recipe = RECIPES.get(algorithm.name, {}).get(task, Recipe(100_000, 0.5, 1e-2, {}))
     config = TrainingConfig(
         task=task,
-        algorithm=algorithm,
+        algorithm=algorithm(**recipe.settings),
         coefficient=(recipe.coefficient,),
         steps=recipe.steps,
         evaluation_episodes=recipe.validation_episodes,
         keep_best_after=recipe.keep_best_after,
-        dqn=DQNConfig(**(recipe.settings if algorithm == "dqn" else {})),
-        ppo=PPOConfig(**(recipe.settings if algorithm == "ppo" else {})),
     )
     rounds = config.rounds
     sparsity = SparsityConfig(
@@ -140,53 +118,23 @@ def _discrete(task: str, algorithm: Algorithm) -> TrainingConfig:
     )
 
 
-def _as_printed(config: TrainingConfig) -> TrainingConfig:
+def as_printed(best: TrainingConfig) -> TrainingConfig:
     """What Goddla 2024 prints of the classic suite (sec. 5.1.1); the rest, which it does not print, is
     ours."""
+    explores = {"exploration_fraction": 1.0, "final_epsilon": 0.0} if best.algorithm.name == "dqn" else {}
     return dataclasses.replace(
-        config,
+        best,
         preset="paper",
         regularizer=("none", "l0"),
-        coefficient=CLASSIC_COEFFICIENTS,
+        coefficient=COEFFICIENTS,
         stop_at_target=True,
         keep_best_after=1.0,
-        dqn=dataclasses.replace(config.dqn, exploration_fraction=1.0, final_epsilon=0.0),
+        algorithm=dataclasses.replace(best.algorithm, **explores),
         sparsity=SparsityConfig(
             apply_to="actor",
             temperature=2 / 3,
             initial_log_alpha=0.0,
             gate_learning_rate=1e-3,
-            evaluation="sampled",
-            penalty_start=0,
-        ),
-    )
-
-
-def _printed_needle_reach(best: TrainingConfig) -> TrainingConfig:
-    """What Goddla 2024 prints of NeedleReach (sec. 5.1.3).
-
-    Where it prints nothing, the reference DEX code's value is used (discount 0.99, normalised observations
-    with floor 0.01, squared-action term); beta = 0.25 because only then is the printed 36 % sparsity in reach
-    of a log alpha that moves by 1e-5 per update (35.4 % of the gates are closed at log alpha = 0).
-    """
-    return dataclasses.replace(
-        best,
-        preset="paper",
-        regularizer=("none", "l0"),
-        coefficient=PAPER_COEFFICIENTS,
-        ddpg=DDPGConfig(
-            actor_learning_rate=1e-5,
-            critic_learning_rate=1e-5,
-            discount=0.99,
-            target_rate=1e-3,
-            dex_anneal_episodes=0,
-            action_penalty=1.0,
-            observation_scale_floor=0.01,
-        ),
-        sparsity=SparsityConfig(
-            temperature=0.25,
-            initial_log_alpha=0.0,
-            gate_learning_rate=1e-5,
             evaluation="sampled",
             penalty_start=0,
         ),
