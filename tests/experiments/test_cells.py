@@ -298,6 +298,15 @@ def test_what_a_dead_worker_has_started_ends_with_it(tmp_path: Path) -> None:
     wait_for(lambda: not is_running(child))
 
 
+def test_a_worker_that_dies_before_it_has_read_its_job_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    cells = make_cells(tmp_path, "", more="than a pipe holds" * 10_000)
+    outcome = run_cells(cells, WORK, tmp_path / "out", retries=0)
+    assert outcome.failed["cell-0"].startswith("the worker ended with exit code 1 and no result; see")
+
+
 def is_running(process: int) -> bool:
     """True for a process that exists and is no zombie."""
     try:

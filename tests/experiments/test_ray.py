@@ -75,10 +75,8 @@ def test_a_node_that_does_not_see_the_folder_sends_its_result(tmp_path: Path, cl
         cell.name, WORK.function, cell.specification, str(unseen), 1, 2.0, 1.0, module_path(), "0.0.9"
     )
     with RayEngine(cluster.address, 1, tmp_path, "another suite's token") as engine:
-        engine.start(job)
-        (ended,) = engine.wait(30)
-        engine.start(other_version)
-        (refused,) = engine.wait(30)
+        ended = engine.submit(job).result(30)
+        refused = engine.submit(other_version).result(30)
     assert ended.end == "finished" and ended.result.result["square"] == 0
     assert ended.result.seconds > 2 and ended.result.cpu_seconds > 1
     assert not unseen.exists()

@@ -8,6 +8,7 @@ tried again in the same folder, where its work finds its own checkpoints.
 
 from collections import Counter, deque
 from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +16,7 @@ from typing import Literal
 from l0_surgical import __version__
 from l0_surgical.experiments.jobs.ray import RayEngine
 from l0_surgical.experiments.jobs.store import Cell, CellResult, Store, Work, check_cells, write_result
-from l0_surgical.experiments.jobs.worker import Ended, Job, LocalEngine, module_path
+from l0_surgical.experiments.jobs.worker import Ended, Job, ProcessPool, module_path
 from l0_surgical.experiments.jobs.worker_main import resolve_work
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from l0_surgical.system.progress import Progress
@@ -94,11 +95,9 @@ def run_cells(
     with Store(Path(out)) as store:
         run = _Run(cells, work, store, retries, progress or (lambda text, done, total: None))
         if run.waiting:
-            make = (
-                LocalEngine(jobs) if engine == "local" else RayEngine(address, jobs, store.out, store.token)
-            )
-            with make as running:
-                run.go(running)
+            ray = engine == "ray"
+            with RayEngine(address, jobs, store.out, store.token) if ray else ProcessPool(jobs) as pool:
+                run.go(pool)
         return run.outcome()
 
 
@@ -110,22 +109,22 @@ class _Run:
         self.finished, self.rerun = store.open_suite(work, cells)
         self.failed: dict[str, str] = {}
         self.waiting = deque(cell for cell in cells if cell.name not in self.finished)
-        self._running: dict[str, Cell] = {}
         self._failures: Counter[str] = Counter()
         self._stop = Stop()
 
-    def go(self, engine: LocalEngine | RayEngine) -> None:
-        interrupted = False
+    def go(self, pool: ProcessPool | RayEngine) -> None:
+        interrupted, running = False, {}
         self._tell()
         with self._stop.on_signals():
-            while self._running or (self.waiting and not interrupted):
+            while running or (self.waiting and not interrupted):
                 if self._stop.is_set() and not interrupted:
                     interrupted = True
-                    engine.interrupt()
-                while self.waiting and not interrupted and engine.room() > 0:
-                    self._start(engine, self.waiting.popleft())
-                for ended in engine.wait(_WAIT_S) if self._running else []:
-                    self._take(ended, interrupted)
+                    pool.interrupt()
+                while self.waiting and not interrupted and pool.room(len(running)) > 0:
+                    cell = self.waiting.popleft()
+                    running[pool.submit(self._job(cell))] = cell
+                for future in wait(running, _WAIT_S, FIRST_COMPLETED).done:
+                    self._take(running.pop(future), future.result(), interrupted)
         if interrupted and len(self.finished) + len(self.failed) < len(self.cells):
             raise InterruptedCells(self.store.out, len(self.finished), len(self.cells))
 
@@ -136,31 +135,27 @@ class _Run:
             self.rerun,
         )
 
-    def _start(self, engine: LocalEngine | RayEngine, cell: Cell) -> None:
+    def _job(self, cell: Cell) -> Job:
         before = self.store.attempts(cell.name)
         seconds, cpu_seconds = (sum(attempt[key] for attempt in before) for key in ("seconds", "cpu_seconds"))
-        self._running[cell.name] = cell
-        engine.start(
-            Job(
-                name=cell.name,
-                function=self.work.function,
-                specification=cell.specification,
-                folder=str(self.store.folder(cell.name)),
-                attempt=len(before) + 1,
-                seconds=seconds,
-                cpu_seconds=cpu_seconds,
-                path=module_path(),
-                version=__version__,
-            )
+        return Job(
+            name=cell.name,
+            function=self.work.function,
+            specification=cell.specification,
+            folder=str(self.store.folder(cell.name)),
+            attempt=len(before) + 1,
+            seconds=seconds,
+            cpu_seconds=cpu_seconds,
+            path=module_path(),
+            version=__version__,
         )
 
-    def _take(self, ended: Ended, interrupted: bool) -> None:
-        cell = self._running.pop(ended.name)
+    def _take(self, cell: Cell, ended: Ended, interrupted: bool) -> None:
         saved = self.store.finished(cell.name)  # also of a worker that has died after its work
         result = saved or ended.result
         if result is not None:
             if saved is None:  # of a node that does not see the folder
-                write_result(self.store.folder(ended.name), result)
+                write_result(self.store.folder(cell.name), result)
             self.finished[cell.name] = result
             self._tell()
             return
