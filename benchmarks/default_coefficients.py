@@ -16,7 +16,7 @@ from typing import Any
 
 from l0_surgical.commands.terminal import ProgressBar
 from l0_surgical.evaluation import evaluate
-from l0_surgical.experiments.report.analysis import GroupAnalysis, read_classic
+from l0_surgical.experiments.report.analysis import ClassicResults, GroupAnalysis
 from l0_surgical.experiments.results import write_table
 from l0_surgical.experiments.selection import RANDOM_RETURN
 from l0_surgical.experiments.suite import train_seeds
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the trainings")
     parser.add_argument("--results", type=Path, default=Path("results/classic"), help="where the table goes")
     arguments = parser.parse_args()
-    known, rows = read_classic(arguments.results), []
+    known, rows = ClassicResults.read(arguments.results), []
     with ProgressBar() as bar:
         for cell, candidates in CANDIDATES.items():
             random = RANDOM_RETURN[cell[0]]

@@ -14,9 +14,10 @@ from PIL import Image
 from synthetic_results import write_results
 
 from l0_surgical.commands.main import main
-from l0_surgical.experiments.report.analysis import GroupAnalysis, printed, read_classic
+from l0_surgical.experiments.report.analysis import ClassicResults, GroupAnalysis
 from l0_surgical.experiments.report.build import read_parts
 from l0_surgical.experiments.report.claims import classic_claims
+from l0_surgical.experiments.report.classic import printed
 from l0_surgical.experiments.report.page import page
 from l0_surgical.experiments.report.tables import (
     dense_and_sparse,
@@ -161,7 +162,7 @@ def test_l0_is_not_said_to_beat_what_a_cell_has_no_policies_of(tmp_path: Path):
             if r["regularizer"] != "l2" or (r["environment"], r["algorithm"]) == ("acrobot", "ppo")
         ]
 
-    results = read_classic(write_results(tmp_path, thin))
+    results = ClassicResults.read(write_results(tmp_path, thin))
     claims = classic_claims(results)
     (found,) = [found for claim, found, _ in claims if claim.startswith("L0 gives more sparsity")]
     assert found == "more in 1 of 1 (Acrobot PPO) · not shown lower, 5 seeds"
@@ -191,7 +192,7 @@ def test_a_seed_that_stopped_keeps_its_last_value(tmp_path: Path):
             else [row for row in rows if row["seed"] != 0 or row["env_steps"] <= 10_000]
         )
 
-    analysis = GroupAnalysis(read_classic(write_results(tmp_path, stop)), ("acrobot", "dqn"))
+    analysis = GroupAnalysis(ClassicResults.read(write_results(tmp_path, stop)), ("acrobot", "dqn"))
     steps, found = analysis.curves["none", 0.0]
     assert steps == list(range(2_000, 20_001, 2_000))
     assert {estimate.seeds for estimate in found} == {5}
@@ -205,7 +206,7 @@ def test_nothing_shown_leaves_the_table_with_no_pick(tmp_path: Path):
             for row in rows
         ]
 
-    analysis = GroupAnalysis(read_classic(write_results(tmp_path, ruin)), ("acrobot", "dqn"))
+    analysis = GroupAnalysis(ClassicResults.read(write_results(tmp_path, ruin)), ("acrobot", "dqn"))
     assert (analysis.pick("ours"), analysis.pick("paper")) == (None, 0.5)
     for table in (dense_and_sparse([analysis]), lowest_ranks([analysis])):
         ours = table.frame.iloc[2].to_dict()
@@ -223,7 +224,7 @@ def test_further_seeds_are_judged_with_the_others_and_alone(tmp_path: Path):
         ]
         return [{**row, "return_mean": -300.0} if lost and row in lost else row for row in rows]
 
-    results = read_classic(write_results(tmp_path, spoil))
+    results = ClassicResults.read(write_results(tmp_path, spoil))
     table = more_seeds(results.groups)
     rows = {(row["Cell"], row["λ"]): row for row in table.frame.to_dict("records")}
     assert len(rows) == 6 * 3
@@ -255,11 +256,11 @@ def test_a_seed_of_the_grid_is_no_further_seed(tmp_path: Path):
         ]
 
     with pytest.raises(BadInputError, match=r"members_ten_seeds.csv holds CartPole DQN, dense, seed 4 twice"):
-        read_classic(write_results(tmp_path, mixed))
+        ClassicResults.read(write_results(tmp_path, mixed))
 
 
 def test_without_further_seeds_there_is_no_table_of_them(tmp_path: Path):
-    results = read_classic(write_results(tmp_path, more_seeds=False))
+    results = ClassicResults.read(write_results(tmp_path, more_seeds=False))
     assert more_seeds(results.groups) is None
 
 
@@ -291,7 +292,7 @@ def _without(**wanted: Any) -> Callable[[str, list[dict[str, Any]]], list[dict[s
     ids=["one seed", "a whole cell", "a regularizer", "a rank", "the curves", "the compression"],
 )
 def test_what_is_missing_is_said(tmp_path: Path, change: Any, words: str):
-    missing = read_classic(write_results(tmp_path, change)).missing
+    missing = ClassicResults.read(write_results(tmp_path, change)).missing
     assert any(line.startswith(words) for line in missing), missing
 
 

@@ -177,6 +177,21 @@ def test_it_goes_on_and_runs_again_only_what_is_corrupted(suite: tuple[Path, dic
     )  # the training itself was finished
 
 
+def test_a_folder_that_knows_its_work_by_the_last_releases_name_goes_on(
+    suite: tuple[Path, dict[str, Any]],
+) -> None:
+    out, _ = suite
+    results = {path: path.stat().st_mtime_ns for path in out.glob("*/cells/*/result.json")}
+    for stage, function in (("training", "train_cell"), ("reduction", "reduce_cell")):
+        file = out / stage / "suite.json"
+        described = json.loads(file.read_text())
+        assert described["work"] == f"classic {stage}"
+        file.write_text(json.dumps({**described, "work": f"l0_surgical.experiments.suite_work:{function}"}))
+    result = run_suite(SMALL, out, command="again")
+    assert (result["failed"], result["run_again"]) == ({}, [])
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*/cells/*/result.json")} == results
+
+
 def test_the_report_reads_it_and_says_what_is_missing(
     suite: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from l0_surgical.experiments.report import figures, tables
-from l0_surgical.experiments.report.analysis import ClassicResults, read_classic
+from l0_surgical.experiments.report.analysis import ClassicResults
 from l0_surgical.experiments.report.claims import claims_table, classic_claims
 from l0_surgical.experiments.report.content import Figure, Part, Section, Table
 from l0_surgical.experiments.report.needle_reach import needle_reach_part, read_surgical
@@ -181,6 +181,6 @@ def _source(results: ClassicResults) -> str:
 
 # suite: how its folder is read, and what the report makes of it
 READERS: dict[str, tuple[Callable[[Path], Any], Callable[[Any], Part]]] = {
-    SUITE: (read_classic, classic_part),
+    SUITE: (ClassicResults.read, classic_part),
     "surgical": (read_surgical, needle_reach_part),
 }

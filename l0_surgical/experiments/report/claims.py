@@ -4,13 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from l0_surgical.experiments.report.analysis import (
-    MEASURES,
-    RULES,
-    ClassicResults,
-    GroupAnalysis,
-    printed_policy,
-)
+from l0_surgical.experiments.report.analysis import MEASURES, RULES, ClassicResults, GroupAnalysis
+from l0_surgical.experiments.report.classic import printed_policy
 from l0_surgical.experiments.report.content import TEXT, Table, Value
 from l0_surgical.experiments.report.verdicts import Verdict, judge_claim
 from l0_surgical.experiments.selection import Comparison

@@ -6,14 +6,8 @@ from collections.abc import Iterable, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from l0_surgical.experiments.report.analysis import (
-    MEASURES,
-    RULES,
-    ClassicResults,
-    GroupAnalysis,
-    grouped,
-    printed,
-)
+from l0_surgical.experiments.report.analysis import MEASURES, RULES, ClassicResults, GroupAnalysis
+from l0_surgical.experiments.report.classic import grouped, printed
 from l0_surgical.experiments.report.content import Figure
 from l0_surgical.experiments.report.style import (
     COLOURS,

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import matplotlib.ticker
 import pandas as pd
 
-from l0_surgical.experiments.report.analysis import printed
+from l0_surgical.experiments.report.classic import printed
 from l0_surgical.experiments.report.content import TEXT, Figure, Part, Section, Table, Value
 from l0_surgical.experiments.report.style import COLOURS, draw, legend
 from l0_surgical.experiments.report.verdicts import POINTS, Verdict, judge

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from l0_surgical.experiments.report.analysis import printed
+from l0_surgical.experiments.report.classic import printed
 from l0_surgical.experiments.report.content import TEXT, Figure, Section, Table, show, sort_key
 from l0_surgical.experiments.report.style import COLOURS
 from l0_surgical.experiments.report.verdicts import RULES, TOLERANCES, Verdict

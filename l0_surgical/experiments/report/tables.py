@@ -6,17 +6,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from l0_surgical.experiments.report.analysis import (
-    RULES,
+from l0_surgical.experiments.report.analysis import RULES, ClassicResults, GroupAnalysis, normalised, reaching
+from l0_surgical.experiments.report.classic import (
     WIDTHS,
-    ClassicResults,
-    GroupAnalysis,
     grouped,
     name_of,
-    normalised,
     printed,
     printed_policy,
-    reaching,
     shapes_of,
 )
 from l0_surgical.experiments.report.content import TEXT, Table, Value
