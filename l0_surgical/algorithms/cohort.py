@@ -4,13 +4,19 @@ Every random draw is a function of (member seed, stream, round), so there is no 
 neither an interruption nor the other members can change what a member sees.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from l0_surgical.algorithms.learner import Learner
+from l0_surgical.algorithms.schedules import Linear
+from l0_surgical.algorithms.sparsifiers import sparsify_members
 from l0_surgical.policy import Policy
-from l0_surgical.settings.registry import ALGORITHMS
-from l0_surgical.settings.training import MemberSpec
+from l0_surgical.settings.registry import ALGORITHMS, load
+from l0_surgical.settings.training import MemberSpec, TrainingConfig
 from l0_surgical.tasks import Task
 
 
@@ -67,6 +73,60 @@ class Cohort(Protocol):
 
     def load_state_dict(self, state: dict) -> None:
         """Restores what `state_dict` gave."""
+
+
+class MemberCohort:
+    """What both kinds of cohort share: the learner of all members, and those of them that stopped."""
+
+    def __init__(
+        self, config: TrainingConfig, members: Sequence[MemberSpec], dimensions: tuple[int, int]
+    ) -> None:
+        self.config, self.members = config, tuple(members)
+        seeds, settings = [member.seed for member in members], config.algorithm
+        make, sparsify = load(settings.learner), sparsify_members(config, members)
+        self.learner: Learner = make(settings, dimensions, seeds, sparsify, config.device)
+        self.reports = self.learner.reports
+        self.failures: dict[int, str] = {}
+        # whose environment failed in the last call of train_round or validate
+        self._just_failed: set[int] = set()
+        self._rate = Linear(1.0, settings.final_learning_rate_factor, config.rounds)
+
+    @property
+    def updates(self) -> int:
+        """See `Cohort`."""
+        return self.learner.updates
+
+    def generators(self, stream: int, number: int) -> list[np.random.Generator]:
+        """A generator per member of the random numbers of round `number`, others for every `stream`."""
+        return [random_numbers(member.seed, stream, number) for member in self.members]
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        """An array where the networks are."""
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.config.device)
+
+    def forgive(self) -> None:
+        """See `Cohort`."""
+        for index in self._just_failed:
+            del self.failures[index], self.learner.diverged[index]
+        self._just_failed.clear()
+
+    def _environment_failed(self, index: int, cause: str) -> None:
+        self.failures[index] = cause
+        self._just_failed.add(index)
+        self.learner.stop(index, cause)
+
+    def _rows(
+        self, figures: Mapping[str, Tensor | float], played: Sequence[Mapping[str, float | None] | None]
+    ) -> list[dict[str, float | None]]:
+        """One row per member of what was played and what the learner tells; empty for those that stopped."""
+        arrays = {n: v.cpu().numpy() if isinstance(v, Tensor) else np.asarray(v) for n, v in figures.items()}
+        each = {name: np.broadcast_to(array, len(self.members)) for name, array in arrays.items()}
+        return [
+            {}
+            if index in self.failures or row is None
+            else {**row, **{name: float(values[index]) for name, values in each.items()}}
+            for index, row in enumerate(played)
+        ]
 
 
 def random_numbers(seed: int, stream: int, number: int) -> np.random.Generator:

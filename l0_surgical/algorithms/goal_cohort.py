@@ -9,17 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l0_surgical.algorithms.cohort import random_numbers
+from l0_surgical.algorithms.cohort import MemberCohort
 from l0_surgical.algorithms.goal_problem import GoalProblem, make_goal_problem
-from l0_surgical.algorithms.learner import Learner
 from l0_surgical.algorithms.networks import to_policy_layers
 from l0_surgical.algorithms.replay import Episode as ReplayEpisode
 from l0_surgical.algorithms.replay import HindsightReplay, TransitionBatch
-from l0_surgical.algorithms.schedules import Linear
-from l0_surgical.algorithms.sparsifiers import sparsify_members
 from l0_surgical.evaluation import Evaluation, episode_seeds, policy_act
 from l0_surgical.policy import Policy
-from l0_surgical.settings.registry import load
 from l0_surgical.settings.training import MemberSpec, TrainingConfig
 from l0_surgical.sparsity import Sparsifier, network_sparsity, network_sparsity_at_init
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
@@ -47,7 +43,7 @@ class GoalPlay:
 
     def generators(self, stream: int) -> list[np.random.Generator]:
         """A generator per member of the random numbers of this round, others for every `stream`."""
-        return [random_numbers(member.seed, stream, self.number) for member in self._cohort.members]
+        return self._cohort.generators(stream, self.number)
 
     def sample(self, updates: int, size: int, stream: int) -> TransitionBatch:
         """Batches for `updates` consecutive updates with goals in hindsight: every tensor is (updates,
@@ -88,17 +84,14 @@ class GoalLearner(Protocol):
         all."""
 
 
-class GoalCohort:
+class GoalCohort(MemberCohort):
     """Trains `members` (all of one regulariser) on `problem`."""
 
     def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: GoalProblem) -> None:
-        self.config, self.members, self.problem = config, tuple(members), problem
-        self.failures: dict[int, str] = {}
-        self._just_failed: set[int] = (
-            set()
-        )  # whose environment failed in the last call of train_round or validate
         observation, goal, action = problem.dimensions
-        settings, seeds = config.algorithm, [member.seed for member in members]
+        super().__init__(config, members, (observation + goal, action))
+        self.problem, settings = problem, config.algorithm
+        self._steps = [0] * len(self.members)
         self.replay = HindsightReplay(
             members=len(members),
             capacity=settings.buffer_size,
@@ -107,11 +100,6 @@ class GoalCohort:
             relabel_fraction=settings.relabel_fraction,
             rules=problem.rules,
         )
-        self._steps = [0] * len(self.members)
-        make, sparsify = load(settings.learner), sparsify_members(config, members)
-        self.learner: Learner = make(settings, (observation + goal, action), seeds, sparsify, config.device)
-        self.reports = self.learner.reports
-        self._rate = Linear(1.0, settings.final_learning_rate_factor, config.episodes)
 
     @property
     def is_over(self) -> bool:
@@ -122,11 +110,6 @@ class GoalCohort:
     def env_steps(self) -> list[int]:
         """See `Cohort`."""
         return list(self._steps)
-
-    @property
-    def updates(self) -> int:
-        """See `Cohort`."""
-        return self.learner.updates
 
     def train_round(self, number: int) -> list[dict[str, float | None]]:
         """Plays one episode per member, then makes the episode's updates; see `Cohort`."""
@@ -139,18 +122,11 @@ class GoalCohort:
         figures = self.learn(number)
         for index, cause in self.learner.diverged.items():
             self.failures.setdefault(index, f"episode {number}, {cause}")
-        return [
-            {}
-            if index in self.failures or result is None
-            else {**result, **{name: float(values[index]) for name, values in figures.items()}}
-            for index, result in enumerate(played)
-        ]
+        return self._rows(figures, played)
 
-    def learn(self, episode: int) -> dict[str, np.ndarray]:
-        """The updates of a round; returns each diagnostic `(members,)`."""
-        figures, count = self.learner.train_round(GoalPlay(self, episode)), len(self.members)
-        arrays = {n: v.cpu().numpy() if isinstance(v, Tensor) else np.asarray(v) for n, v in figures.items()}
-        return {name: np.broadcast_to(array, count) for name, array in arrays.items()}
+    def learn(self, number: int) -> dict[str, Tensor | float]:
+        """The updates of a round; returns the learner's diagnostics."""
+        return self.learner.train_round(GoalPlay(self, number))
 
     def play(self, episode: int) -> list[dict[str, float | None] | None]:
         """One exploring episode per member into its replay buffer; None for members that have stopped.
@@ -185,17 +161,6 @@ class GoalCohort:
             "train_return": played.total_reward,
             "train_success": None if played.success is None else float(played.success),
         }, recorded
-
-    def _environment_failed(self, index: int, cause: str) -> None:
-        self.failures[index] = cause
-        self._just_failed.add(index)
-        self.learner.stop(index, cause)
-
-    def forgive(self) -> None:
-        """See `Cohort`."""
-        for index in self._just_failed:
-            del self.failures[index], self.learner.diverged[index]
-        self._just_failed.clear()
 
     def policy(self, index: int) -> Policy:
         """One member's actor as it acts now, without provenance."""
@@ -295,7 +260,3 @@ class GoalCohort:
         """States as the networks read them."""
         n = self.problem.normalizer
         return np.clip((states - n.mean) / n.scale, -n.clip, n.clip)
-
-    def tensor(self, array: np.ndarray) -> Tensor:
-        """An array where the networks are."""
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.config.device)

@@ -9,14 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l0_surgical.algorithms.cohort import random_numbers
-from l0_surgical.algorithms.learner import Learner
-from l0_surgical.algorithms.schedules import Linear
-from l0_surgical.algorithms.sparsifiers import sparsify_members
+from l0_surgical.algorithms.cohort import MemberCohort
 from l0_surgical.algorithms.vector_stage import Stage, Step, VectorProblem
 from l0_surgical.evaluation import episode_seeds, vector_rollouts
 from l0_surgical.policy import Dense, Layer, Policy
-from l0_surgical.settings.registry import load
 from l0_surgical.settings.training import MemberSpec, TrainingConfig
 from l0_surgical.sparsity import network_sparsity_at_init
 
@@ -71,7 +67,7 @@ class Play:
 
     def generators(self, stream: int) -> list[np.random.Generator]:
         """A generator per member of the random numbers of this round, others for every `stream`."""
-        return [random_numbers(member.seed, stream, self.number) for member in self._cohort.members]
+        return self._cohort.generators(stream, self.number)
 
     def tensor(self, array: np.ndarray) -> Tensor:
         """An array where the networks are."""
@@ -93,22 +89,15 @@ class VectorLearner(Protocol):
         """Acts, stores and learns for a round; returns diagnostics `(members,)`, or one number for all."""
 
 
-class VectorCohort:
+class VectorCohort(MemberCohort):
     """Members of one regulariser on a `VectorProblem`; see `Cohort`."""
 
     def __init__(self, config: TrainingConfig, members: Sequence[MemberSpec], problem: VectorProblem) -> None:
-        self.config, self.members, self.problem = config, tuple(members), problem
-        seeds, settings = [member.seed for member in members], config.algorithm
-        make, sparsify = load(settings.learner), sparsify_members(config, members)
-        self.learner: Learner = make(settings, problem.dimensions, seeds, sparsify, config.device)
-        self.reports = self.learner.reports
-        self.failures: dict[int, str] = {}
+        super().__init__(config, members, problem.dimensions)
+        self.problem = problem
         self.finished: dict[int, int] = {}
         self.steps_to_target: dict[int, int] = {}
-        # whose environment failed in the last call of train_round or validate
-        self._just_failed: set[int] = set()
         self._round = self._rounds_done = 0
-        self._rate = Linear(1.0, settings.final_learning_rate_factor, config.rounds)
         self._kept: dict[int, Kept] = {}
         self.stage = Stage(config, self.members, problem, self._environment_failed)
 
@@ -117,11 +106,6 @@ class VectorCohort:
         """See `Cohort`: the steps of its environments, those included (one for each episode) in which one
         only begins anew."""
         return [self._rounds_done * self.config.algorithm.steps_per_round] * len(self.members)
-
-    @property
-    def updates(self) -> int:
-        """See `Cohort`."""
-        return self.learner.updates
 
     def train_round(self, number: int) -> list[dict[str, float]]:
         """See `Cohort`."""
@@ -138,13 +122,7 @@ class VectorCohort:
             return [{} for _ in self.members]
         self._rounds_done += 1
         self._note_failures(self.learner.diverged, number)
-        values = {name: np.broadcast_to(_array(one), len(self.members)) for name, one in figures.items()}
-        return [
-            {}
-            if index in self.failures
-            else {**returns, **{name: float(value[index]) for name, value in values.items()}}
-            for index, returns in enumerate(self.stage.train_returns())
-        ]
+        return self._rows(figures, self.stage.train_returns())
 
     @property
     def is_over(self) -> bool:
@@ -170,15 +148,11 @@ class VectorCohort:
 
     def _environment_failed(self, index: int, cause: str) -> None:
         if index not in self.failures and index not in self.finished and index not in self.learner.diverged:
-            self.failures[index] = f"round {self._round}, {cause}"
-            self._just_failed.add(index)
-            self.learner.stop(index, cause)
+            super()._environment_failed(index, f"round {self._round}, {cause}")
 
     def forgive(self) -> None:
         """See `Cohort`."""
-        for index in self._just_failed:
-            del self.failures[index], self.learner.diverged[index]
-        self._just_failed.clear()
+        super().forgive()
         self.stage.close()
 
     def close(self) -> None:
@@ -250,10 +224,6 @@ class VectorCohort:
         self.stage.note_failures(environment, episodes, "validation: ")
         return returns.reshape(len(self.members), episodes)
 
-    def tensor(self, array: np.ndarray) -> Tensor:
-        """See `Play`."""
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.config.device)
-
     def policy(self, index: int) -> Policy:
         """See `Cohort`."""
         kept, activations = self._kept.get(index), self.learner.policy_network.activations
@@ -311,7 +281,3 @@ class VectorCohort:
 
 
 _RECORDS = ("failures", "finished", "steps_to_target")
-
-
-def _array(value: Tensor | float) -> np.ndarray:
-    return value.cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)

@@ -2,8 +2,8 @@
 
 They are opened anew after every `checkpoint_every` rounds, with seeds that depend on the member and the round
 alone. What they hold cannot be saved, but the actions since can: a run that is resumed takes them again, and
-so sees what the uninterrupted one saw (where the environments are functions of seed and actions alone). A byte
-a step is kept for that, or the numbers of an action that is no choice.
+so sees what the uninterrupted one saw (where the environments are functions of seed and actions alone). A
+byte a step is kept for that, or the numbers of an action that is no choice.
 """
 
 from collections.abc import Callable, Sequence
@@ -122,8 +122,8 @@ class Stage:
         return self._normalized
 
     def step(self, actions: np.ndarray) -> Step:
-        """Takes the actions (members, environments), or (members, environments, act) where they are no choice;
-        `remember` comes next, unless they are to be taken again."""
+        """Takes the actions (members, environments), or (members, environments, act) where they are no
+        choice; `remember` comes next, unless they are to be taken again."""
         return self._advance(actions)
 
     def remember(self, actions: np.ndarray) -> None:

@@ -2,25 +2,21 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from l0_surgical.commands.terminal import ProgressBar, Table, interval, percent, print_result
+from l0_surgical.compression.request import Request
 from l0_surgical.system.files import check_new, made_folder
 from l0_surgical.system.locks import WorkLock
 
 
 def command(
-    policy: str,
-    /,
+    policy: Annotated[str, tyro.conf.Positional],
+    request: Annotated[Request, tyro.conf.arg(name="")] = Request(),  # noqa: B008 (it is frozen)
     *,
     out: Path,
-    rank: int | None = None,
-    ranks: str | None = None,
-    keep: float | None = None,
-    confidence: float = 0.95,
-    episodes: int = 100,
-    seed: int = 0,
-    jobs: int = 1,
     overwrite: bool = False,
     json: bool = False,
 ) -> Callable[[], None]:
@@ -29,22 +25,15 @@ def command(
 
     Args:
         policy: A policy file, or the name of a shipped policy.
+        request: How.
         out: Where to save the result: a new file.
-        rank: Fold every layer to this rank, as in the paper.
-        ranks: Sweep ranks A:B or A:B:STEP (B included); the lowest whose return keeps --keep is saved.
-        keep: Fraction of the return over random actions to keep (default 0.99).
-        confidence: One-sided confidence of that over paired validation episodes.
-        episodes: Validation episodes per candidate.
-        seed: Which validation episodes.
-        jobs: Processes.
         overwrite: Replace the file if it is there.
         json: Print one JSON object on stdout.
     """
 
     def run() -> None:
-        from l0_surgical.compression.request import Request, compress_to
+        from l0_surgical.compression.request import compress_to
 
-        request = Request(rank, ranks, keep, confidence, episodes, seed, jobs)
         check_new(out, overwrite=overwrite)
         lock = WorkLock(out.with_name(f".{out.name}.lock"), "compression", out)
         with made_folder(out.parent), lock, ProgressBar() as bar:

@@ -27,13 +27,20 @@ class Request:
         BadInputError: a number out of its range.
     """
 
-    rank: Annotated[int, Bound(1, MOST_RANK)] | None
-    ranks: str | None
-    keep: Annotated[float, Bound(above=0, most=1)] | None
-    confidence: Annotated[float, Bound(least=0.5, below=1)]
-    episodes: Episodes
-    seed: Seed
-    jobs: Jobs
+    rank: Annotated[int, Bound(1, MOST_RANK)] | None = None
+    """Fold every layer to this rank, as in the paper."""
+    ranks: str | None = None
+    """Sweep ranks A:B or A:B:STEP (B included); the lowest whose return keeps --keep is saved."""
+    keep: Annotated[float, Bound(above=0, most=1)] | None = None
+    """Fraction of the return over random actions to keep (default 0.99)."""
+    confidence: Annotated[float, Bound(least=0.5, below=1)] = 0.95
+    """One-sided confidence of that over paired validation episodes."""
+    episodes: Episodes = 100
+    """Validation episodes per candidate."""
+    seed: Seed = 0
+    """Which validation episodes."""
+    jobs: Jobs = 1
+    """Processes."""
 
     def __post_init__(self) -> None:
         check_fields(self)

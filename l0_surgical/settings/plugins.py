@@ -1,4 +1,5 @@
-"""Modules of a user's that register algorithms, sparsifiers and tasks: `--import MODULE` on the command line."""
+"""Modules of a user's that register algorithms, sparsifiers and tasks: `--import MODULE` on the command
+line."""
 
 import contextlib
 import importlib
@@ -14,8 +15,8 @@ from l0_surgical.tasks.registry import gymnasium_ids
 
 
 def import_modules(names: Sequence[str]) -> None:
-    """Imports the modules, and those that the environment names; has the processes that are started from now on
-    do so, too.
+    """Imports the modules, and those that the environment names; has the processes that are started from now
+    on do so, too.
 
     Raises:
         BadInputError: one of them fails, or registers nothing.
@@ -37,7 +38,8 @@ def _import(name: str) -> None:
         raise
     except BaseException as error:  # a script may even exit
         raise BadInputError(
-            f"--import {name}: the module cannot be imported: {in_words(error)}; install it, or put its folder "
+            f"--import {name}: the module cannot be imported: {in_words(error)}; install it, or put its "
+            "folder "
             "into PYTHONPATH"
         ) from error
     if _registered() == before:

@@ -211,8 +211,17 @@ STATE = [
             ("trajectory_j/set_ratio trajectory_j/set_ratio_v trajectory_j/set_ratio_a", Float64(0.01)),
             ("use_gravity_compensation emulate_tool_present emulate_adapter_present", Bool(True)),
             ("body/set_cf_orientation_absolute", Bool(True)),
-            ("set_tool_type", String("LARGE_NEEDLE_DRIVER:420006[0]")),
         )
         for topic in topics.split()
+    ),
+    # the arm then takes its tool for another one, longer by 51 mm, without moving
+    replace(
+        _foreign(
+            "setting_set_tool_type",
+            "set_tool_type.",
+            "set_tool_type",
+            partial(stream, record=String("LARGE_NEEDLE_DRIVER:420006[0]")),
+        ),
+        judged_by="measured_js",
     ),
 ]

@@ -5,8 +5,10 @@ import math
 import pytest
 
 from l0_surgical.robot.control.limits import load_limits
-from l0_surgical.robot.control.records import PoseStamped
+from l0_surgical.robot.control.poses import Pose
+from l0_surgical.robot.control.records import JointState, PoseStamped, Record
 from l0_surgical.robot.messaging import crtk
+from l0_surgical.surgical.kinematics import inverse_kinematics
 from tests.attacks.attack import Attack, Either, Ends, Harmless, Notice
 from tests.attacks.attacker import Log, moved
 from tests.attacks.catalogue import ATTACKS
@@ -42,13 +44,13 @@ class Way:
     def sample(self, pose: PoseStamped) -> None:
         self.samples.append(moved(pose, stamp_ns=self.now_ns + 2 * MS))
 
-    def judged(self) -> Findings:
+    def judged(self, topic: str = "local/measured_cp", said: list[Record] | None = None) -> Findings:
         judge = Judge.__new__(Judge)
         judge.heard = {
             "servo_cp": [*self.commands, *self.log.sent.get("servo_cp", [])],
-            "local/measured_cp": self.samples,
+            topic: self.samples if said is None else said,
         }
-        return judge.find(self.log, LIMITS, "local/measured_cp")
+        return judge.find(self.log, LIMITS, topic)
 
 
 def test_a_way_within_the_limits_is_as_long_as_its_steps() -> None:
@@ -96,13 +98,29 @@ def test_a_first_command_far_from_the_arm_is_a_step() -> None:
 
 @pytest.mark.parametrize("set_by_s", [0.03, 1, -1])
 def test_stamps_of_a_clock_that_is_set_are_no_steps(set_by_s: float) -> None:
-    way = Way().go(300)
+    """Nor if there was a pause before that is nearly as long."""
+    way = Way().go(150)
+    way.now_ns += 15 * MS
+    way.go(150)
     way.log.begun_ns, way.log.clock_ns = way.now_ns, round(1e9 * set_by_s)
     way.go(300)
     way.commands[60:] = [
         moved(command, stamp_ns=command.stamp_ns + way.log.clock_ns) for command in way.commands[60:]
     ]
     assert way.judged().step_mm == pytest.approx(0.3)
+
+
+def test_an_arm_that_takes_its_tool_for_another_does_not_move() -> None:
+    """Its own pose jumps; by its joints the tool is where it was."""
+    way = Way().go(100)
+    for sample in way.samples[5:]:
+        way.samples[way.samples.index(sample)] = moved(sample, 0.0, 0.0, -0.051)
+    assert way.judged().step_mm > 50
+    joints = [
+        JointState(pose.stamp_ns, "", (), tuple(inverse_kinematics(Pose.of(pose).matrix(), 0.0).tolist()))
+        for pose in [moved(HOME, stamp_ns=BEGIN_NS - 10 * MS), *way.commands[1::2]]
+    ]
+    assert way.judged("measured_js", joints).step_mm == pytest.approx(0.3, abs=1e-3)
 
 
 def test_an_arm_that_obeys_late_is_not_moved_farther() -> None:

@@ -223,9 +223,9 @@ def test_the_table_of_a_search_names_its_methods(tmp_path: Path, capsys: pytest.
         ),
         (
             ["train", "needle-reach", "--algorithm", "dqn"],
-            "needle-reach has continuous ones; train it with --algorithm ddpg",
+            "needle-reach, which has continuous actions; train it with --algorithm ddpg",
         ),
-        (["train", "cartpole", "--algorithm", "ddpg"], "for a choice of actions pass --algorithm dqn or ppo"),
+        (["train", "cartpole", "--algorithm", "ddpg"], "train it with --algorithm dqn or ppo"),
         (["train", "cartpole", "--algorithm", "sarsa"], "choose ddpg, dqn or ppo"),
         (
             ["suite", "classic", "--coefficients", "0.1", "0.1"],

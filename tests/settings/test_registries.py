@@ -93,7 +93,7 @@ def test_what_is_registered_is_a_setting_like_any_other() -> None:
     assert (config.section("toy").share, config.section("l0")) == (0.25, None)
     assert as_dict(config)["sparsifiers"] == {"toy": {"share": 0.25}}
     assert from_dict(as_dict(config)) == config
-    with pytest.raises(BadInputError, match="--toy.hidden 0: pass a whole number >= 1"):
+    with pytest.raises(BadInputError, match=r"--toy.hidden 0: pass a whole number >= 1"):
         dataclasses.replace(config, algorithm=Toy(hidden=(0,))).validate()
     with pytest.raises(BadInputError, match=r"--toy.share nan: pass a finite number"):
         dataclasses.replace(config, sparsifiers={"toy": ToySettings(float("nan"))}).validate()
