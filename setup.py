@@ -51,7 +51,7 @@ setup(
             "tasks/needle_reach/*.urdf",
             "py.typed",
         ],
-        f"{PACKAGE}.experiments.report": ["printed.json", "page.css", "page.html.j2", "page.js"],
+        f"{PACKAGE}.experiments.report": ["*.json", "page.*"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),

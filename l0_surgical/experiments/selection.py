@@ -20,6 +20,8 @@ TARGET_RETURN = {name: task.target for name, task in CLASSIC.items()}
 RANDOM_RETURN = {name: task.random_return for name, task in CLASSIC.items()}
 
 TOLERANCE = 0.01
+RULES = {"paper": "paper's rule", "ours": "our rule", "doubt": "not shown lower"}
+"""`by_paper`, `by_evidence` and `by_doubt` in words."""
 
 
 @dataclass(frozen=True)

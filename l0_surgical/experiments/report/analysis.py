@@ -16,7 +16,6 @@ from l0_surgical.experiments.results import RANKS, REGULARIZERS
 from l0_surgical.experiments.selection import RANDOM_RETURN, TARGET_RETURN, Comparison
 from l0_surgical.experiments.statistics import Estimate, Estimates, across_tasks, interquartile_means
 
-RULES = {"paper": "paper's rule", "ours": "our rule", "doubt": "not shown lower"}
 CURVE_POINTS = 60
 MEASURES = {
     "λ": "coefficient",

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from l0_surgical.experiments.report.analysis import MEASURES, RULES, ClassicResults, GroupAnalysis
+from l0_surgical.experiments.report.analysis import MEASURES, ClassicResults, GroupAnalysis
 from l0_surgical.experiments.report.classic import printed_policy
 from l0_surgical.experiments.report.content import TEXT, Table, Value
 from l0_surgical.experiments.report.verdicts import Verdict, judge_claim
-from l0_surgical.experiments.selection import Comparison
+from l0_surgical.experiments.selection import RULES, Comparison
 from l0_surgical.experiments.statistics import differences
 
 STRONG = 0.5
@@ -19,13 +19,8 @@ NOTHING = ("no cell to judge by", Verdict.NOT_MEASURED)
 
 def claims_table(claims: Sequence[Sequence[Value]]) -> Table:
     """The claims of every results folder."""
-    caption = (
-        "Holds: shown in every cell that could be judged. Does not hold: contradicted in at least half "
-        "of them. Mixed: anything else. Behind the point: which sparse policies were judged (the rules are "
-        "stated below), and how many seeds of each."
-    )
     formats = dict.fromkeys(("Claim of the paper", "What is found here", "Verdict"), TEXT)
-    return Table("claims", "Claims and verdicts", caption, formats, claims)
+    return Table("claims", formats, claims)
 
 
 def classic_claims(results: ClassicResults) -> list[Claim]:

@@ -1,12 +1,17 @@
 """What a report is made of: sections of tables and figures, and a table as Markdown and CSV."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from l0_surgical.experiments.report.verdicts import Verdict
+from l0_surgical.experiments.report.verdicts import EXACT, SOLVED, TOLERANCES, Verdict
+from l0_surgical.experiments.results import RANKS
+from l0_surgical.experiments.selection import RULES, TOLERANCE
 from l0_surgical.experiments.statistics import Estimate
 
 _GROUPED = 10_000  # numbers from which on thousands are set apart
@@ -15,21 +20,44 @@ Value = Estimate | Verdict | float | int | str | None
 TEXT = None
 """The format of a column of words; that of numbers is how many digits they show after the point."""
 
+# what captions.json names in braces
+_FACTS = {"lowest": RANKS[0], "highest": RANKS[-1], "beyond": RANKS[-1] + 1, "exact": EXACT, "solved": SOLVED}
+_FACTS |= {
+    "tolerance": 100 * TOLERANCE,
+    "tolerances": TOLERANCES,
+    "ours": RULES["ours"],
+    "doubt": RULES["doubt"],
+}
+
+
+@cache
+def _captions() -> dict[str, dict[str, str]]:
+    return json.loads(Path(__file__).with_name("captions.json").read_text(encoding="utf-8"))
+
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first column names the row. `name` is its file's name and its anchor on the page.
+    """A table; the first column names the row. Its title and caption are those of its name in captions.json.
 
     Attributes:
+        name: of its files, and its anchor on the page.
         formats: `TEXT` or digits by column.
         rows: a value for each column, or values by column.
     """
 
     name: str
-    title: str
-    caption: str
     formats: Mapping[str, int | None]
     rows: Sequence[Sequence[Value] | Mapping[str, Value]]
+
+    @property
+    def title(self) -> str:
+        """What stands above it."""
+        return _captions()[self.name]["title"]
+
+    @property
+    def caption(self) -> str:
+        """What it shows, and how."""
+        return _captions()[self.name]["caption"].format(**_FACTS)
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from l0_surgical.experiments.report.analysis import MEASURES, RULES, ClassicResults, GroupAnalysis
+from l0_surgical.experiments.report.analysis import MEASURES, ClassicResults, GroupAnalysis
 from l0_surgical.experiments.report.classic import grouped, printed
 from l0_surgical.experiments.report.content import Figure
 from l0_surgical.experiments.report.style import (
@@ -23,6 +23,7 @@ from l0_surgical.experiments.report.style import (
 )
 from l0_surgical.experiments.report.tables import paper_size_decrease
 from l0_surgical.experiments.results import ENVIRONMENTS, RANKS
+from l0_surgical.experiments.selection import RULES
 
 _BAND = (
     "Line: interquartile mean over seeds; band: its 95 % interval. A seed that stopped at the target "

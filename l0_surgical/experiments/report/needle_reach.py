@@ -12,13 +12,12 @@ import pandas as pd
 from l0_surgical.experiments.report.classic import printed
 from l0_surgical.experiments.report.content import TEXT, Figure, Part, Section, Table, Value
 from l0_surgical.experiments.report.style import COLOURS, draw, legend
-from l0_surgical.experiments.report.verdicts import POINTS, Verdict, judge
+from l0_surgical.experiments.report.verdicts import POINTS, SOLVED, Verdict, judge
 from l0_surgical.experiments.results import SURGICAL, SWEEP, SWEEPS, read_json, read_tables
 from l0_surgical.experiments.statistics import Estimate, interquartile_mean
 from l0_surgical.system.errors import BadInputError
 
 PRESETS = {"best": "preset best", "paper": "settings as printed"}
-SOLVED = 0.99  # the success rate from which a policy counts as performing
 _SHADES = {"best": ("blue", "o"), "paper": ("orange", "^")}
 Sweep = tuple[str, list[dict[str, Any]]]
 
@@ -121,8 +120,7 @@ def _members(results: SurgicalResults) -> Table:
                     *(shown["sparsity"] if is_printed else None, verdict),
                 ]
             )
-    caption = "Actor of DDPG + HER + DEX. Interquartile means over seeds with 95 % intervals."
-    return Table("needle-reach-policies", "NeedleReach: policies", caption, formats, rows)
+    return Table("needle-reach-policies", formats, rows)
 
 
 def _ranks(results: SurgicalResults) -> Table:
@@ -143,12 +141,7 @@ def _ranks(results: SurgicalResults) -> Table:
             missed = Verdict.NOT_REPRODUCED
             verdict = missed if size is None else judge(size, shown["size_decrease"], POINTS)
             rows.append([f"{name} ({words})", shown["rank"], rank, shown["size_decrease"], size, verdict])
-    caption = (
-        f"The lowest rank from which on the mean success over three seeds is at least {SOLVED:g}, one rank "
-        "for all layers, paper's accounting; “–” where no rank does. The paper prints no numbers for the "
-        "dense policy and calls it not performant."
-    )
-    return Table("needle-reach-ranks", "NeedleReach: lowest rank", caption, formats, rows)
+    return Table("needle-reach-ranks", formats, rows)
 
 
 def _compressed(results: SurgicalResults) -> Table | None:
@@ -159,11 +152,7 @@ def _compressed(results: SurgicalResults) -> Table | None:
         row["success_rate"] = None if row["success_rate"] is None else 100 * row["success_rate"]
     columns = ("policy", "parameters", "bytes", "size_decrease_percent", "return_mean", "success_rate")
     cells = [[row[column] for column in columns] for row in rows]
-    caption = (
-        "The best representation of each layer, dead units removed, in real accounting; one row per policy."
-    )
-    title = "NeedleReach: best representation"
-    return Table("needle-reach-compressed", title, caption, formats, cells) if cells else None
+    return Table("needle-reach-compressed", formats, cells) if cells else None
 
 
 def _reward_by_rank(number: int, words: str, sweeps: dict[str, Sweep]) -> Figure:

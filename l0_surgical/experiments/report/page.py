@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from l0_surgical.experiments.report.classic import printed
 from l0_surgical.experiments.report.content import TEXT, Figure, Section, Table, show, sort_key
 from l0_surgical.experiments.report.style import COLOURS
-from l0_surgical.experiments.report.verdicts import RULES, TOLERANCES, Verdict
+from l0_surgical.experiments.report.verdicts import RULES, Verdict
 from l0_surgical.experiments.statistics import REPS, Estimate
 
 _MARKS = {
@@ -79,5 +79,5 @@ def _rules() -> Section:
     )
     rows = [[Verdict(name), words] for name, words in RULES.items()]
     formats = {"Verdict": TEXT, "Rule": TEXT}
-    table = Table("rules-table", "What a verdict means", TOLERANCES, formats, rows)
+    table = Table("rules-table", formats, rows)
     return Section("rules", "Rules and method", (intervals,), [table])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from l0_surgical.experiments.report.analysis import RULES, ClassicResults, GroupAnalysis, normalised, reaching
+from l0_surgical.experiments.report.analysis import ClassicResults, GroupAnalysis, normalised, reaching
 from l0_surgical.experiments.report.classic import (
     WIDTHS,
     grouped,
@@ -19,8 +19,8 @@ from l0_surgical.experiments.report.content import TEXT, Table, Value
 from l0_surgical.experiments.report.verdicts import EXACT, POINTS, Verdict, judge, judge_all
 from l0_surgical.experiments.results import ENVIRONMENTS, RANKS
 from l0_surgical.experiments.selection import (
+    RULES,
     TARGET_RETURN,
-    TOLERANCE,
     Comparison,
     by_evidence,
     compare,
@@ -53,12 +53,7 @@ def targets(results: ClassicResults) -> Table:
                 Verdict.NOT_MEASURED if a.dense.empty else verdict,
             ]
         )
-    caption = (
-        "The printed target of each environment and the dense policies' reward over 100 unseen episodes. "
-        "Here the verdict is strict: reproduced only if every seed's mean reaches the target. Steps are "
-        "environment steps until validation first reached it."
-    )
-    return Table("table-1", "Table 1: targets, and the dense policies", caption, formats, rows)
+    return Table("table-1", formats, rows)
 
 
 def dense_and_sparse(groups: Sequence[GroupAnalysis]) -> Table:
@@ -68,13 +63,7 @@ def dense_and_sparse(groups: Sequence[GroupAnalysis]) -> Table:
     formats |= {"Sparsity verdict": TEXT, "Reward, printed": 1, "Reward, here": 1, "Reward less dense": 1}
     formats |= {"Reward verdict": TEXT, "Conv. steps, printed": 0, "Steps to target, here": 0}
     rows = [row for a in groups for row in (_dense_row(a), *(_sparse_row(a, rule) for rule in PAPER_RULES))]
-    caption = (
-        "Interquartile mean over seeds with its 95 % interval. The sparse policy is picked by the paper's "
-        "rule and by ours, which are stated below; where a rule picks none of the policies there are, the "
-        "verdict is not reproduced. The paper does not say what unit its convergence steps have; ours are "
-        "environment steps."
-    )
-    return Table("table-2", "Table 2: dense against best sparse policies", caption, formats, rows)
+    return Table("table-2", formats, rows)
 
 
 def _dense_row(a: GroupAnalysis) -> list[Value]:
@@ -116,12 +105,8 @@ def spaces(results: ClassicResults) -> Table:
                 *(", ".join(map(str, trained)) or None, judge_all(judged or [Verdict.NOT_MEASURED])),
             ]
         )
-    caption = (
-        "Weights and biases of the policy network. The paper names one hidden layer; these widths are "
-        "what its sizes imply."
-    )
     formats["Verdict"] = TEXT
-    return Table("table-3", "Table 3: spaces and policy sizes", caption, formats, rows)
+    return Table("table-3", formats, rows)
 
 
 def lowest_ranks(groups: Sequence[GroupAnalysis]) -> Table:
@@ -133,13 +118,7 @@ def lowest_ranks(groups: Sequence[GroupAnalysis]) -> Table:
     for a in groups:
         rows.append(_rank_row(a, "dense", 0.0, "none"))
         rows += [_rank_row(a, f"sparse, {RULES[rule]}", a.pick(rule), "l0") for rule in PAPER_RULES]
-    caption = (
-        f"The lowest rank of {RANKS[0]} to {RANKS[-1]} at which a policy reaches the target, one rank for "
-        f"all layers: found for each seed, then the interquartile mean. A seed that never reaches it counts "
-        f"as {RANKS[-1] + 1}, written >{RANKS[-1]}. Size decrease in the paper's accounting and reward at "
-        "that mean, rounded up. The verdict is on the rank, lower being better."
-    )
-    return Table("table-4", "Table 4: lowest rank that keeps the target", caption, formats, rows)
+    return Table("table-4", formats, rows)
 
 
 def _rank_row(a: GroupAnalysis, label: str, coefficient: float | None, regularizer: str) -> list[Value]:
@@ -173,12 +152,8 @@ def size_by_rank() -> Table:
         is_met = all(abs(ours - theirs) <= EXACT for theirs, ours in pairs)
         verdict = Verdict.REPRODUCED if is_met else Verdict.NOT_REPRODUCED
         rows.append([rank, *(number for pair in pairs for number in pair), verdict])
-    caption = (
-        "Size decrease with one rank for all layers, in the paper's accounting (its square Σ counted). "
-        f"Computed from the networks of Table 3; reproduced if all three are within {EXACT:g} points."
-    )
     formats["Verdict"] = TEXT
-    return Table("figure-32-numbers", "Fig. 32: size decrease by rank, in numbers", caption, formats, rows)
+    return Table("figure-32-numbers", formats, rows)
 
 
 def paper_size_decrease(environment: str, rank: int) -> float:
@@ -201,15 +176,7 @@ def picks(results: ClassicResults) -> Table:
         for rule, words in RULES.items()
         for coefficient in [a.pick(rule)]
     ]
-    caption = (
-        "Paper's rule: the coefficient with the largest mean reward + sparsity in percent. Our rule: the "
-        "sparsest coefficient whose reward is shown to be kept, which means that the lower bound of the "
-        "95 % interval of its difference to the dense reward is not below minus the tolerance, "
-        f"{100 * TOLERANCE:g} % of what dense gains over random actions. Not shown lower: the sparsest "
-        "whose interval does not lie below minus the tolerance as a whole; with few seeds that is weak "
-        "evidence, shown for comparison only. All with the seeds of the grid."
-    )
-    return Table("selection", "What each selection rule picks", caption, formats, rows)
+    return Table("selection", formats, rows)
 
 
 def more_seeds(groups: Sequence[GroupAnalysis]) -> Table | None:
@@ -219,16 +186,7 @@ def more_seeds(groups: Sequence[GroupAnalysis]) -> Table | None:
     formats |= {"Seeds at the target": TEXT, "Reward less dense": 1, "Tolerance": 2, "Dense reward": TEXT}
     formats |= {"Further seeds": 2, "Their reward less dense": 1, "Dense reward, further seeds": TEXT}
     rows = [row for a in groups for row in _rows_with_more_seeds(a)]
-    caption = (
-        f"Picked by: {RULES['doubt']} and {RULES['ours']} with the seeds of the grid, and {RULES['ours']} "
-        "with all seeds, among the coefficients of this table. What was picked with the grid's seeds leans "
-        "towards them, in all seeds together too; the further seeds had no part in that. They have one in "
-        "what is picked with all seeds. Dense reward as in the table of the rules: kept, lost or open by "
-        "the 95 % interval of the difference."
-    )
-    return (
-        Table("more-seeds", "What was picked, with further seeds", caption, formats, rows) if rows else None
-    )
+    return Table("more-seeds", formats, rows) if rows else None
 
 
 def _rows_with_more_seeds(a: GroupAnalysis) -> list[list[Value]]:
@@ -270,12 +228,7 @@ def by_regularizer(results: ClassicResults) -> Table:
         for rule in ("ours", "paper")
         for coefficient in [a.pick(rule, name)]
     ]
-    caption = (
-        "The best policy of each regularizer over the same coefficients, by both rules. L1 and L2 make no "
-        "zeros of themselves: their small weights are cut off at a threshold after training, so their "
-        "sparsity at initialisation is that of the threshold."
-    )
-    return Table("regularizers", "L0 against L1 and L2", caption, formats, rows)
+    return Table("regularizers", formats, rows)
 
 
 def aggregate(results: ClassicResults) -> Table:
@@ -290,12 +243,7 @@ def aggregate(results: ClassicResults) -> Table:
         [words, normalised(results.groups, picked), sum(len(policies) > 0 for policies in picked)]
         for words, picked in ways.items()
     ]
-    caption = (
-        "Interquartile mean over all cells and seeds of (reward − random) / (target − random), with an "
-        "interval that draws both seeds and cells. Unknown where a rule picks no policy in some cell, or "
-        "cells have different numbers of seeds."
-    )
-    return Table("aggregate", "All six cells as one number", caption, formats, rows)
+    return Table("aggregate", formats, rows)
 
 
 def every_coefficient(results: ClassicResults) -> Table:
@@ -314,8 +262,7 @@ def every_coefficient(results: ClassicResults) -> Table:
                 *(reaching(good, TARGET_RETURN[environment]), len(members) - len(good)),
             ]
         )
-    caption = "Every policy of the grid: interquartile means over seeds with 95 % intervals."
-    return Table("coefficients", "Every coefficient", caption, formats, rows)
+    return Table("coefficients", formats, rows)
 
 
 def compressed(results: ClassicResults) -> Table | None:
@@ -331,14 +278,7 @@ def compressed(results: ClassicResults) -> Table | None:
         ]
         for key, members in grouped(results.compressed, ["method"]).items()
     ]
-    caption = (
-        "Real accounting (Σ folded into a factor, bit masks counted) against the dense network. One rank: "
-        "the paper's way, the lowest rank for all layers; automatic ranks: a rank for each layer; best: the "
-        "smallest representation of each layer, dead units removed. Kept counts the seeds whose reward is "
-        "provably kept on unseen episodes."
-    )
-    title = "Compression: one rank, automatic ranks, best representation"
-    return Table("compression", title, caption, formats, rows) if rows else None
+    return Table("compression", formats, rows) if rows else None
 
 
 def temperatures(results: ClassicResults) -> Table | None:
@@ -350,8 +290,7 @@ def temperatures(results: ClassicResults) -> Table | None:
         good = members[members["return_mean"].notna()]
         head: list[Value] = [name_of(key[:2]), key[2], number_name(key[3])]
         rows.append([*head, *_reward_and_sparsity(results, good), len(good)])
-    title, caption = "Temperature β and coefficient λ", "L0 policies over several temperatures of the gates."
-    return Table("temperatures", title, caption, formats, rows) if rows else None
+    return Table("temperatures", formats, rows) if rows else None
 
 
 def cost(results: ClassicResults) -> Table:
@@ -364,11 +303,7 @@ def cost(results: ClassicResults) -> Table:
         totals = [sum(known[name].dropna()) / 60 for name in ("wall_seconds", "cpu_seconds")]
         each = [_mean(known[name]) for name in ("wall_seconds", "cpu_seconds", "env_steps", "updates")]
         rows.append([name_of(key[:2]), _way(key[2]), len(members), *each, *totals])
-    caption = (
-        "Means over policies. Policies train side by side in one process; a policy's seconds are its "
-        "share of that process."
-    )
-    return Table("cost", "Cost of a policy", caption, formats, rows)
+    return Table("cost", formats, rows)
 
 
 def _reward_and_sparsity(results: ClassicResults, rows: pd.DataFrame) -> list[Estimate | None]:
