@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from l0_surgical import training
-from l0_surgical.evaluation import THREADS
+from l0_surgical.system.process import THREADS
 from l0_surgical.settings.presets import preset
 from l0_surgical.settings.training import TrainingConfig
 

@@ -142,7 +142,7 @@ def test_gate_noise_holds_from_the_roll_out_through_the_updates() -> None:
         learner.actor.layers[-1].parametrizations.weight.original.mul_(
             100
         )  # the small first weights would hide the noise
-    cohort._open(0)
+    cohort.stage.open(0)
     rollout = cohort.learner.roll_out(Play(cohort, 0, 0))
 
     def ratios() -> torch.Tensor:
@@ -181,7 +181,7 @@ def test_steps_that_only_begin_an_episode_are_not_valid() -> None:
     cohort = VectorCohort(
         small(horizon=200), [MemberSpec(0, "none", 0.0)], VectorProblem.of(get_task("cartpole"))
     )
-    cohort._open(0)
+    cohort.stage.open(0)
     rollout = cohort.learner.roll_out(Play(cohort, 0, 0))
     invalid = rollout.valid[0] == 0
     assert 0.01 < float(invalid.float().mean()) < 0.2

@@ -316,7 +316,7 @@ def test_a_checkpoint_of_another_version_is_refused_in_one_line(tmp_path: Path) 
         training.train(small_discrete("dqn"), tmp_path / "run", budget_minutes=0.0)
     file = tmp_path / "run" / "checkpoint.pt"
     state = torch.load(file, weights_only=True)
-    for part, name in ((state, "lengths"), (state["cohorts"][1], "taken")):
+    for part, name in ((state, "lengths"), (state["cohorts"][1], "stage")):
         kept = part.pop(name)
         torch.save(state, file)
         with pytest.raises(
