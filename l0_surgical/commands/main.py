@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[tuple[str, str, tuple[str, ...]], str]] = {
     "evaluate": (TRAINING, "success and return of a policy over unseen episodes"),
     "compress": (TRAINING, "fold to low rank, remove dead units, pack, with evidence"),
     "inspect": (CORE, "what is in a policy file"),
-    "suite": (SUITE, "the paper's classic suite, on local processes or a Ray cluster"),
+    "suite": (SUITE, "the paper's suites, classic and surgical, on local processes or a Ray cluster"),
     "report": (REPORT, "tables, figures and one page from results folders, beside the paper's numbers"),
     "demo": (DEMO, "train, compress, evaluate, control a simulated arm and draw, in minutes"),
     "export": (ROBOT, "a policy as ONNX or as C99 without dependencies"),

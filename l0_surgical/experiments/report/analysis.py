@@ -90,7 +90,7 @@ class GroupAnalysis:
 
     def coefficients(self, regularizer: str = "l0") -> list[float]:
         """The coefficients of the policies with that regularizer."""
-        return [key[3] for key in self.results.policies if key[:3] == (*self.group, regularizer)]
+        return [float(key[3]) for key in self.results.policies if key[:3] == (*self.group, regularizer)]
 
     def sparse(self, regularizer: str = "l0") -> pd.DataFrame:
         """All policies with that regularizer."""
