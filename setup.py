@@ -8,6 +8,8 @@ from setuptools import find_packages, setup
 PACKAGE = "l0_surgical"
 # colcon build --symlink-install runs a link to this file, in a folder that lacks README.md
 SOURCE = Path(__file__).resolve().parent
+# rliable 1.2, which the tests compare with, wants arch below 8, which does not load with pandas 3
+PANDAS = "pandas<3"
 TRAIN = [
     "torch",
     "gymnasium[box2d]",
@@ -21,9 +23,9 @@ TRAIN = [
     "imageio",
     "scipy",
     "pillow",
+    PANDAS,
 ]
-# rliable 1.2 wants arch below 8, which does not load with pandas 3
-REPORT = ["rliable", "arch<8", "pandas<3", "matplotlib", "scipy", "tyro", "rich"]
+REPORT = [PANDAS, "jinja2", "matplotlib", "scipy", "tyro", "rich"]
 
 
 def _files(pattern: str) -> list[str]:
@@ -49,7 +51,7 @@ setup(
             "tasks/needle_reach/*.urdf",
             "py.typed",
         ],
-        f"{PACKAGE}.experiments.report": ["printed.json", "page.css", "page.js"],
+        f"{PACKAGE}.experiments.report": ["*.json", "page.*"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
@@ -77,6 +79,8 @@ setup(
             "ruff",
             "setuptools>=77",
             "stable-baselines3",
+            "rliable",
+            "arch<8",
             "mcap-ros2-support",
             "ray",
             "envpool",

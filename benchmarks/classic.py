@@ -15,10 +15,10 @@ import json
 from pathlib import Path
 
 from l0_surgical.commands.terminal import ProgressBar
-from l0_surgical.experiments.cells import CellResult, read_result
-from l0_surgical.experiments.suite import ENVIRONMENTS, TEMPERATURE_GRID, SuiteConfig, run_classic
-from l0_surgical.experiments.suite_tables import Tables, write_tables
-from l0_surgical.experiments.suite_work import policy_folder, save_policies
+from l0_surgical.experiments.jobs import CellResult, read_result
+from l0_surgical.experiments.suite import Tables, Where, run_suite, write_tables
+from l0_surgical.experiments.suites.classic import ENVIRONMENTS, TEMPERATURE_GRID, SuiteConfig
+from l0_surgical.experiments.works import save_policies
 from l0_surgical.system.errors import BadInputError
 
 
@@ -55,9 +55,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with ProgressBar() as bar:
         for name in () if arguments.tables else arguments.parts:
-            result = run_classic(
-                parts()[name], arguments.out / name, jobs=arguments.jobs, command=f"part {name}", progress=bar
-            )
+            where = Where(jobs=arguments.jobs, progress=bar)
+            result = run_suite(parts()[name], arguments.out / name, where, f"part {name}")
             print(
                 json.dumps(
                     {
@@ -68,7 +67,7 @@ def main() -> None:
                 flush=True,
             )
     trained, reduced = (finished(arguments.out, stage) for stage in ("training", "reduction"))
-    members = [row for folder, cell in trained for row in save_policies(cell, policy_folder(folder))]
+    members = [row for folder, cell in trained for row in save_policies(cell, folder)]
     arguments.results.mkdir(parents=True, exist_ok=True)
     write_tables(
         Tables(members, [cell for _, cell in trained], [cell for _, cell in reduced]),

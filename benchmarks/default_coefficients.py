@@ -16,11 +16,12 @@ from typing import Any
 
 from l0_surgical.commands.terminal import ProgressBar
 from l0_surgical.evaluation import evaluate
-from l0_surgical.experiments.report.classic import read_classic
+from l0_surgical.experiments.report.analysis import ClassicResults, GroupAnalysis
+from l0_surgical.experiments.results import write_table
 from l0_surgical.experiments.selection import RANDOM_RETURN
-from l0_surgical.experiments.suite import seed_cells, train_seeds
-from l0_surgical.experiments.suite_tables import write_csv
-from l0_surgical.experiments.suite_work import policy_folder
+from l0_surgical.experiments.suite import train_seeds
+from l0_surgical.experiments.suites.classic import seed_cells
+from l0_surgical.experiments.works import policy_file
 from l0_surgical.policy import load_policy
 
 # cheapest first; of CartPole's with DQN only 0.5 gives 80 % in the grid, 0.2 lies between it and the next
@@ -59,16 +60,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the trainings")
     parser.add_argument("--results", type=Path, default=Path("results/classic"), help="where the table goes")
     arguments = parser.parse_args()
-    known, rows = read_classic(arguments.results), []
+    known, rows = ClassicResults.read(arguments.results), []
     with ProgressBar() as bar:
         for cell, candidates in CANDIDATES.items():
             random = RANDOM_RETURN[cell[0]]
-            dense = [row["return_mean"] for row in known.dense(cell)]
-            enough = random + KEPT * (sum(dense) / len(dense) - random)
+            dense = GroupAnalysis(known, cell).dense["return_mean"]
+            enough = random + KEPT * (dense.mean() - random)
             for coefficient in candidates:
                 tried = _trial(*cell, coefficient, arguments.out, bar)
                 rows += tried
-                write_csv(arguments.results / FILE, COLUMNS, rows)
+                write_table(arguments.results / FILE, COLUMNS, rows)
                 kept = [not row["failed"] and row["return_mean"] >= enough for row in tried]
                 print(
                     f"{' '.join(cell)} {coefficient:g}: {sum(kept)} of {len(kept)} seeds keep {enough:.1f}",
@@ -89,9 +90,7 @@ def _trial(
         if row["failed"]:
             rows.append(row)
             continue
-        policy = load_policy(
-            policy_folder(out / cell.name) / environment / algorithm / f"{row['policy']}.safetensors"
-        )
+        policy = load_policy(policy_file(out / cell.name, cell.specification, row["policy"]))
         result = evaluate(policy, episodes=EPISODES, seed=EPISODE_SEED, stream="validation")
         low, high = result.return_ci95
         rows.append({**row, "return_mean": result.return_mean, "return_low": low, "return_high": high})

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from l0_surgical.commands.terminal import ProgressBar
-from l0_surgical.experiments.report.analysis import CellAnalysis
-from l0_surgical.experiments.report.classic import read_classic
+from l0_surgical.experiments.report.analysis import ClassicResults, GroupAnalysis
+from l0_surgical.experiments.results import CLASSIC, MORE_SEEDS, with_bounds, write_table
 from l0_surgical.experiments.selection import compare
-from l0_surgical.experiments.suite import seed_cells, train_seeds
-from l0_surgical.experiments.suite_format import MORE_SEEDS, TABLES
-from l0_surgical.experiments.suite_tables import with_bounds, write_csv
+from l0_surgical.experiments.suite import train_seeds
+from l0_surgical.experiments.suites.classic import seed_cells
 
 # cheapest first
 CELLS = (
@@ -42,39 +43,34 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the trainings")
     parser.add_argument("--results", type=Path, default=Path("results/classic"), help="where the table goes")
     arguments = parser.parse_args()
-    known, rows = read_classic(arguments.results), []
+    known, rows = ClassicResults.read(arguments.results), []
     with ProgressBar() as bar:
         for cell in CELLS:
-            for group in _train(CellAnalysis(known, cell), arguments.out, bar):
+            for group in _train(GroupAnalysis(known, cell), arguments.out, bar):
                 rows += group
-                write_csv(arguments.results / f"{MORE_SEEDS}.csv", tuple(TABLES["members"]), rows)
+                write_table(arguments.results / f"{MORE_SEEDS}.csv", CLASSIC["members"], rows)
                 print(f"{'-'.join(cell)} {group[0]['coefficient']:g}: done", flush=True)
 
 
-def _train(analysis: CellAnalysis, out: Path, bar: ProgressBar) -> Iterator[list[dict[str, Any]]]:
+def _train(analysis: GroupAnalysis, out: Path, bar: ProgressBar) -> Iterator[list[dict[str, Any]]]:
     """The new rows of one coefficient after the other, dense first."""
 
     def trained(coefficient: float) -> list[dict[str, Any]]:
         return [
             with_bounds(row)
-            for row in train_seeds(seed_cells(*analysis.cell, [coefficient], SEEDS), out, bar)
+            for row in train_seeds(seed_cells(*analysis.group, [coefficient], SEEDS), out, bar)
         ]
 
     dense = trained(0.0)
     yield dense
     highest, strict = analysis.pick("doubt"), analysis.pick("ours")
-    below = (
-        []
-        if highest is None
-        else [c for c in reversed(analysis.results.coefficients(analysis.cell)) if c <= highest]
-    )
+    below = [] if highest is None else [c for c in reversed(analysis.coefficients()) if c <= highest]
     for coefficient in below:
         rows = trained(coefficient)
         yield rows
-        sparse = [*analysis.policies(coefficient), *rows]
-        if compare({coefficient: sparse}, [*analysis.dense, *dense], analysis.random_return)[
-            coefficient
-        ].is_kept:
+        sparse = pd.concat([analysis.policies(coefficient), pd.DataFrame(rows)])
+        every_dense = pd.concat([analysis.dense, pd.DataFrame(dense)])
+        if compare({coefficient: sparse}, every_dense, analysis.random_return)[coefficient].is_kept:
             break
     if strict is not None and strict < coefficient:
         yield trained(strict)

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from l0_surgical.experiments.figures import animate
+from l0_surgical.experiments.report.pictures import animate
 from l0_surgical.policy import find_policy, load_policy
 from l0_surgical.system.errors import L0SurgicalError
 

@@ -43,7 +43,6 @@ ROOMS: dict[str, tuple[set[str], frozenset[str]]] = {
                 "imageio",
                 "PIL",
                 "ray",
-                "rliable",
                 "scipy",
                 "pandas",
                 "jinja2",

@@ -24,9 +24,9 @@ from l0_surgical.system.stopping import Stop
 
 TRAINING = ("training side", "train", ("torch", "tyro", "rich", "gymnasium", "pybullet"))
 ROBOT = ("robot side", "dds", ("tyro", "rich", "yaml"))
-DEMO = ("training and the robot side", "train,dds", (*TRAINING[2], "cyclonedds", "mcap", "yaml"))
-REPORT = ("report", "report", ("tyro", "rich", "matplotlib", "rliable"))
-SUITE = ("training side and the statistics", "train,sweep", (*TRAINING[2], "rliable"))
+DEMO = ("training and the robot side", "train,dds", (*TRAINING[2], "pandas", "cyclonedds", "mcap", "yaml"))
+REPORT = ("report", "report", ("tyro", "rich", "matplotlib", "pandas", "jinja2"))
+SUITE = ("training side and the report", "train,sweep", (*TRAINING[2], "matplotlib", "pandas", "jinja2"))
 SIMULATION = ("simulated arm", "train,dds", ("tyro", "rich", "pybullet"))
 CORE = ("package", "dds", ())
 
@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[tuple[str, str, tuple[str, ...]], str]] = {
     "evaluate": (TRAINING, "success and return of a policy over unseen episodes"),
     "compress": (TRAINING, "fold to low rank, remove dead units, pack, with evidence"),
     "inspect": (CORE, "what is in a policy file"),
-    "suite": (SUITE, "the paper's classic suite, on local processes or a Ray cluster"),
+    "suite": (SUITE, "the paper's suites, classic and surgical, on local processes or a Ray cluster"),
     "report": (REPORT, "tables, figures and one page from results folders, beside the paper's numbers"),
     "demo": (DEMO, "train, compress, evaluate, control a simulated arm and draw, in minutes"),
     "export": (ROBOT, "a policy as ONNX or as C99 without dependencies"),

@@ -18,7 +18,7 @@ def command(folders: tuple[Path, ...], /, *, out: Path, json: bool = False) -> C
     """
 
     def run() -> None:
-        from l0_surgical.experiments.report import build_report
+        from l0_surgical.experiments.report.build import build_report
 
         print_result(build_report(folders, out), json, report_table, out)
 

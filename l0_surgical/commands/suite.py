@@ -10,14 +10,16 @@ from l0_surgical.system.files import number_name
 
 
 def command_for(arguments: list[str]) -> Callable[..., Callable[[], None]]:
-    """The command `suite`."""
+    """The command `suite`, with the flags of the suite that the arguments name."""
     import tyro
 
-    from l0_surgical.experiments.suite import SuiteConfig
+    from l0_surgical.experiments.suite import CONFIGS
+
+    record = CONFIGS[next((name for name in arguments if name in CONFIGS), "classic")]
 
     def command(
-        name: Annotated[Literal["classic"], tyro.conf.Positional],
-        config: Annotated[SuiteConfig, tyro.conf.arg(name="")] = SuiteConfig(),  # noqa: B008
+        name: Annotated[Literal["classic", "surgical"], tyro.conf.Positional],
+        config: Annotated[record, tyro.conf.arg(name="")] = record(),  # noqa: B008
         out: Path | None = None,
         jobs: int = 1,
         engine: Literal["local", "ray"] = "local",
@@ -28,12 +30,13 @@ def command_for(arguments: list[str]) -> Callable[..., Callable[[], None]]:
         `report` reads.
 
         Args:
-            name: classic: CartPole, Acrobot and LunarLander with DQN and PPO.
+            name: classic: CartPole, Acrobot and LunarLander with DQN and PPO; surgical: NeedleReach with
+                DDPG. Each has flags of its own (`suite classic --help`, `suite surgical --help`).
             config: The grid.
             out: Folder (default: runs/suite-NAME). The same command goes on with what is there; finished
                 cells are kept.
             jobs: Cells at a time, each with one thread.
-            engine: Local processes, or a Ray cluster.
+            engine: Local processes, or a Ray cluster (classic).
             address: Of the Ray cluster to join; without it one is started on this machine.
             json: Print one JSON object on stdout.
         """
@@ -47,14 +50,11 @@ def command_for(arguments: list[str]) -> Callable[..., Callable[[], None]]:
 def _suite(
     config: Any, out: Path, where: tuple[Any, int, str | None], as_json: bool, arguments: list[str]
 ) -> int:
-    from l0_surgical.experiments.suite import run_classic
+    from l0_surgical.experiments.suite import Where, run_suite
 
-    engine, jobs, address = where
     command = shlex.join(["l0-surgical", "suite", *arguments])
     with ProgressBar() as bar:
-        result = run_classic(
-            config, out, engine=engine, jobs=jobs, address=address, command=command, progress=bar
-        )
+        result = run_suite(config, out, Where(*where, progress=bar), command)
     print_result(result, as_json, suite_table, out)
     return 1 if result["failed"] else 0
 

@@ -12,7 +12,8 @@ from typing import Any
 from l0_surgical import training
 from l0_surgical.compression import compress, rank_sweep
 from l0_surgical.evaluation.remembering import RememberingEvaluator
-from l0_surgical.experiments import figures
+from l0_surgical.experiments.report import pictures
+from l0_surgical.experiments.suites.surgical import quick as quick_training
 from l0_surgical.policy import Policy, load_policy, save_policy
 from l0_surgical.policy.simplify import simplify
 from l0_surgical.robot.operation import Operation
@@ -33,18 +34,7 @@ GO_ON = "run the same command again to go on"
 def demo_config(quick: bool) -> TrainingConfig:
     """One dense and one L0 member of the preset `best`; `quick` only shows that everything runs."""
     config = dataclasses.replace(preset("best"), regularizer=("none", "l0"), seeds=1)
-    if not quick:
-        return config
-    ddpg = dataclasses.replace(config.algorithm, updates_per_episode=5, hidden=(32, 32, 32))
-    sparsity = dataclasses.replace(config.sparsity, penalty_start=1)
-    small = {
-        "episodes": 4,
-        "evaluate_every": 2,
-        "evaluation_episodes": 1,
-        "final_evaluation_episodes": 4,
-        "demonstration_episodes": 5,
-    }
-    return dataclasses.replace(config, algorithm=ddpg, sparsity=sparsity, **small)
+    return quick_training(config) if quick else config
 
 
 def run_demo(out: Path, *, quick: bool = False, progress: Progress) -> dict[str, Any]:
@@ -78,18 +68,16 @@ def run_demo(out: Path, *, quick: bool = False, progress: Progress) -> dict[str,
     controlled = _control(compressed_path, out / "control.mcap", quick, progress)
 
     progress("drawing", 0, 3)
-    figures.learning_curves(
-        figures.read_metrics(out / "run" / "metrics.csv"),
-        out / "learning_curves.png",
-        "NeedleReach, DDPG + HER + DEX",
+    pictures.learning_curves(
+        out / "run" / "metrics.csv", out / "learning_curves.png", "NeedleReach, DDPG + HER + DEX"
     )
     progress("drawing", 1, 3)
-    figures.return_by_rank(
+    pictures.return_by_rank(
         sweeps, out / "return_by_rank.png", "Low-rank decomposition of the NeedleReach actor"
     )
     progress("drawing", 2, 3)
     shown = [("dense", dense), ("compressed", compressed)]
-    figures.animate(shown, out / "reach.gif", episodes=2 if not quick else 1, steps=12 if not quick else 2)
+    pictures.animate(shown, out / "reach.gif", episodes=2 if not quick else 1, steps=12 if not quick else 2)
     progress("drawing", 3, 3)
 
     final = {

@@ -1,27 +1,27 @@
-"""Which coefficient of a grid is picked, by the paper's rule and by ours: pure functions on rows with the
+"""Which coefficient of a grid is picked, by the paper's rule and by ours: pure functions on frames with the
 columns of members.csv.
 
-A row needs `coefficient`, `return_mean` and `sparsity` (a fraction); a row whose `return_mean` is None (a
+They need `coefficient`, `return_mean` and `sparsity` (a fraction); a row whose `return_mean` is unknown (a
 failed policy) is left out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from l0_surgical.experiments.intervals import Estimate, differences
+import pandas as pd
+
+from l0_surgical.experiments.statistics import Estimate, differences
 from l0_surgical.tasks.classic import CLASSIC
 
-Row = Mapping[str, Any]
 Key = TypeVar("Key")
 
 TARGET_RETURN = {name: task.target for name, task in CLASSIC.items()}
-
-# Means over 1000 episodes of uniformly random actions, Gymnasium 1.4 (CartPole-v1, Acrobot-v1,
-# LunarLander-v3), reset(seed=0 ... 999), action_space.seed(0); standard errors 0.4, 0.3 and 3.5.
-RANDOM_RETURN = {"cartpole": 22.2, "acrobot": -499.1, "lunar-lander": -181.7}
+RANDOM_RETURN = {name: task.random_return for name, task in CLASSIC.items()}
 
 TOLERANCE = 0.01
+RULES = {"paper": "paper's rule", "ours": "our rule", "doubt": "not shown lower"}
+"""`by_paper`, `by_evidence` and `by_doubt` in words."""
 
 
 @dataclass(frozen=True)
@@ -47,62 +47,53 @@ class Comparison:
         """The reward is shown to be higher: the whole interval is above the tolerance."""
         return self.difference.low is not None and self.difference.low > self.tolerance
 
+    @property
+    def verdict(self) -> str:
+        """kept, lost or open."""
+        return "kept" if self.is_kept else "lost" if self.is_lost else "open"
 
-def by_paper(rows: Sequence[Row]) -> float | None:
+
+def by_paper(policies: pd.DataFrame) -> float | None:
     """The paper's rule (sec. 5.1.1): the coefficient with the largest mean reward + mean sparsity in percent;
     the smallest of equals.
 
     None if no row has a reward.
     """
-    groups = _by_coefficient(rows)
-    scores = {c: _mean(group, "return_mean") + 100 * _mean(group, "sparsity") for c, group in groups.items()}
-    return max(scores, key=lambda c: (scores[c], -c), default=None)
+    means = _means(policies)
+    return _largest(means["return_mean"] + 100 * means["sparsity"])
 
 
-def by_evidence(rows: Sequence[Row], comparisons: Mapping[float, Comparison]) -> float | None:
+def by_evidence(policies: pd.DataFrame, comparisons: Mapping[float, Comparison]) -> float | None:
     """Our rule: the coefficient with the largest mean sparsity among those whose reward is shown to be kept
     (`Comparison.is_kept`).
 
     `comparisons` has one for each coefficient that has a reward (`compare`). None if no coefficient is shown
     to keep the dense reward; the smallest of equals.
     """
-    return _sparsest(
-        {
-            c: group
-            for c, group in _by_coefficient(rows).items()
-            if c in comparisons and comparisons[c].is_kept
-        }
-    )
+    return _sparsest(policies, [c for c, found in comparisons.items() if found.is_kept])
 
 
-def by_doubt(rows: Sequence[Row], comparisons: Mapping[float, Comparison]) -> float | None:
+def by_doubt(policies: pd.DataFrame, comparisons: Mapping[float, Comparison]) -> float | None:
     """The weaker form of our rule: the sparsest coefficient whose reward is not shown to be lower
     (`Comparison.is_lost`)."""
-    return _sparsest(
-        {
-            c: group
-            for c, group in _by_coefficient(rows).items()
-            if c in comparisons and not comparisons[c].is_lost
-        }
-    )
+    return _sparsest(policies, [c for c, found in comparisons.items() if not found.is_lost])
 
 
 def compare(
-    groups: Mapping[Key, Sequence[Row]], dense: Sequence[Row], random_return: float
+    groups: Mapping[Key, pd.DataFrame], dense: pd.DataFrame, random_return: float
 ) -> dict[Key, Comparison]:
     """The reward of each group of rows (the seeds of one coefficient) against that of the `dense` rows;
     without the groups that have none.
 
     The tolerance is 1 % of what the dense policies gain over random actions.
     """
-    base = _values(dense, "return_mean")
+    base, *sets = ([*rows["return_mean"].dropna()] for rows in (dense, *groups.values()))
     if not base:
         return {}
     allowed = tolerance(sum(base) / len(base), random_return)
-    found = differences([_values(group, "return_mean") for group in groups.values()], base)
     return {
         key: Comparison(estimate, allowed)
-        for key, estimate in zip(groups, found, strict=True)
+        for key, estimate in zip(groups, differences(sets, base), strict=True)
         if estimate is not None
     }
 
@@ -112,22 +103,16 @@ def tolerance(reward: float, random_return: float) -> float:
     return TOLERANCE * max(0.0, reward - random_return)
 
 
-def _by_coefficient(rows: Sequence[Row]) -> dict[float, list[Row]]:
-    groups: dict[float, list[Row]] = {}
-    for row in rows:
-        if row["return_mean"] is not None:
-            groups.setdefault(row["coefficient"], []).append(row)
-    return dict(sorted(groups.items()))
+def _means(policies: pd.DataFrame) -> pd.DataFrame:
+    known = policies[policies["return_mean"].notna()]
+    return known.groupby("coefficient")[["return_mean", "sparsity"]].mean()
 
 
-def _sparsest(groups: Mapping[float, Sequence[Row]]) -> float | None:
-    return max(groups, key=lambda c: (_mean(groups[c], "sparsity"), -c), default=None)
+def _sparsest(policies: pd.DataFrame, among: list[float]) -> float | None:
+    sparsity = _means(policies)["sparsity"]
+    return _largest(sparsity[sparsity.index.isin(among)])
 
 
-def _values(rows: Sequence[Row], column: str) -> list[float]:
-    return [row[column] for row in rows if row[column] is not None]
-
-
-def _mean(rows: Sequence[Row], column: str) -> float:
-    values = _values(rows, column)
-    return sum(values) / len(values)
+def _largest(by_coefficient: pd.Series) -> float | None:
+    """The first, which is the smallest, coefficient of those with the largest value."""
+    return None if by_coefficient.empty else float(by_coefficient.idxmax())

@@ -231,7 +231,7 @@ def test_the_table_of_a_search_names_its_methods(tmp_path: Path, capsys: pytest.
             ["suite", "classic", "--coefficients", "0.1", "0.1"],
             "--coefficients 0.1 0.1: a cell of the grid would be run twice",
         ),
-        (["suite", "surgical"], "classic"),
+        (["suite", "chess"], "classic"),
         (["train", "needle-poke"], "unknown task 'needle-poke'; known are needle-reach"),
         (["train", "--coefficient", "-1"], "--coefficient -1.0: pass a finite number >= 0"),
         (["train", "--preset", "worst"], "choose best or paper"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from synthetic_results import write_results
 
-from l0_surgical.experiments.report import build_report
+from l0_surgical.experiments.report.build import build_report
 
 SURGICAL = Path(__file__).parents[2] / "results" / "surgical"
 

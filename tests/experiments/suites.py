@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from l0_surgical.experiments.cells import Cell, Outcome
+from l0_surgical.experiments.jobs import Cell, Outcome, Work
 
-WORK = "cell_works:work"
+WORK = Work("squares", "cell_works:work")
 DRIVER = """
 import sys
 from pathlib import Path
 from l0_surgical.system.errors import L0SurgicalError
-from l0_surgical.experiments.cells import run_cells
+from l0_surgical.experiments.jobs import run_cells
 from suites import WORK, make_cells
 try:
     cells = make_cells(Path(sys.argv[1]), *[sys.argv[3]] * int(sys.argv[5]), steps=int(sys.argv[4]))

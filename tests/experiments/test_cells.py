@@ -16,7 +16,7 @@ import pytest
 from suites import WORK, has_counted, log_counts, make_cells, release, squares, start_driver, wait_for
 
 from l0_surgical import __version__
-from l0_surgical.experiments.cells import Cell, run_cells
+from l0_surgical.experiments.jobs import Cell, Work, run_cells
 from l0_surgical.system.errors import BadInputError
 
 
@@ -119,7 +119,7 @@ def test_another_suites_folder_is_refused_and_left_as_it_was(tmp_path: Path) -> 
     result = out / "cells" / "cell-1" / "result.json"
     sound, suite = result.read_text(), (out / "suite.json").read_text()
 
-    def refused(words: str, cells: list[Cell] = cells, work: str = WORK) -> None:
+    def refused(words: str, cells: list[Cell] = cells, work: Work = WORK) -> None:
         before = content(out)
         with pytest.raises(BadInputError, match="choose another --out") as caught:
             run_cells(cells, work, out)
@@ -131,8 +131,8 @@ def test_another_suites_folder_is_refused_and_left_as_it_was(tmp_path: Path) -> 
     refused("cell cell-1 is not of this suite", cells[:1])
     refused("cell cell-2 is not of the suite in that folder", make_cells(tmp_path, 3))
     refused(
-        "holds a suite of cell_works:work and this one is of cell_works:other_work",
-        work="cell_works:other_work",
+        "holds a suite of squares and this one is of nothing",
+        work=Work("nothing", "cell_works:other_work"),
     )
     edit(result, format=2)
     refused("the result of cell cell-1 in")
@@ -145,6 +145,17 @@ def test_another_suites_folder_is_refused_and_left_as_it_was(tmp_path: Path) -> 
     refused("cell cell-1 is not of this suite", cells[:1])
     (out / "suite.json").write_text(suite)
     assert squares(run_cells(cells, WORK, out)) == [0, 1]
+
+
+def test_a_folder_that_knows_the_work_by_a_former_name_goes_on(tmp_path: Path) -> None:
+    out, cells = tmp_path / "out", make_cells(tmp_path, 2)
+    run_cells(cells, Work("cell_works:work", "cell_works:work"), out)
+    (out / "cells" / "cell-1" / "result.json").unlink()
+    with pytest.raises(BadInputError, match="holds a suite of cell_works:work and this one is of squares"):
+        run_cells(cells, WORK, out)
+    assert squares(run_cells(cells, replace(WORK, former=("cell_works:work",)), out)) == [0, 1]
+    assert json.loads((out / "suite.json").read_text())["work"] == "cell_works:work"
+    assert log_counts(tmp_path) == {"start 0": 1, "end 0": 1, "start 1": 2, "end 1": 2}
 
 
 def test_results_of_another_version_are_read_but_never_added_to(tmp_path: Path) -> None:
@@ -187,10 +198,10 @@ def test_cells_that_make_no_sense_are_refused(tmp_path: Path, cells: list[Cell],
 @pytest.mark.parametrize(
     ("work", "arguments", "words"),
     [
-        ("cell_works", {}, "cannot find the work 'cell_works'"),
-        ("cell_works:absent", {}, "cannot find the work 'cell_works:absent'"),
-        ("no_such_module:work", {}, "cannot find the work"),
-        ("cell_works:__doc__", {}, "is no function"),
+        (Work("a", "cell_works"), {}, "cannot find the work 'cell_works'"),
+        (Work("a", "cell_works:absent"), {}, "cannot find the work 'cell_works:absent'"),
+        (Work("a", "no_such_module:work"), {}, "cannot find the work"),
+        (Work("a", "cell_works:__doc__"), {}, "is no function"),
         (WORK, {"jobs": 0}, "0 jobs"),
         (WORK, {"retries": -1}, "-1 retries"),
         (WORK, {"engine": "slurm"}, "engine 'slurm'"),
@@ -198,7 +209,7 @@ def test_cells_that_make_no_sense_are_refused(tmp_path: Path, cells: list[Cell],
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(
-    tmp_path: Path, work: str, arguments: dict[str, Any], words: str
+    tmp_path: Path, work: Work, arguments: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(BadInputError, match=words):
         run_cells(make_cells(tmp_path, 1), work, tmp_path / "out", **arguments)
@@ -285,6 +296,15 @@ def test_what_a_dead_worker_has_started_ends_with_it(tmp_path: Path) -> None:
     run_cells(make_cells(tmp_path, "leave a child"), WORK, tmp_path / "out", retries=0)
     child = int((tmp_path / "out" / "cells" / "cell-0" / "child").read_text())
     wait_for(lambda: not is_running(child))
+
+
+def test_a_worker_that_dies_before_it_has_read_its_job_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    cells = make_cells(tmp_path, "", more="than a pipe holds" * 10_000)
+    outcome = run_cells(cells, WORK, tmp_path / "out", retries=0)
+    assert outcome.failed["cell-0"].startswith("the worker ended with exit code 1 and no result; see")
 
 
 def is_running(process: int) -> bool:

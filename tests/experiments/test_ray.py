@@ -11,9 +11,9 @@ import pytest
 from suites import WORK, log_counts, make_cells, squares, start_driver, wait_for
 
 from l0_surgical import __version__
-from l0_surgical.experiments._attempt import Job, module_path
-from l0_surgical.experiments._ray import RayEngine
-from l0_surgical.experiments.cells import run_cells
+from l0_surgical.experiments.jobs import run_cells
+from l0_surgical.experiments.jobs.ray import RayEngine
+from l0_surgical.experiments.jobs.worker import Job, module_path
 from l0_surgical.system.errors import BadInputError
 
 pytest.importorskip("ray")
@@ -68,13 +68,15 @@ def test_a_killed_node_loses_nothing_and_repeats_nothing(tmp_path: Path, cluster
 def test_a_node_that_does_not_see_the_folder_sends_its_result(tmp_path: Path, cluster: Any) -> None:
     (cell,) = make_cells(tmp_path, 1)
     unseen = tmp_path / "unseen"
-    job = Job(cell.name, WORK, cell.specification, str(unseen), 1, 2.0, 1.0, module_path(), __version__)
-    other_version = Job(cell.name, WORK, cell.specification, str(unseen), 1, 2.0, 1.0, module_path(), "0.0.9")
+    job = Job(
+        cell.name, WORK.function, cell.specification, str(unseen), 1, 2.0, 1.0, module_path(), __version__
+    )
+    other_version = Job(
+        cell.name, WORK.function, cell.specification, str(unseen), 1, 2.0, 1.0, module_path(), "0.0.9"
+    )
     with RayEngine(cluster.address, 1, tmp_path, "another suite's token") as engine:
-        engine.start(job)
-        (ended,) = engine.wait(30)
-        engine.start(other_version)
-        (refused,) = engine.wait(30)
+        ended = engine.submit(job).result(30)
+        refused = engine.submit(other_version).result(30)
     assert ended.end == "finished" and ended.result.result["square"] == 0
     assert ended.result.seconds > 2 and ended.result.cpu_seconds > 1
     assert not unseen.exists()

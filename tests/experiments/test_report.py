@@ -14,14 +14,17 @@ from PIL import Image
 from synthetic_results import write_results
 
 from l0_surgical.commands.main import main
-from l0_surgical.experiments.report.analysis import CellAnalysis
+from l0_surgical.experiments.report.analysis import ClassicResults, GroupAnalysis
 from l0_surgical.experiments.report.build import read_parts
 from l0_surgical.experiments.report.claims import classic_claims
-from l0_surgical.experiments.report.classic import read_classic
-from l0_surgical.experiments.report.classic_tables import dense_and_sparse, lowest_ranks, paper_size_decrease
-from l0_surgical.experiments.report.more_seeds import more_seeds
+from l0_surgical.experiments.report.classic import printed
 from l0_surgical.experiments.report.page import page
-from l0_surgical.experiments.report.printed import printed
+from l0_surgical.experiments.report.tables import (
+    dense_and_sparse,
+    lowest_ranks,
+    more_seeds,
+    paper_size_decrease,
+)
 from l0_surgical.system.errors import BadInputError
 
 SURGICAL = Path(__file__).parents[2] / "results" / "surgical"
@@ -159,8 +162,8 @@ def test_l0_is_not_said_to_beat_what_a_cell_has_no_policies_of(tmp_path: Path):
             if r["regularizer"] != "l2" or (r["environment"], r["algorithm"]) == ("acrobot", "ppo")
         ]
 
-    results = read_classic(write_results(tmp_path, thin))
-    claims = classic_claims(results, [CellAnalysis(results, cell) for cell in results.cells])
+    results = ClassicResults.read(write_results(tmp_path, thin))
+    claims = classic_claims(results)
     (found,) = [found for claim, found, _ in claims if claim.startswith("L0 gives more sparsity")]
     assert found == "more in 1 of 1 (Acrobot PPO) · not shown lower, 5 seeds"
 
@@ -189,7 +192,7 @@ def test_a_seed_that_stopped_keeps_its_last_value(tmp_path: Path):
             else [row for row in rows if row["seed"] != 0 or row["env_steps"] <= 10_000]
         )
 
-    analysis = CellAnalysis(read_classic(write_results(tmp_path, stop)), ("acrobot", "dqn"))
+    analysis = GroupAnalysis(ClassicResults.read(write_results(tmp_path, stop)), ("acrobot", "dqn"))
     steps, found = analysis.curves["none", 0.0]
     assert steps == list(range(2_000, 20_001, 2_000))
     assert {estimate.seeds for estimate in found} == {5}
@@ -203,10 +206,10 @@ def test_nothing_shown_leaves_the_table_with_no_pick(tmp_path: Path):
             for row in rows
         ]
 
-    analysis = CellAnalysis(read_classic(write_results(tmp_path, ruin)), ("acrobot", "dqn"))
+    analysis = GroupAnalysis(ClassicResults.read(write_results(tmp_path, ruin)), ("acrobot", "dqn"))
     assert (analysis.pick("ours"), analysis.pick("paper")) == (None, 0.5)
     for table in (dense_and_sparse([analysis]), lowest_ranks([analysis])):
-        ours = dict(zip([column.title for column in table.columns], table.rows[2], strict=True))
+        ours = table.frame.iloc[2].to_dict()
         assert ours["λ, here"] == "none picked"
         assert {str(value) for title, value in ours.items() if "erdict" in title} == {"not reproduced"}
 
@@ -221,10 +224,9 @@ def test_further_seeds_are_judged_with_the_others_and_alone(tmp_path: Path):
         ]
         return [{**row, "return_mean": -300.0} if lost and row in lost else row for row in rows]
 
-    results = read_classic(write_results(tmp_path, spoil))
-    table = more_seeds([CellAnalysis(results, cell) for cell in results.cells])
-    titles = [column.title for column in table.columns]
-    rows = {(row[0], row[1]): dict(zip(titles, row, strict=True)) for row in table.rows}
+    results = ClassicResults.read(write_results(tmp_path, spoil))
+    table = more_seeds(results.groups)
+    rows = {(row["Cell"], row["λ"]): row for row in table.frame.to_dict("records")}
     assert len(rows) == 6 * 3
     kept = rows["Acrobot PPO", "0.01"]
     assert kept["Picked by"] == "not shown lower, grid; our rule, grid; our rule, all seeds"
@@ -243,7 +245,7 @@ def test_further_seeds_are_judged_with_the_others_and_alone(tmp_path: Path):
     assert (spoiled["Dense reward"], spoiled["Seeds at the target"]) == ("open", "7 of 10")
     assert rows["Acrobot DQN", "0.5"]["Dense reward, further seeds"] == "lost"
     assert (
-        CellAnalysis(results, ("acrobot", "dqn")).pick("ours") == 1e-2
+        GroupAnalysis(results, ("acrobot", "dqn")).pick("ours") == 1e-2
     )  # the choice is that of the grid's seeds
 
 
@@ -254,12 +256,12 @@ def test_a_seed_of_the_grid_is_no_further_seed(tmp_path: Path):
         ]
 
     with pytest.raises(BadInputError, match=r"members_ten_seeds.csv holds CartPole DQN, dense, seed 4 twice"):
-        read_classic(write_results(tmp_path, mixed))
+        ClassicResults.read(write_results(tmp_path, mixed))
 
 
 def test_without_further_seeds_there_is_no_table_of_them(tmp_path: Path):
-    results = read_classic(write_results(tmp_path, more_seeds=False))
-    assert more_seeds([CellAnalysis(results, cell) for cell in results.cells]) is None
+    results = ClassicResults.read(write_results(tmp_path, more_seeds=False))
+    assert more_seeds(results.groups) is None
 
 
 def _without(**wanted: Any) -> Callable[[str, list[dict[str, Any]]], list[dict[str, Any]]]:
@@ -290,7 +292,7 @@ def _without(**wanted: Any) -> Callable[[str, list[dict[str, Any]]], list[dict[s
     ids=["one seed", "a whole cell", "a regularizer", "a rank", "the curves", "the compression"],
 )
 def test_what_is_missing_is_said(tmp_path: Path, change: Any, words: str):
-    missing = read_classic(write_results(tmp_path, change)).missing
+    missing = ClassicResults.read(write_results(tmp_path, change)).missing
     assert any(line.startswith(words) for line in missing), missing
 
 

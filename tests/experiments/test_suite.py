@@ -12,21 +12,26 @@ import pytest
 from l0_surgical import training
 from l0_surgical.commands.main import main
 from l0_surgical.evaluation import Evaluator
-from l0_surgical.experiments.cells import read_result
+from l0_surgical.experiments.jobs import read_result
+from l0_surgical.experiments.results import CLASSIC
 from l0_surgical.experiments.suite import (
-    SuiteConfig,
+    Tables,
+    Where,
     choose,
-    reduction_cells,
-    run_classic,
-    seed_cells,
+    run_suite,
     train_seeds,
+    write_tables,
+)
+from l0_surgical.experiments.suites.classic import (
+    SuiteConfig,
+    cell_config,
+    reduction_cells,
+    seed_cells,
     training_cells,
 )
-from l0_surgical.experiments.suite_format import TABLES
-from l0_surgical.experiments.suite_tables import Tables, write_tables
-from l0_surgical.experiments.suite_work import cell_config, reduce_cell, train_cell
+from l0_surgical.experiments.works import reduce_cell, train_cell
 from l0_surgical.policy import Policy, load_policy, policy_bytes
-from l0_surgical.settings.presets import DQN_BEST, PPO_BEST
+from l0_surgical.settings.presets.classic import DQN_BEST, PPO_BEST
 from l0_surgical.settings.training import MemberSpec, as_dict
 from l0_surgical.system.errors import BadInputError
 
@@ -50,15 +55,15 @@ def read(path: Path) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("suite")
-    return out, run_classic(SMALL, out, jobs=2, command="l0-surgical suite classic")
+    return out, run_suite(SMALL, out, Where(jobs=2), "l0-surgical suite classic")
 
 
 def test_every_table_is_complete(suite: tuple[Path, dict[str, Any]]) -> None:
     out, result = suite
     assert (result["failed"], result["run_again"], result["policies"]) == ({}, [], 7)
-    tables = {name: read(out / f"{name}.csv") for name in TABLES}
+    tables = {name: read(out / f"{name}.csv") for name in CLASSIC}
     for name, rows in tables.items():
-        assert tuple(rows[0]) == tuple(TABLES[name])
+        assert tuple(rows[0]) == tuple(CLASSIC[name])
     labels = [(row["regularizer"], float(row["coefficient"])) for row in tables["members"]]
     assert labels == [("none", 0.0), ("l0", 1e-3), ("l0", 0.1), ("l1", 1e-3), ("l1", 0.1)]
     assert {(row["temperature"], row["coefficient"]) for row in tables["temperatures"]} == {
@@ -80,7 +85,7 @@ def test_a_part_without_anything_to_reduce(
     regularizers: tuple[str, ...], policies: int, tmp_path: Path
 ) -> None:
     part = dataclasses.replace(SMALL, regularizers=regularizers, temperatures=() if regularizers else (0.25,))
-    result = run_classic(part, tmp_path)
+    result = run_suite(part, tmp_path)
     assert (result["failed"], result["policies"]) == ({}, policies)
     assert [row["temperature"] for row in read(tmp_path / "temperatures.csv")] == (
         [] if regularizers else ["0.25"] * 2
@@ -143,7 +148,7 @@ def test_a_reduction_runs_nothing_twice(
 
 def test_the_tables_tell_coefficients_apart_that_agree_in_six_digits(tmp_path: Path) -> None:
     row = {
-        **dict.fromkeys(TABLES["members"]),
+        **dict.fromkeys(CLASSIC["members"]),
         "environment": "cartpole",
         "algorithm": "ppo",
         "regularizer": "l0",
@@ -163,13 +168,28 @@ def test_it_goes_on_and_runs_again_only_what_is_corrupted(suite: tuple[Path, dic
     results = {path: path.read_bytes() for path in out.glob("*/cells/*/result.json")}
     spoiled = out / "training" / "cells" / "cartpole-ppo-l1-seed0" / "result.json"
     spoiled.write_bytes(spoiled.read_bytes()[:-100])
-    result = run_classic(SMALL, out, command="again")
+    result = run_suite(SMALL, out, command="again")
     assert len(result["run_again"]) == 1
     assert "cartpole-ppo-l1-seed0" in result["run_again"][0]
     assert {path for path, data in results.items() if path.read_bytes() != data} <= {spoiled}
     assert (
         read(out / "members.csv")[-1]["return_mean"] == before[-1]["return_mean"]
     )  # the training itself was finished
+
+
+def test_a_folder_that_knows_its_work_by_the_last_releases_name_goes_on(
+    suite: tuple[Path, dict[str, Any]],
+) -> None:
+    out, _ = suite
+    results = {path: path.stat().st_mtime_ns for path in out.glob("*/cells/*/result.json")}
+    for stage, function in (("training", "train_cell"), ("reduction", "reduce_cell")):
+        file = out / stage / "suite.json"
+        described = json.loads(file.read_text())
+        assert described["work"] == f"classic {stage}"
+        file.write_text(json.dumps({**described, "work": f"l0_surgical.experiments.suite_work:{function}"}))
+    result = run_suite(SMALL, out, command="again")
+    assert (result["failed"], result["run_again"]) == ({}, [])
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*/cells/*/result.json")} == results
 
 
 def test_the_report_reads_it_and_says_what_is_missing(
@@ -207,7 +227,7 @@ def test_further_seeds_are_trained_once_and_as_the_grid_is(
 def test_another_grid_in_the_same_folder_is_refused(suite: tuple[Path, dict[str, Any]]) -> None:
     out, _ = suite
     with pytest.raises(BadInputError):
-        run_classic(dataclasses.replace(SMALL, coefficients=(0.5,)), out)
+        run_suite(dataclasses.replace(SMALL, coefficients=(0.5,)), out)
 
 
 def test_results_of_a_preset_that_has_changed_are_refused_and_its_unfinished_training_begins_anew(
@@ -218,7 +238,7 @@ def test_results_of_a_preset_that_has_changed_are_refused_and_its_unfinished_tra
     changed = dataclasses.replace(recipe, settings={**recipe.settings, "entropy_coefficient": 0.5})
     monkeypatch.setitem(PPO_BEST, "cartpole", changed)
     with pytest.raises(BadInputError, match=r"in cell .* settings is .* there and .* here"):
-        run_classic(SMALL, out)
+        run_suite(SMALL, out)
     specification = training_cells(SMALL)[0].specification
     training.train(dataclasses.replace(cell_config(specification), steps=1), tmp_path / "run")
     train_cell(specification, tmp_path)

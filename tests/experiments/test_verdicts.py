@@ -2,8 +2,8 @@
 
 import pytest
 
-from l0_surgical.experiments.intervals import Estimate
 from l0_surgical.experiments.report.verdicts import RULES, Verdict, judge, judge_all, judge_claim
+from l0_surgical.experiments.statistics import Estimate
 
 
 @pytest.mark.parametrize(

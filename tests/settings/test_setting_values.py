@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from l0_surgical import training
 from l0_surgical.commands.main import main
 from l0_surgical.compression.request import Request
-from l0_surgical.experiments.suite import SuiteConfig
+from l0_surgical.experiments.suites.classic import SuiteConfig
 from l0_surgical.settings.algorithm import AlgorithmConfig
 from l0_surgical.settings.presets import preset
 from l0_surgical.settings.registry import ALGORITHMS

@@ -6,23 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from l0_surgical.experiments.report.claims import claims_table
-from l0_surgical.experiments.report.classic import is_classic, read_classic
-from l0_surgical.experiments.report.classic_part import classic_part
+from l0_surgical.experiments.report import figures, tables
+from l0_surgical.experiments.report.analysis import ClassicResults
+from l0_surgical.experiments.report.claims import claims_table, classic_claims
 from l0_surgical.experiments.report.content import Figure, Part, Section, Table
-from l0_surgical.experiments.report.needle_reach import needle_reach_part
+from l0_surgical.experiments.report.needle_reach import needle_reach_part, read_surgical
 from l0_surgical.experiments.report.page import page
-from l0_surgical.experiments.report.surgical import is_surgical, read_surgical
-from l0_surgical.experiments.rows import read_json
+from l0_surgical.experiments.results import SUITE, SWEEPS, read_json
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.system.files import atomic_write, make_folder
 
 PAGE = "index.html"
-# suite: how its folder is read, and what the report makes of it
-READERS: dict[str, tuple[Callable[[Path], Any], Callable[[Any], Part]]] = {
-    "classic": (read_classic, classic_part),
-    "surgical": (read_surgical, needle_reach_part),
-}
 
 
 def build_report(folders: Sequence[Path], out: Path) -> dict[str, Any]:
@@ -40,27 +34,39 @@ def build_report(folders: Sequence[Path], out: Path) -> dict[str, Any]:
     began = time.monotonic()
     parts = read_parts(folders)
     claims = claims_table([claim for part in parts for claim in part.claims])
-    sections = [
-        Section("claims-section", "The paper's claims", (), [claims]),
-        *(section for part in parts for section in part.sections),
-    ]
+    first = Section("claims-section", "The paper's claims", (), [claims])
+    sections = [first, *(section for part in parts for section in part.sections)]
     items = [item for section in sections for item in section.items]
-    tables = [item for item in items if isinstance(item, Table)]
-    figures = [item for item in items if isinstance(item, Figure)]
-    make_folder(out)
-    written: dict[str, list[str]] = {"tables": [], "figures": []}
-    for table in tables:
-        written["tables"] += _write(out, f"tables/{table.name}.md", table.markdown().encode())
-        written["tables"] += _write(out, f"tables/{table.name}.csv", table.csv().encode())
-    for figure in figures:
-        written["figures"] += _write(out, f"figures/{figure.name}.svg", figure.svg.encode())
-        written["figures"] += _write(out, f"figures/{figure.name}.png", figure.png)
     missing = [words for part in parts for words in part.missing]
     failed = [words for part in parts for words in part.failed]
-    _write(out, PAGE, page([part.source for part in parts], sections, missing, failed).encode())
-    seconds = round(time.monotonic() - began, 1)
-    summary = {"out": str(out), **written, "page": str(out / PAGE), "missing": missing, "failed": failed}
-    return {**summary, "claims": [[str(value) for value in row] for row in claims.rows], "seconds": seconds}
+    contents = {
+        "tables": [
+            (f"tables/{item.name}.{kind}", text.encode())
+            for item in items
+            if isinstance(item, Table)
+            for kind, text in (("md", item.markdown()), ("csv", item.csv()))
+        ],
+        "figures": [
+            (f"figures/{item.name}.{kind}", data)
+            for item in items
+            if isinstance(item, Figure)
+            for kind, data in (("svg", item.svg.encode()), ("png", item.png))
+        ],
+        "page": [(PAGE, page([part.source for part in parts], sections, missing, failed).encode())],
+    }
+    make_folder(out)
+    for name, data in (file for files in contents.values() for file in files):
+        with atomic_write(out / name) as file:
+            file.write(data)
+    return {
+        "out": str(out),
+        **{kind: [name for name, _ in contents[kind]] for kind in ("tables", "figures")},
+        "page": str(out / PAGE),
+        "missing": missing,
+        "failed": failed,
+        "claims": [[str(value) for value in row] for row in claims.rows],
+        "seconds": round(time.monotonic() - began, 1),
+    }
 
 
 def read_parts(folders: Sequence[Path]) -> list[Part]:
@@ -88,22 +94,93 @@ def _suite(folder: Path) -> str:
     if not folder.is_dir():
         raise BadInputError(f"{folder} is no folder; give the folder that `l0-surgical suite` wrote (--out)")
     if (folder / "run.json").is_file():
-        run = read_json(folder / "run.json")
-        if is_classic(run):
-            return "classic"
+        suite = read_json(folder / "run.json").get("suite")
+        if suite == SUITE:
+            return SUITE
         raise BadInputError(
-            f"{folder} holds results of the suite {run.get('suite')!r}; this version reports "
-            f"{' and '.join(READERS)}"
+            f"{folder} holds results of the suite {suite!r}; this version reports {' and '.join(READERS)}"
         )
-    if is_surgical(folder):
+    if (folder / SWEEPS).is_file():
         return "surgical"
     raise BadInputError(
-        f"{folder} is no results folder (neither run.json nor rank_sweeps.json); give the folder that a "
-        "suite wrote"
+        f"{folder} is no results folder (neither run.json nor {SWEEPS}); give the folder that a suite wrote"
     )
 
 
-def _write(out: Path, name: str, data: bytes) -> list[str]:
-    with atomic_write(out / name) as file:
-        file.write(data)
-    return [name]
+def classic_part(results: ClassicResults) -> Part:
+    """All that the report has on the classic environments, in the order of the page."""
+    groups = results.groups
+    map_ = tables.temperatures(results)
+    no_map = () if map_ else ("These results hold no map of the temperature β (no temperatures.csv).",)
+    regularizers = (
+        "The paper compares L0 with L1 and L2 in Mario only. Here all three run over the same "
+        "coefficients in every cell."
+    )
+    sections = [
+        _section(
+            "tables",
+            "The paper's tables",
+            tables.targets(results),
+            tables.dense_and_sparse(groups),
+            tables.spaces(results),
+            tables.lowest_ranks(groups),
+            tables.picks(results),
+            tables.more_seeds(groups),
+            tables.aggregate(results),
+        ),
+        _section("rewards", "Reward curves", *figures.best_curves(groups)),
+        _section(
+            "regularizers-section",
+            "L0 against L1 and L2",
+            tables.by_regularizer(results),
+            *(figures.trade_off(a) for a in groups),
+            *(figures.sparsity(a) for a in groups),
+            paragraphs=(regularizers,),
+        ),
+        _section(
+            "low-rank",
+            "Low rank and compression",
+            figures.size_by_rank(),
+            *(figures.rank_sweep(a) for a in groups),
+            figures.compression(results),
+            tables.compressed(results),
+            tables.size_by_rank(),
+        ),
+        _section(
+            "effects",
+            "The effect of λ and β",
+            *figures.all_curves(groups),
+            *figures.correlations(groups),
+            *figures.temperature_maps(results),
+            map_,
+            tables.every_coefficient(results),
+            paragraphs=no_map,
+        ),
+        _section("cost-section", "Cost", tables.cost(results)),
+    ]
+    return Part(_source(results), classic_claims(results), sections, results.missing, results.failed)
+
+
+def _section(name: str, title: str, *items: Table | Figure | None, paragraphs: Sequence[str] = ()) -> Section:
+    return Section(name, title, paragraphs, [item for item in items if item is not None])
+
+
+def _source(results: ClassicResults) -> str:
+    """Where the results come from, in words."""
+    run, seeds = results.run, results.members["seed"].nunique()
+    parts = [f"Classic suite: {len(results.members)} policies, {seeds} seeds"]
+    parts += [f"{key} {run[key]}" for key in ("preset", "l0_surgical") if run.get(key)]
+    if run.get("commit"):  # the parts of a run may differ
+        parts.append("commit " + ", ".join(commit[:7] for commit in run["commit"].split(", ")))
+    parts += [f"{name} {version}" for name, version in (run.get("versions") or {}).items()]
+    parts += [str(run[key]) for key in ("machine", "command") if run.get(key)]
+    hours = {"wall": run.get("wall_seconds"), "CPU": run.get("cpu_seconds")}
+    parts += [f"{seconds / 3600:.1f} h {word}" for word, seconds in hours.items() if seconds]
+    return " · ".join(parts)
+
+
+# suite: how its folder is read, and what the report makes of it
+READERS: dict[str, tuple[Callable[[Path], Any], Callable[[Any], Part]]] = {
+    SUITE: (ClassicResults.read, classic_part),
+    "surgical": (read_surgical, needle_reach_part),
+}

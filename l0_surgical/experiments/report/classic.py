@@ -1,45 +1,54 @@
-"""A results folder of `suite classic`: what is in it, what is refused, and which cells are missing."""
+"""The tables of a results folder of the classic suite: what is refused, what has failed, what is missing."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from l0_surgical.experiments.intervals import Estimate, Estimates
-from l0_surgical.experiments.rows import Rows, read_json, read_table
-from l0_surgical.experiments.suite_format import (
+import pandas as pd
+
+from l0_surgical.experiments.results import (
     ALGORITHMS,
+    CLASSIC,
     ENVIRONMENTS,
     FORMAT,
+    KEY,
     MORE_SEEDS,
     RANKS,
     REGULARIZERS,
     SUITE,
-    TABLES,
+    read_json,
+    read_tables,
 )
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.system.files import number_name
+from l0_surgical.tasks.classic import CLASSIC as TASKS
 
 # observation, hidden units, actions: with one network of these widths every printed size is met (Table 3,
 # Fig. 32)
-WIDTHS = {
-    "cartpole": (4, 128, 64, 32, 2),
-    "acrobot": (6, 128, 64, 32, 3),
-    "lunar-lander": (8, 128, 64, 32, 4),
-}
+WIDTHS = {name: (len(task.fields), 128, 64, 32, len(task.actions)) for name, task in TASKS.items()}
+Group = tuple[str, str]  # environment, algorithm
+Key = tuple[str, str, str, float]  # environment, algorithm, regularizer, coefficient
+GROUPS = [(environment, algorithm) for environment in ENVIRONMENTS for algorithm in ALGORITHMS]
+"""All six, in the paper's order."""
 
-_ESTIMATED = ("return_mean", "sparsity", "sparsity_at_init", "critic_sparsity", "steps_to_target")
-_COMPRESSED_ESTIMATED = ("return_mean", "parameters", "bytes", "size_decrease_percent")
 
-Cell = tuple[str, str]  # environment, algorithm
-Group = tuple[str, str, str, float]  # environment, algorithm, regularizer, coefficient
+@cache
+def printed() -> dict[str, Any]:
+    """The paper's printed numbers: percentages as printed, one entry for each group and environment."""
+    return json.loads(Path(__file__).with_name("printed.json").read_text(encoding="utf-8"))
+
+
+def printed_policy(group: Group, kind: str) -> dict[str, float]:
+    """What Tables 2 and 4 print of a group's "dense" or "sparse" policy."""
+    return printed()["policies"]["/".join(group)][kind]
 
 
 @dataclass(frozen=True)
-class ClassicResults:
-    """The rows of every table; `missing` says in words what is not there, `failed` which policies failed and
-    why.
+class ClassicTables:
+    """The rows of every table.
 
     `more_seeds` are further seeds of some coefficients. They count only where they are asked for: what was
         picked was picked without them.
@@ -47,131 +56,123 @@ class ClassicResults:
 
     path: Path
     run: dict[str, Any]
-    members: Rows
-    curves: Rows
-    ranks: Rows
-    compressed: Rows
-    temperatures: Rows
-    more_seeds: Rows
+    members: pd.DataFrame
+    curves: pd.DataFrame
+    ranks: pd.DataFrame
+    compressed: pd.DataFrame
+    temperatures: pd.DataFrame
+    more_seeds: pd.DataFrame
 
-    @property
-    def cells(self) -> list[Cell]:
-        """All six (environment, algorithm), also those without a policy."""
-        return [(environment, algorithm) for environment in ENVIRONMENTS for algorithm in ALGORITHMS]
+    @classmethod
+    def read(cls, folder: Path) -> "ClassicTables":
+        """The results in `folder`.
 
-    @cached_property
-    def groups(self) -> dict[Group, Rows]:
-        """The policies by (environment, algorithm, regularizer, coefficient), one row for each seed; failed
-        ones too."""
-        return _grouped(self.members)
-
-    @cached_property
-    def grouped_curves(self) -> dict[Group, Rows]:
-        """The validation points, in the same way."""
-        return _grouped(self.curves)
-
-    @cached_property
-    def grouped_ranks(self) -> dict[Group, Rows]:
-        """The rank sweeps, in the same way."""
-        return _grouped(self.ranks)
-
-    def dense(self, cell: Cell) -> Rows:
-        """The dense policies of a cell."""
-        return self.groups.get((*cell, "none", 0.0), [])
-
-    def coefficients(self, cell: Cell, regularizer: str = "l0") -> list[float]:
-        """The coefficients of a cell's policies."""
-        return sorted({key[3] for key in self.groups if key[:3] == (*cell, regularizer)})
-
-    def sparse(self, cell: Cell, regularizer: str = "l0") -> Rows:
-        """All policies of a cell with that regularizer."""
-        return [row for key, rows in self.groups.items() if key[:3] == (*cell, regularizer) for row in rows]
-
-    def estimate(self, rows: Iterable[dict[str, Any]], column: str, factor: float = 1.0) -> Estimate | None:
-        """The interquartile mean of a column over seeds, times `factor`; None where no row has a value."""
-        found = self._estimates(_known(rows, column))
-        return None if found is None else found.scaled(factor)
+        Raises:
+            BadInputError: another suite or format, no policy at all, a missing column, a value that makes no
+            sense, a policy twice.
+        """
+        run = read_json(folder / "run.json")
+        if run.get("suite") != SUITE:
+            raise BadInputError(
+                f"{folder} holds results of the suite {run.get('suite')!r}, not of {SUITE!r}; report it with "
+                "its own version"
+            )
+        if run.get("format") != FORMAT:
+            raise BadInputError(
+                f"{folder} has format {run.get('format')!r} and this version reads format {FORMAT}; run the "
+                "suite again into another folder"
+            )
+        remedy = f"run: l0-surgical suite classic --out {folder}"
+        if not (folder / "members.csv").is_file():
+            raise BadInputError(f"{folder} has no members.csv, so no policy was trained; {remedy}")
+        tables = read_tables(folder, {**CLASSIC, MORE_SEEDS: CLASSIC["members"]})
+        if tables["members"].empty:
+            raise BadInputError(f"{folder / 'members.csv'} has no row; {remedy}")
+        results = cls(folder, run, more_seeds=tables.pop(MORE_SEEDS), **tables)
+        _check(results)
+        return results
 
     @cached_property
-    def _estimates(self) -> Estimates:
-        sets = [_known(rows, column) for rows in self.groups.values() for column in _ESTIMATED]
-        kinds = (
-            (self.ranks, ("rank",), _ESTIMATED[:1]),
-            (self.compressed, ("method",), _COMPRESSED_ESTIMATED),
-        )
-        for table, extra, columns in (*kinds, (self.temperatures, ("temperature",), _ESTIMATED)):
-            sets += [_known(rows, column) for rows in _grouped(table, extra).values() for column in columns]
-        return Estimates(values for values in sets if values)
+    def policies(self) -> dict[Key, pd.DataFrame]:
+        """The policies by their key, one row for each seed; failed ones too."""
+        return grouped(self.members)
 
     @cached_property
     def failed(self) -> list[str]:
         """The policies that failed, each with its cause."""
-        return [
-            f"{_name(_key(row))}, seed {row['seed']}: {row['failed']}"
-            for row in self.members
-            if row["failed"]
-        ]
+        rows = self.members[self.members["failed"] != ""]
+        return [f"{_name(row)}, seed {row['seed']}: {row['failed']}" for row in rows.to_dict("records")]
 
     @cached_property
     def missing(self) -> list[str]:
         """What a full folder has and this one has not, in words."""
-        seeds = sorted({row["seed"] for row in self.members})
-        coefficients = {
-            r: sorted({row["coefficient"] for row in self.members if row["regularizer"] == r})
-            for r in REGULARIZERS
-        }
-        coefficients["none"] = [0.0]
-        found = [f"no policy with {r.upper()}" for r in REGULARIZERS[1:] if not coefficients[r]]
-        for cell in self.cells:
-            for regularizer in REGULARIZERS:
-                for coefficient in coefficients[regularizer]:
-                    found += self._missing_of((*cell, regularizer, coefficient), seeds)
-            if not any(
-                row["regularizer"] == "l0"
-                for row in self.ranks
-                if (row["environment"], row["algorithm"]) == cell
-            ):
-                found.append(f"{name_of(cell)}: no sparse policy folded to low rank (ranks.csv)")
-            if not any((row["environment"], row["algorithm"]) == cell for row in self.compressed):
-                found.append(f"{name_of(cell)}: no compressed policy (compressed.csv)")
+        seeds = set(self.members["seed"])
+        regularizers, coefficients = self.members["regularizer"], self.members["coefficient"]
+        used = {name: sorted(set(coefficients[regularizers == name])) for name in REGULARIZERS}
+        used["none"] = [0.0]
+        found = [f"no policy with {name.upper()}" for name in REGULARIZERS[1:] if not used[name]]
+        curves, ranks = grouped(self.curves), grouped(self.ranks)
+        for group in GROUPS:
+            for key in [(*group, name, c) for name in REGULARIZERS for c in used[name]]:
+                found += self._missing_of(key, seeds, curves.get(key), ranks.get(key))
+            if not any(key[:3] == (*group, "l0") for key in ranks):
+                found.append(f"{name_of(group)}: no sparse policy folded to low rank (ranks.csv)")
+            if not are_of(self.compressed, group).any():
+                found.append(f"{name_of(group)}: no compressed policy (compressed.csv)")
         return found
 
-    def _missing_of(self, key: Group, seeds: list[int]) -> list[str]:
-        rows = self.groups.get(key, [])
+    def _missing_of(
+        self, key: Key, seeds: set[int], curves: pd.DataFrame | None, ranks: pd.DataFrame | None
+    ) -> list[str]:
+        name, rows = _name(dict(zip(KEY, key, strict=True))), self.policies.get(key, self.members[:0])
+        done = set(rows["seed"][rows["return_mean"].notna()])
         found = []
-        if absent := sorted(set(seeds) - {row["seed"] for row in rows}):
-            found.append(f"{_name(key)}: {_seeds(absent)}")
-        done = {row["seed"] for row in rows if row["return_mean"] is not None}
-        if absent := sorted(done - {row["seed"] for row in self.grouped_curves.get(key, [])}):
-            found.append(f"{_name(key)}: no reward curve of {_seeds(absent)} (curves.csv)")
-        sweeps = self.grouped_ranks.get(key, [])
-        swept = {(row["seed"], row["rank"]) for row in sweeps if row["return_mean"] is not None}
-        wanted = {(seed, rank) for seed in done for rank in RANKS} if sweeps or key[2] == "none" else set()
-        if absent := sorted({seed for seed, _ in wanted - swept}):
-            found.append(
-                f"{_name(key)}: not every rank from {RANKS[0]} to {RANKS[-1]} of {_seeds(absent)} (ranks.csv)"
-            )
+        if absent := seeds - set(rows["seed"]):
+            found.append(f"{name}: {_seeds(absent)}")
+        if absent := done - (set() if curves is None else set(curves["seed"])):
+            found.append(f"{name}: no reward curve of {_seeds(absent)} (curves.csv)")
+        if ranks is not None or key[2] == "none":
+            known = self.ranks[:0] if ranks is None else ranks[ranks["return_mean"].notna()]
+            swept = set(zip(known["seed"], known["rank"], strict=True))
+            if absent := {seed for seed in done for rank in RANKS if (seed, rank) not in swept}:
+                every = f"not every rank from {RANKS[0]} to {RANKS[-1]}"
+                found.append(f"{name}: {every} of {_seeds(absent)} (ranks.csv)")
         return found
 
 
-def name_of(cell: Cell) -> str:
-    """A cell in words, e.g. LunarLander PPO."""
-    return f"{ENVIRONMENTS[cell[0]]} {ALGORITHMS[cell[1]]}"
-
-
-def in_order(groups: dict[tuple, Rows]) -> dict[tuple, Rows]:
-    """Groups by (environment, algorithm, regularizer, ...) in the paper's order: CartPole first, dense before
-    sparse."""
-    places = (list(ENVIRONMENTS), list(ALGORITHMS), REGULARIZERS)
-    return dict(
-        sorted(
-            groups.items(),
-            key=lambda item: (
-                *(known.index(name) for known, name in zip(places, item[0], strict=False)),
-                *item[0][3:],
-            ),
+def _check(results: ClassicTables) -> None:
+    every = pd.concat([results.members, results.more_seeds]) if len(results.more_seeds) else results.members
+    tables = [
+        ("members", results.members, []),
+        (MORE_SEEDS, every, []),
+        ("curves", results.curves, ["env_steps"]),
+        ("ranks", results.ranks, ["rank"]),
+        ("compressed", results.compressed, ["method"]),
+    ]
+    for name, rows, more in tables:
+        for row in rows[rows.duplicated([*KEY, "seed", *more])].to_dict("records"):
+            policy = f"{_name(row)}, seed {row['seed']}" + "".join(f", {c} {row[c]}" for c in more)
+            raise BadInputError(
+                f"{results.path / name}.csv holds {policy} twice; results of two runs are never mixed"
+            )
+    unknown = every["return_mean"].isna() | every["sparsity"].isna()
+    for row in every[unknown & (every["failed"] == "")].to_dict("records"):
+        raise BadInputError(
+            f"{results.path / 'members.csv'}: {_name(row)}, seed {row['seed']} has no return or no sparsity, "
+            "and no cause in the column failed; run that cell again"
         )
-    )
+
+
+def grouped(
+    rows: pd.DataFrame, more: Sequence[str] = (), key: Sequence[str] = KEY
+) -> dict[tuple, pd.DataFrame]:
+    """The rows by key in the paper's order: CartPole first, dense before sparse."""
+    return dict(list(rows.groupby([*key, *more], observed=True)))
+
+
+def name_of(group: Group) -> str:
+    """A group in words, e.g. LunarLander PPO."""
+    return f"{ENVIRONMENTS[group[0]]} {ALGORITHMS[group[1]]}"
 
 
 def shapes_of(environment: str) -> list[tuple[int, int]]:
@@ -180,104 +181,16 @@ def shapes_of(environment: str) -> list[tuple[int, int]]:
     return list(zip(widths[1:], widths[:-1], strict=True))
 
 
-def is_classic(run: dict[str, Any]) -> bool:
-    """Whether run.json is that of this suite."""
-    return run.get("suite") == SUITE
+def are_of(rows: pd.DataFrame, group: Group) -> pd.Series:
+    """Which rows are of a group."""
+    return (rows["environment"] == group[0]) & (rows["algorithm"] == group[1])
 
 
-def read_classic(folder: Path) -> ClassicResults:
-    """The results in `folder`.
-
-    Raises:
-        BadInputError: another suite or format, no policy at all, a missing column, a value that makes no
-        sense, a policy twice.
-    """
-    run = read_json(folder / "run.json")
-    if not is_classic(run):
-        raise BadInputError(
-            f"{folder} holds results of the suite {run.get('suite')!r}, not of {SUITE!r}; report it with "
-            "its own version"
-        )
-    if run.get("format") != FORMAT:
-        raise BadInputError(
-            f"{folder} has format {run.get('format')!r} and this version reads format {FORMAT}; run the "
-            "suite again into another folder"
-        )
-    if not (folder / "members.csv").is_file():
-        raise BadInputError(
-            f"{folder} has no members.csv, so no policy was trained; run: l0-surgical suite classic --out "
-            f"{folder} --resume"
-        )
-    members = read_table(folder / "members.csv", TABLES["members"])
-    if not members:
-        raise BadInputError(
-            f"{folder / 'members.csv'} has no row; run: l0-surgical suite classic --out {folder} --resume"
-        )
-    rest = {
-        name: _optional(folder / f"{name}.csv", columns)
-        for name, columns in TABLES.items()
-        if name != "members"
-    }
-    results = ClassicResults(
-        folder, run, members, **rest, more_seeds=_optional(folder / f"{MORE_SEEDS}.csv", TABLES["members"])
-    )
-    _check(results)
-    return results
+def _name(row: dict[str, Any]) -> str:
+    regularizer, coefficient = row["regularizer"], row["coefficient"]
+    words = "dense" if regularizer == "none" else f"{regularizer.upper()} {number_name(coefficient)}"
+    return f"{name_of((row['environment'], row['algorithm']))}, {words}"
 
 
-def _optional(path: Path, columns: dict[str, Any]) -> Rows:
-    return read_table(path, columns) if path.is_file() else []
-
-
-def _check(results: ClassicResults) -> None:
-    every = [*results.members, *results.more_seeds]
-    tables = [
-        ("members", results.members, ()),
-        (MORE_SEEDS, every, ()),
-        ("curves", results.curves, ("env_steps",)),
-    ]
-    tables += [("ranks", results.ranks, ("rank",)), ("compressed", results.compressed, ("method",))]
-    for name, rows, extra in tables:
-        seen = set()
-        for row in rows:
-            key = (*_key(row), row["seed"], *(row[column] for column in extra))
-            if key in seen:
-                policy = f"{_name(_key(row))}, seed {row['seed']}" + "".join(
-                    f", {column} {row[column]}" for column in extra
-                )
-                raise BadInputError(
-                    f"{results.path / name}.csv holds {policy} twice; results of two runs are never mixed"
-                )
-            seen.add(key)
-    for row in every:
-        if (row["return_mean"] is None or row["sparsity"] is None) and not row["failed"]:
-            raise BadInputError(
-                f"{results.path / 'members.csv'}: {_name(_key(row))}, seed {row['seed']} has no return or "
-                "no sparsity, and no cause "
-                "in the column failed; run that cell again"
-            )
-
-
-def _grouped(rows: Iterable[dict[str, Any]], extra: Sequence[str] = ()) -> dict[tuple, Rows]:
-    groups: dict[tuple, Rows] = {}
-    for row in rows:
-        groups.setdefault((*_key(row), *(row[column] for column in extra)), []).append(row)
-    return in_order(groups)
-
-
-def _known(rows: Iterable[dict[str, Any]], column: str) -> list[float]:
-    return [row[column] for row in rows if row[column] is not None]
-
-
-def _key(row: dict[str, Any]) -> Group:
-    return row["environment"], row["algorithm"], row["regularizer"], row["coefficient"]
-
-
-def _name(key: Group) -> str:
-    return f"{name_of(key[:2])}, " + (
-        "dense" if key[2] == "none" else f"{key[2].upper()} {number_name(key[3])}"
-    )
-
-
-def _seeds(seeds: list[int]) -> str:
-    return ("seeds " if len(seeds) > 1 else "seed ") + ", ".join(map(str, seeds))
+def _seeds(seeds: set[int]) -> str:
+    return ("seeds " if len(seeds) > 1 else "seed ") + ", ".join(map(str, sorted(seeds)))

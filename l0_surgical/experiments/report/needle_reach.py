@@ -1,180 +1,170 @@
 """NeedleReach in the report: Figs. 16 to 18 (reward and size by rank), the printed sparsity and rank, and the
 claims of Section 5."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import matplotlib.ticker
+import pandas as pd
 
-from l0_surgical.experiments.intervals import Estimate, interquartile_mean
-from l0_surgical.experiments.report.content import Column, Figure, Part, Section, Table, Value
-from l0_surgical.experiments.report.drawing import colour, draw, legend
-from l0_surgical.experiments.report.printed import printed
-from l0_surgical.experiments.report.surgical import PRESETS, SurgicalResults
-from l0_surgical.experiments.report.verdicts import POINTS, Verdict, judge
-from l0_surgical.experiments.rows import Rows
+from l0_surgical.experiments.report.classic import printed
+from l0_surgical.experiments.report.content import TEXT, Figure, Part, Section, Table, Value
+from l0_surgical.experiments.report.style import COLOURS, draw, legend
+from l0_surgical.experiments.report.verdicts import POINTS, SOLVED, Verdict, judge
+from l0_surgical.experiments.results import SURGICAL, SWEEP, SWEEPS, read_json, read_tables
+from l0_surgical.experiments.statistics import Estimate, interquartile_mean
+from l0_surgical.system.errors import BadInputError
 
-SOLVED = 0.99  # the success rate from which a policy counts as performing
-_LABELS = {"best": "preset best", "paper": "settings as printed"}
+PRESETS = {"best": "preset best", "paper": "settings as printed"}
 _SHADES = {"best": ("blue", "o"), "paper": ("orange", "^")}
+Sweep = tuple[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class SurgicalResults:
+    """`members` by preset; `sweeps` by name ("best dense", "paper L0 0.05", ...), one row per rank;
+    `compressed` may be empty."""
+
+    members: dict[str, pd.DataFrame]
+    sweeps: dict[str, list[dict[str, Any]]]
+    compressed: pd.DataFrame
+    missing: list[str]
+
+    def sweep(self, preset: str, dense: bool) -> Sweep | None:
+        """The words for, and the rows of, a preset's dense or sparse sweep; None if there is none."""
+        for name, rows in self.sweeps.items():
+            if name.startswith(preset) and name.endswith("dense") == dense:
+                return name.removeprefix(preset).strip(), rows
+        return None
+
+    def sweeps_of(self, dense: bool) -> dict[str, Sweep]:
+        """Those that there are, by preset."""
+        return {preset: found for preset in PRESETS if (found := self.sweep(preset, dense)) is not None}
+
+
+def read_surgical(folder: Path) -> SurgicalResults:
+    """The results in `folder`; what is absent is in `missing`.
+
+    Raises:
+        BadInputError: a file cannot be read or lacks a column.
+    """
+    names = (*(f"{preset}.csv" for preset in PRESETS), SWEEPS)
+    missing = [f"NeedleReach: no {name}" for name in names if not (folder / name).is_file()]
+    tables, sweeps = read_tables(folder, SURGICAL), read_json(folder / SWEEPS)
+    for name, rows in sweeps.items():
+        if absent := [key for row in rows for key in SWEEP if key not in row]:
+            raise BadInputError(
+                f"{folder / SWEEPS}, {name}: a row lacks {', '.join(dict.fromkeys(absent))}; write the "
+                "results anew"
+            )
+    compressed = tables.pop("compressed")
+    results = SurgicalResults(tables, sweeps, compressed, missing)
+    missing += [
+        f"NeedleReach, preset {preset}: no {'dense' if dense else 'sparse'} rank sweep"
+        for preset in PRESETS
+        for dense in (True, False)
+        if results.sweep(preset, dense) is None
+    ]
+    return results
 
 
 def needle_reach_part(results: SurgicalResults) -> Part:
     """All that the report has on NeedleReach."""
-    tables = [_members(results), _ranks(results)]
-    if results.compressed:
-        tables.append(_compressed(results))
-    section = Section(
-        "needle-reach",
-        "NeedleReach (surgical)",
-        (
-            "The paper prints 36 % sparsity at λ = 0.05 with the reward kept, and folds that policy to "
-            "about half its size (46 %, which is "
-            "rank 60), while no dense policy performs once folded. Preset best is ours; the other column "
-            "has the paper's settings.",
-        ),
-        [*tables, *_figures(results)],
+    tables = [_members(results), _ranks(results), _compressed(results)]
+    text = (
+        "The paper prints 36 % sparsity at λ = 0.05 with the reward kept, and folds that policy to about "
+        "half its size (46 %, which is rank 60), while no dense policy performs once folded. Preset best is "
+        "ours; the other column has the paper's settings."
     )
+    figures = [
+        _reward_by_rank(16, "dense", results.sweeps_of(dense=True)),
+        _reward_by_rank(17, "sparse", results.sweeps_of(dense=False)),
+        _size_by_rank(results.sweeps_of(dense=False)),
+    ]
+    items = [*(table for table in tables if table is not None), *figures]
+    section = Section("needle-reach", "NeedleReach (surgical)", (text,), items)
     source = f"NeedleReach: {sum(map(len, results.members.values()))} policies"
     return Part(source, _claims(results), [section], results.missing)
 
 
-def lowest_rank(sweep: Sequence[dict[str, Any]]) -> int | None:
+def lowest_rank(sweep: list[dict[str, Any]]) -> int | None:
     """The lowest rank from which on the mean success stays at `SOLVED` or above; None if it never does."""
     found = None
     for row in sorted(sweep, key=lambda row: row["rank"], reverse=True):
-        if (
-            row["success_rate"] < SOLVED - 1e-9
-        ):  # a mean of 0.98, 0.99 and 1 is a little less in floating point
+        # a mean of 0.98, 0.99 and 1 is a little less in floating point
+        if row["success_rate"] < SOLVED - 1e-9:
             break
         found = row["rank"]
     return found
 
 
 def _members(results: SurgicalResults) -> Table:
+    formats = {"Policy": TEXT, "Reward": 1, "Success %": 0, "Sparsity %": 1, "At initialisation %": 1}
+    formats |= {"Sparsity %, printed": 0, "Sparsity verdict": TEXT}
     shown = printed()["needle_reach"]
     rows: list[list[Value]] = []
-    for preset in PRESETS:
-        groups: dict[tuple[str, float], Rows] = {}
-        for row in results.members[preset]:
-            groups.setdefault((row["regularizer"], row["coefficient"]), []).append(row)
-        for (regularizer, coefficient), members in groups.items():
+    for preset, members in results.members.items():
+        groups = members.groupby(["regularizer", "coefficient"], sort=False, observed=True)
+        for (regularizer, coefficient), policies in groups:
             policy = "dense" if regularizer == "none" else f"{regularizer.upper()}, λ = {coefficient:g}"
-            sparsity = _estimate(members, "sparsity", 100)
+            sparsity = _estimate(policies, "sparsity", 100)
             is_printed = regularizer == "l0" and (preset == "best" or coefficient == shown["coefficient"])
-            numbers = (_estimate(members, "return_mean"), _estimate(members, "success_rate", 100), sparsity)
             verdict = judge(sparsity, shown["sparsity"], POINTS) if is_printed else None
             rows.append(
-                [f"{policy} ({_LABELS[preset]})", *numbers, _estimate(members, "sparsity_at_init", 100)]
+                [
+                    *(f"{policy} ({PRESETS[preset]})", _estimate(policies, "return_mean")),
+                    *(_estimate(policies, "success_rate", 100), sparsity),
+                    _estimate(policies, "sparsity_at_init", 100),
+                    *(shown["sparsity"] if is_printed else None, verdict),
+                ]
             )
-            rows[-1] += [shown["sparsity"] if is_printed else None, verdict]
-    columns = (
-        Column("Policy", text=True),
-        Column("Reward", 1),
-        Column("Success %", 0),
-        Column("Sparsity %", 1),
-    )
-    columns += (
-        Column("At initialisation %", 1),
-        Column("Sparsity %, printed", 0),
-        Column("Sparsity verdict", text=True),
-    )
-    caption = "Actor of DDPG + HER + DEX. Interquartile means over seeds with 95 % intervals."
-    return Table("needle-reach-policies", "NeedleReach: policies", caption, columns, rows)
+    return Table("needle-reach-policies", formats, rows)
 
 
 def _ranks(results: SurgicalResults) -> Table:
+    formats = {"Policy": TEXT, "Rank, printed": 0, "Rank, here": 0, "Size decrease %, printed": 0}
+    formats |= {"Size decrease %, here": 1, "Verdict": TEXT}
     shown = printed()["needle_reach"]
     rows: list[list[Value]] = []
-    for preset in PRESETS:
+    for preset, words in PRESETS.items():
         for dense in (True, False):
-            found = results.sweep(preset, dense)
-            if found is None:
+            if (found := results.sweep(preset, dense)) is None:
                 continue
-            rank = lowest_rank(found[1])
-            size = next((row["size_decrease_percent"] for row in found[1] if row["rank"] == rank), None)
-            verdict = None
-            if not dense:
-                verdict = (
-                    Verdict.NOT_REPRODUCED if size is None else judge(size, shown["size_decrease"], POINTS)
-                )
-            policy = "dense" if dense else found[0].removeprefix(preset).strip()
-            printed_numbers = (None, None) if dense else (shown["rank"], shown["size_decrease"])
-            rows.append(
-                [f"{policy} ({_LABELS[preset]})", printed_numbers[0], rank, printed_numbers[1], size, verdict]
-            )
-    columns = (
-        Column("Policy", text=True),
-        Column("Rank, printed"),
-        Column("Rank, here"),
-        Column("Size decrease %, printed", 0),
-    )
-    columns += (Column("Size decrease %, here", 1), Column("Verdict", text=True))
-    caption = (
-        f"The lowest rank from which on the mean success over three seeds is at least {SOLVED:g}, one rank "
-        "for all layers, paper's "
-        "accounting; “–” where no rank does. The paper prints no numbers for the dense policy and calls it "
-        "not performant."
-    )
-    return Table("needle-reach-ranks", "NeedleReach: lowest rank", caption, columns, rows)
+            name, sweep = found
+            rank = lowest_rank(sweep)
+            size = next((row["size_decrease_percent"] for row in sweep if row["rank"] == rank), None)
+            if dense:
+                rows.append([f"dense ({words})", None, rank, None, size, None])
+                continue
+            missed = Verdict.NOT_REPRODUCED
+            verdict = missed if size is None else judge(size, shown["size_decrease"], POINTS)
+            rows.append([f"{name} ({words})", shown["rank"], rank, shown["size_decrease"], size, verdict])
+    return Table("needle-reach-ranks", formats, rows)
 
 
-def _compressed(results: SurgicalResults) -> Table:
-    rows = [
-        [
-            row["policy"],
-            row["parameters"],
-            row["bytes"],
-            row["size_decrease_percent"],
-            row["return_mean"],
-            _times(row["success_rate"], 100),
-        ]
-        for row in results.compressed
-    ]
-    columns = (
-        Column("Policy", text=True),
-        Column("Stored numbers"),
-        Column("Bytes"),
-        Column("Size decrease %", 2),
-    )
-    columns += (Column("Reward", 2), Column("Success %", 0))
-    caption = (
-        "The best representation of each layer, dead units removed, in real accounting; one row per policy."
-    )
-    return Table("needle-reach-compressed", "NeedleReach: best representation", caption, columns, rows)
+def _compressed(results: SurgicalResults) -> Table | None:
+    formats = {"Policy": TEXT, "Stored numbers": 0, "Bytes": 0, "Size decrease %": 2, "Reward": 2}
+    formats["Success %"] = 0
+    rows = results.compressed.astype(object).where(results.compressed.notna(), None).to_dict("records")
+    for row in rows:
+        row["success_rate"] = None if row["success_rate"] is None else 100 * row["success_rate"]
+    columns = ("policy", "parameters", "bytes", "size_decrease_percent", "return_mean", "success_rate")
+    cells = [[row[column] for column in columns] for row in rows]
+    return Table("needle-reach-compressed", formats, cells) if cells else None
 
 
-def _figures(results: SurgicalResults) -> list[Figure]:
-    figures = []
-    for number, dense, words in ((16, True, "dense"), (17, False, "sparse")):
-        sweeps = {preset: found for preset in PRESETS if (found := results.sweep(preset, dense)) is not None}
-        figures.append(_reward_by_rank(number, words, sweeps))
-    figures.append(
-        _size_by_rank(
-            {preset: found for preset in PRESETS if (found := results.sweep(preset, False)) is not None}
-        )
-    )
-    return figures
-
-
-def _reward_by_rank(number: int, words: str, sweeps: dict[str, tuple[str, list[dict[str, Any]]]]) -> Figure:
+def _reward_by_rank(number: int, words: str, sweeps: dict[str, Sweep]) -> Figure:
     def paint(canvas: plt.Figure) -> None:
         axes = canvas.subplots()
         for preset, (name, rows) in sweeps.items():
             shade, marker = _SHADES[preset]
-            ranks = [row["rank"] for row in rows]
-            axes.plot(
-                ranks,
-                [row["return_mean"] for row in rows],
-                f"{marker}-",
-                color=colour(shade),
-                label=_label(preset, name),
-                ms=4,
-                lw=1.5,
-            )
+            ranks, rewards = ([row[key] for row in rows] for key in ("rank", "return_mean"))
+            look = {"color": COLOURS[shade], "label": f"{name}, {PRESETS[preset]}", "ms": 4, "lw": 1.5}
+            axes.plot(ranks, rewards, f"{marker}-", **look)
             low, high = zip(*(row["return_range"] for row in rows), strict=True)
-            axes.fill_between(ranks, low, high, color=colour(shade), alpha=0.16, lw=0)
+            axes.fill_between(ranks, low, high, color=COLOURS[shade], alpha=0.16, lw=0)
         _rank_axis(axes)
         axes.set(ylabel="reward")
         legend(axes, loc="center right")
@@ -184,40 +174,25 @@ def _reward_by_rank(number: int, words: str, sweeps: dict[str, tuple[str, list[d
         "results keep no more)."
     )
     ends = "; ".join(
-        f"{_label(p, n)}: {r[0]['return_mean']:.1f} at rank {r[0]['rank']}, {r[-1]['return_mean']:.1f} at "
-        f"{r[-1]['rank']}"
-        for p, (n, r) in sweeps.items()
+        f"{name}, {PRESETS[preset]}: {rows[0]['return_mean']:.1f} at rank {rows[0]['rank']}, "
+        f"{rows[-1]['return_mean']:.1f} at {rows[-1]['rank']}"
+        for preset, (name, rows) in sweeps.items()
     )
     alt = f"Reward by rank of the {words} policies in NeedleReach. {ends or 'No sweep'}."
-    return draw(
-        f"figure-{number}", f"Fig. {number}: NeedleReach, reward by rank, {words}", caption, alt, paint
-    )
+    title = f"Fig. {number}: NeedleReach, reward by rank, {words}"
+    return draw(f"figure-{number}", title, caption, alt, paint)
 
 
-def _size_by_rank(sweeps: dict[str, tuple[str, list[dict[str, Any]]]]) -> Figure:
+def _size_by_rank(sweeps: dict[str, Sweep]) -> Figure:
     shown = printed()["needle_reach"]
 
     def paint(canvas: plt.Figure) -> None:
         axes = canvas.subplots()
         for _, rows in list(sweeps.values())[:1]:
-            axes.plot(
-                [r["rank"] for r in rows],
-                [r["size_decrease_percent"] for r in rows],
-                "o-",
-                color=colour("blue"),
-                ms=4,
-                label="here",
-            )
-        axes.plot(
-            [shown["rank"]],
-            [shown["size_decrease"]],
-            "s",
-            color=colour("orange"),
-            label="printed",
-            mfc="none",
-            ms=7,
-            mew=1.5,
-        )
+            ranks, sizes = ([row[key] for row in rows] for key in ("rank", "size_decrease_percent"))
+            axes.plot(ranks, sizes, "o-", color=COLOURS["blue"], ms=4, label="here")
+        look = {"color": COLOURS["orange"], "label": "printed", "mfc": "none", "ms": 7, "mew": 1.5}
+        axes.plot([shown["rank"]], [shown["size_decrease"]], "s", **look)
         _rank_axis(axes)
         axes.set(ylabel="size decrease, %")
         legend(axes, loc="lower left")
@@ -231,31 +206,23 @@ def _size_by_rank(sweeps: dict[str, tuple[str, list[dict[str, Any]]]]) -> Figure
 
 
 def _claims(results: SurgicalResults) -> list[list[Value]]:
-    rows = []
-    for preset in PRESETS:
-        members = results.members[preset]
-        dense = [row for row in members if row["regularizer"] == "none"]
-        sparse = [
-            row
-            for row in members
-            if row["regularizer"] == "l0" and (preset == "best" or row["coefficient"] == 0.05)
-        ]
-        words = f"NeedleReach keeps the reward at 36 % sparsity ({_LABELS[preset]})"
-        rows.append([words, *_reward_kept(dense, sparse)])
-        words = f"NeedleReach: only sparse policies perform after low rank ({_LABELS[preset]})"
-        rows.append([words, *_only_sparse(results, preset)])
+    rows: list[list[Value]] = []
+    for preset, words in PRESETS.items():
+        keeps = f"NeedleReach keeps the reward at 36 % sparsity ({words})"
+        only = f"NeedleReach: only sparse policies perform after low rank ({words})"
+        rows += [[keeps, *_reward_kept(results, preset)], [only, *_only_sparse(results, preset)]]
     return rows
 
 
-def _reward_kept(dense: Rows, sparse: Rows) -> tuple[str, Verdict]:
-    base, ours, sparsity = (
-        _estimate(dense, "return_mean"),
-        _estimate(sparse, "return_mean"),
-        _estimate(sparse, "sparsity", 100),
-    )
+def _reward_kept(results: SurgicalResults, preset: str) -> tuple[str, Verdict]:
+    members = results.members[preset]
+    is_judged = (preset == "best") | (members["coefficient"] == printed()["needle_reach"]["coefficient"])
+    sparse, dense = members[(members["regularizer"] == "l0") & is_judged], members["regularizer"] == "none"
+    base, ours = (_estimate(rows, "return_mean") for rows in (members[dense], sparse))
+    sparsity = _estimate(sparse, "sparsity", 100)
     if base is None or ours is None or sparsity is None:
         return "no policies to judge by", Verdict.NOT_MEASURED
-    success = sum(row["success_rate"] for row in sparse) / len(sparse)
+    success = sparse["success_rate"].mean()
     text = (
         f"reward {ours.value:.1f} against {base.value:.1f} dense at {sparsity.value:.1f} % sparsity, "
         f"success {100 * success:.0f} %"
@@ -276,10 +243,6 @@ def _only_sparse(results: SurgicalResults, preset: str) -> tuple[str, Verdict]:
     return text, Verdict.HOLDS if dense is None and sparse is not None else Verdict.FAILS
 
 
-def _label(preset: str, name: str) -> str:
-    return f"{name.removeprefix(preset).strip()}, {_LABELS[preset]}"
-
-
 def _rank_axis(axes: plt.Axes) -> None:
     axes.set_xscale("log")
     axes.set_xticks([1, 2, 5, 10, 20, 50, 100])
@@ -288,10 +251,6 @@ def _rank_axis(axes: plt.Axes) -> None:
     axes.set_xlabel("rank of every layer")
 
 
-def _estimate(rows: Rows, column: str, factor: float = 1.0) -> Estimate | None:
-    found = interquartile_mean([row[column] for row in rows])
+def _estimate(rows: pd.DataFrame, column: str, factor: float = 1.0) -> Estimate | None:
+    found = interquartile_mean(rows[column].tolist())
     return None if found is None else found.scaled(factor)
-
-
-def _times(value: float | None, factor: float) -> float | None:
-    return None if value is None else factor * value

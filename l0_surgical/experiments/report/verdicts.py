@@ -4,10 +4,11 @@
 from collections.abc import Sequence
 from enum import Enum
 
-from l0_surgical.experiments.intervals import Estimate
+from l0_surgical.experiments.statistics import Estimate
 
 POINTS = 1.0  # percentage points within which a sparsity or a size decrease counts as the printed one
 EXACT = 0.1  # the same for a size that follows from arithmetic alone (a misprint of the paper is 0.07 off)
+SOLVED = 0.99  # the success rate from which a policy of NeedleReach counts as performing
 
 RULES = {
     "exceeded": "the whole 95 % interval is better than the printed number by more than the tolerance",

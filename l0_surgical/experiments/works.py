@@ -1,12 +1,12 @@
-"""What a cell of the classic suite does: train the members of one seed, or reduce one trained policy."""
+"""What the cells of the suites do: train the members of one seed, or reduce one trained policy."""
 
 import base64
 import csv
-import dataclasses
 import hashlib
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,49 +14,32 @@ from l0_surgical import training
 from l0_surgical.compression import compress, lowest_rank, rank_sweep
 from l0_surgical.evaluation import Evaluation
 from l0_surgical.evaluation.remembering import RememberingEvaluator
-from l0_surgical.experiments._cell_store import canonical
-from l0_surgical.experiments.cells import CellResult
-from l0_surgical.policy import Policy, load_policy
+from l0_surgical.experiments.jobs import CellResult, Work
+from l0_surgical.experiments.results import KEY
+from l0_surgical.experiments.suites.classic import cell_config
+from l0_surgical.policy import Policy, load_policy, save_policy
+from l0_surgical.policy.description import describe
 from l0_surgical.policy.low_rank import fold, size_decrease_percent
 from l0_surgical.policy.simplify import simplify
-from l0_surgical.settings.presets import preset
-from l0_surgical.settings.training import TrainingConfig, as_dict
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
-from l0_surgical.system.files import atomic_write
+from l0_surgical.system.files import atomic_write, file_to_write
+
+# names that suite.json keeps, and those that it kept before
+TRAIN = Work(
+    "classic training",
+    "l0_surgical.experiments.works:train_cell",
+    former=("l0_surgical.experiments.suite_work:train_cell",),
+)
+REDUCE = Work(
+    "classic reduction",
+    "l0_surgical.experiments.works:reduce_cell",
+    former=("l0_surgical.experiments.suite_work:reduce_cell",),
+)
+REDUCE_SURGICAL = Work("surgical reduction", "l0_surgical.experiments.works:reduce_surgical_cell")
 
 KEEP = 0.99
 """Part of the return over random actions that a reduced policy must provably keep."""
 GO_ON = "run the same command again to go on"
-
-
-def cell_config(specification: dict[str, Any]) -> TrainingConfig:
-    """The training of a cell."""
-    config = preset(specification["preset"], specification["environment"], specification["algorithm"])
-    config = dataclasses.replace(
-        config,
-        regularizer=(specification["regularizer"],),
-        coefficient=tuple(specification["coefficients"]),
-        seed=specification["seed"],
-        seeds=specification["seeds"],
-        threads=1,
-    )
-    if specification["temperature"] is not None:
-        config = dataclasses.replace(
-            config, sparsity=dataclasses.replace(config.sparsity, temperature=specification["temperature"])
-        )
-    if not specification["quick"]:
-        return config
-    soon = {"learning_starts": 100} if config.algorithm.name == "dqn" else {}
-    return dataclasses.replace(
-        config,
-        steps=2 * config.algorithm.steps_per_round,
-        evaluate_every=1,
-        checkpoint_every=1,
-        evaluation_episodes=2,
-        final_evaluation_episodes=4,
-        sparsity=dataclasses.replace(config.sparsity, penalty_start=0),
-        algorithm=dataclasses.replace(config.algorithm, **soon),
-    )
 
 
 def train_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -72,11 +55,7 @@ def train_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
     summary = training.complete(config, run, go_on=GO_ON)
     with (run / "metrics.csv").open(newline="", encoding="utf-8") as stream:
         curves = [_curve(row) for row in csv.DictReader(stream) if row["validation_return"]]
-    policies = {
-        Path(row["policy"]).stem: Path(row["policy"]).read_bytes()
-        for row in summary["members"]
-        if row["policy"]
-    }
+    paths = [Path(row["policy"]) for row in summary["members"] if row["policy"]]
     (run / "checkpoint.pt").unlink(missing_ok=True)
     shutil.rmtree(run / "tensorboard", ignore_errors=True)
     return {
@@ -85,16 +64,11 @@ def train_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
             for row in summary["members"]
         ],
         "curves": curves,
-        "policies": {name: base64.b64encode(data).decode() for name, data in policies.items()},
+        "policies": {path.stem: base64.b64encode(path.read_bytes()).decode() for path in paths},
         "temperature": config.sparsity.temperature,
         "train_seconds": summary["wall_seconds"],
         "cpu_seconds": time.process_time() - started,
     }
-
-
-def settings_digest(config: TrainingConfig) -> str:
-    """Changes with every setting that the training depends on."""
-    return hashlib.sha256(canonical(as_dict(config)).encode()).hexdigest()[:16]
 
 
 def _curve(row: dict[str, str]) -> dict[str, Any]:
@@ -108,14 +82,15 @@ def _curve(row: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def policy_folder(out: Path) -> Path:
-    """Where the suite keeps the trained policies."""
-    return out / "policies"
+def policy_file(out: Path, specification: dict[str, Any], name: str) -> Path:
+    """Where the classic suite in `out` keeps a trained policy."""
+    where = out / "policies" / specification["environment"] / specification["algorithm"]
+    return where / f"{name}.safetensors"
 
 
-def save_policies(cell: CellResult, folder: Path) -> list[dict[str, Any]]:
-    """Writes a training cell's policies into `folder`; returns its members' rows, labelled with the cell and
-    the files' sha256."""
+def save_policies(cell: CellResult, out: Path) -> list[dict[str, Any]]:
+    """Writes a training cell's policies into the suite's folder; returns its members' rows, labelled with the
+    cell and the files' sha256."""
     specification, rows = cell.specification, []
     mapped = specification["temperature"] is not None
     count = len(cell.result["members"])
@@ -124,35 +99,26 @@ def save_policies(cell: CellResult, folder: Path) -> list[dict[str, Any]]:
             **member,
             **{key: specification[key] for key in ("environment", "algorithm")},
             "mapped": mapped,
+            "failed": member.get("failed", ""),
+            "temperature": cell.result["temperature"],
+            "wall_seconds": cell.seconds / count,
+            "cpu_seconds": cell.cpu_seconds / count,
         }
-        row |= {"failed": member.get("failed", ""), "temperature": cell.result["temperature"]}
-        row |= {"wall_seconds": cell.seconds / count, "cpu_seconds": cell.cpu_seconds / count}
         if member["policy"] is not None:
             data = base64.b64decode(cell.result["policies"][member["policy"]])
-            path = (
-                folder
-                / specification["environment"]
-                / specification["algorithm"]
-                / f"{member['policy']}.safetensors"
-            )
-            if mapped:
-                path = path.with_name(f"beta{specification['temperature']:g}-{path.name}")
+            beta = f"beta{specification['temperature']:g}-" if mapped else ""
+            path = policy_file(out, specification, f"{beta}{member['policy']}")
             if not path.exists() or path.read_bytes() != data:
-                path.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_write(path) as file:
                     file.write(data)
             policy = load_policy(path)
             row |= {
                 "sha256": hashlib.sha256(data).hexdigest(),
-                "nonzero": _nonzero(policy),
+                "nonzero": sum(int((layer.weight.to_dense() != 0).sum()) for layer in policy.layers),
                 "commit": policy.provenance.get("commit"),
             }
         rows.append(row)
     return rows
-
-
-def _nonzero(policy: Policy) -> int:
-    return sum(int((layer.weight.to_dense() != 0).sum()) for layer in policy.layers)
 
 
 def reduce_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -165,42 +131,60 @@ def reduce_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
     Raises:
         L0SurgicalError: the policy file is not the one that was trained.
     """
-    path = _policy_path(specification, folder)
-    if hashlib.sha256(path.read_bytes()).hexdigest() != specification["sha256"]:
-        raise L0SurgicalError(
-            f"{path} is not the policy that was trained; delete it and run the same command again"
-        )
-    policy, episodes = load_policy(path), specification["episodes"]
-    label = {
-        key: specification[key] for key in ("environment", "algorithm", "regularizer", "coefficient", "seed")
-    }
+    path = policy_file(folder.parents[2], specification, specification["policy"])
+    policy, episodes = _trained(path, specification["sha256"]), specification["episodes"]
+    label = {key: specification[key] for key in (*KEY, "seed")}
     with RememberingEvaluator(policy.task) as evaluator:
-        ranks = [
-            {**label, **row}
-            for row in rank_sweep(
-                policy, specification["ranks"], episodes, stream="test", evaluator=evaluator
-            )
-        ]
+        ranks = rank_sweep(policy, specification["ranks"], episodes, stream="test", evaluator=evaluator)
         found = [
             ("one rank", *_one_rank(policy, episodes, evaluator)),
             ("automatic ranks", *_compressed(policy, episodes, ("low_rank",), evaluator)),
             ("best", *_compressed(policy, episodes, ("sparse", "low_rank"), evaluator)),
         ]
         results = [evaluator.evaluate(small, "test", 0, episodes) for _, small, _ in found]
-    compressed = [
-        {**label, **_reduced_row(policy, *one, result)} for one, result in zip(found, results, strict=True)
-    ]
-    return {"ranks": ranks, "compressed": compressed}
+    compressed = [_reduced_row(policy, *one, result) for one, result in zip(found, results, strict=True)]
+    return {
+        "ranks": [{**label, **row} for row in ranks],
+        "compressed": [{**label, **row} for row in compressed],
+    }
 
 
-def _policy_path(specification: dict[str, Any], folder: Path) -> Path:
-    out = folder.parents[2]
-    return (
-        policy_folder(out)
-        / specification["environment"]
-        / specification["algorithm"]
-        / f"{specification['policy']}.safetensors"
-    )
+def reduce_surgical_cell(specification: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Sweeps the ranks of one policy of NeedleReach on unseen episodes, or compresses it into the suite's
+    folder `compressed`.
+
+    Raises:
+        L0SurgicalError: the policy file is not the one that was trained.
+    """
+    out, name, episodes = folder.parents[2], specification["name"], specification["episodes"]
+    path = out / specification["run"] / "policies" / f"{name}.safetensors"
+    policy = _trained(path, specification["sha256"])
+    if specification["do"] == "ranks":
+        with RememberingEvaluator(policy.task) as evaluator:
+            ranks = specification["ranks"]
+            return {"ranks": rank_sweep(policy, ranks, episodes, stream="test", evaluator=evaluator)}
+    seed = specification["seed"]
+    with RememberingEvaluator(policy.task) as evaluator:
+        small, _ = _compressed(policy, episodes, ("sparse", "low_rank"), evaluator, seed)
+        result = evaluator.evaluate(small, "test", seed, episodes).as_dict()
+    evaluation = {**result, "stream": "test", "seed": seed}
+    save_policy(replace(small, evaluation=evaluation), file_to_write(out / "compressed" / path.name))
+    description = describe(small)
+    return {
+        "policy": name,
+        **{key: description[key] for key in ("parameters", "bytes", "size_decrease_percent")},
+        "units": "-".join(str(units) for units in description["network"]),
+        "representation": "+".join(layer["representation"] for layer in description["layers"]),
+        **{key: result[key] for key in ("return_mean", "success_rate")},
+    }
+
+
+def _trained(path: Path, sha256: str) -> Policy:
+    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        raise L0SurgicalError(
+            f"{path} is not the policy that was trained; delete it and run the same command again"
+        )
+    return load_policy(path)
 
 
 def _one_rank(policy: Policy, episodes: int, evaluator: RememberingEvaluator) -> tuple[Policy, bool]:
@@ -212,10 +196,10 @@ def _one_rank(policy: Policy, episodes: int, evaluator: RememberingEvaluator) ->
 
 
 def _compressed(
-    policy: Policy, episodes: int, methods: Sequence[Any], evaluator: RememberingEvaluator
+    policy: Policy, episodes: int, methods: Sequence[Any], evaluator: RememberingEvaluator, seed: int = 0
 ) -> tuple[Policy, bool]:
     try:
-        small, report = compress(policy, KEEP, 0.95, episodes, methods=methods, evaluator=evaluator)
+        small, report = compress(policy, KEEP, 0.95, episodes, seed, methods=methods, evaluator=evaluator)
     except BadInputError:
         return simplify(policy), False
     return small, bool(report["chosen"]["confirmation"]["accepted"] or report["chosen"]["method"] == "exact")

@@ -1,10 +1,15 @@
 """Interquartile means and intervals: values by hand, the same each time, and no trace in NumPy's global
 generator."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from rliable import library
+from rliable.metrics import aggregate_iqm
 
-from l0_surgical.experiments.intervals import (
+from l0_surgical.experiments.statistics import (
+    REPS,
     Estimates,
     across_tasks,
     differences,
@@ -66,3 +71,24 @@ def test_across_tasks_is_wider_than_the_seeds_alone_where_tasks_differ():
     assert found.value == pytest.approx(0.755, abs=0.01)
     assert found.low < 0.5
     assert found.high > 1.0
+
+
+def of_rliable(scores: np.ndarray | list[np.ndarray], function: Callable, **more: bool) -> np.ndarray:
+    """What rliable 1.2 finds; it draws from NumPy's global generator, whatever `random_state` it is given."""
+    np.random.seed(0)  # noqa: NPY002
+    return library.get_interval_estimates({"": scores}, function, reps=REPS, **more)[1][""]
+
+
+def test_rliable_finds_the_same_means_and_the_same_intervals():
+    scores = np.random.default_rng(3).normal(size=(7, 4))
+    ours = interquartile_means(scores.T.tolist())
+    columns = lambda drawn: np.array([aggregate_iqm(column) for column in drawn.T])  # noqa: E731
+    np.testing.assert_allclose([found.value for found in ours], columns(scores), rtol=1e-12)
+    bounds = of_rliable(scores, columns)
+    np.testing.assert_allclose([(found.low, found.high) for found in ours], bounds.T, rtol=1e-12)
+    less = differences(scores.T[:1].tolist(), scores.T[1].tolist())[0]
+    bounds = of_rliable([scores[:, :1], scores[:, 1:2]], lambda a, b: columns(a) - columns(b))
+    np.testing.assert_allclose([less.low, less.high], bounds[:, 0], rtol=1e-12)
+    both = across_tasks(scores)
+    bounds = of_rliable(scores, lambda drawn: np.array([aggregate_iqm(drawn)]), task_bootstrap=True)
+    np.testing.assert_allclose([both.value, both.low, both.high], [aggregate_iqm(scores), *bounds[:, 0]])

@@ -1,12 +1,11 @@
 """The folder of a suite: which cells it has, their results, and the lock that keeps it to one suite.
 
-suite.json                    format, work and the names of all cells cells/<name>/result.json      what the
-cell's work returned, with a checksum; a cell that has one is never run again cells/<name>/attempts.json
-the attempts that ended without a result, and what they cost cells/<name>/worker.log       what the work
-printed; everything else in there is the work's own
+suite.json                   format, work and the names of all cells
+cells/<name>/result.json     what the cell's work returned, with a checksum; such a cell is never run again
+cells/<name>/attempts.json   the attempts that ended without a result, and what they cost
+cells/<name>/worker.log      what the work printed; everything else in there is the work's own
 """
 
-import contextlib
 import hashlib
 import json
 import re
@@ -27,6 +26,21 @@ FORMAT = 1
 RESULT = "result.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,127}")
 _REMEDY = "choose another --out"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done with each cell of a suite.
+
+    Attributes:
+        name: the kind of work, as suite.json keeps it.
+        function: where it is, "module:function".
+        former: other names by which older folders know it.
+    """
+
+    name: str
+    function: str
+    former: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,15 +65,6 @@ class CellResult:
     attempt: int
     host: str
     version: str = __version__
-
-    def to_json(self) -> bytes:
-        """The content of result.json."""
-        data = asdict(self)
-        head = {"format": FORMAT, "l0_surgical": data.pop("version")}
-        return (
-            json.dumps({**head, **data, "sha256": _checksum(self.specification, self.result)}, indent=2)
-            + "\n"
-        ).encode()
 
 
 class CorruptedResult(Exception):
@@ -88,7 +93,7 @@ def read_result(file: Path, name: str) -> CellResult | None:
         return None
     except (OSError, ValueError) as error:
         raise CorruptedResult(f"{RESULT} could not be read ({error})") from error
-    found = data.get("format") if isinstance(data, dict) else None
+    found = data.pop("format", None) if isinstance(data, dict) else None
     if not isinstance(found, int):
         raise CorruptedResult(f"{RESULT} had no format number")
     if found != FORMAT:
@@ -99,7 +104,6 @@ def read_result(file: Path, name: str) -> CellResult | None:
     try:
         if data.pop("sha256") != _checksum(data["specification"], data["result"]):
             raise CorruptedResult(f"{RESULT} had a wrong checksum")
-        del data["format"]
         return CellResult(version=data.pop("l0_surgical"), **data)
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptedResult(f"{RESULT} lacked a part ({error})") from error
@@ -107,8 +111,9 @@ def read_result(file: Path, name: str) -> CellResult | None:
 
 def write_result(folder: Path, result: CellResult) -> None:
     """Writes result.json of the cell whose folder is given."""
-    with atomic_write(folder / RESULT) as file:
-        file.write(result.to_json())
+    data = asdict(result)
+    head = {"format": FORMAT, "l0_surgical": data.pop("version")}
+    _write_json(folder / RESULT, {**head, **data, "sha256": _checksum(result.specification, result.result)})
 
 
 def check_cells(cells: Sequence[Cell]) -> None:
@@ -151,23 +156,23 @@ class Store:
     def __init__(self, out: Path) -> None:
         self.out = make_folder(out).resolve()
         self.token = uuid.uuid4().hex
+        self._lock = WorkLock(self.out / ".lock", "suite", self.out, note=self.token)
 
     def __enter__(self) -> "Store":
-        self._opened = contextlib.ExitStack()
-        self._opened.enter_context(WorkLock(self.out / ".lock", "suite", self.out, note=self.token))
+        self._lock.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._opened.close()
+        self._lock.__exit__(kind, error, trace)
 
     def folder(self, name: str) -> Path:
         """The cell's own folder."""
         return self.out / "cells" / name
 
     def open_suite(
-        self, work: str, cells: Sequence[Cell]
+        self, work: Work, cells: Sequence[Cell]
     ) -> tuple[dict[str, CellResult], list[tuple[str, str]]]:
         """Checks that the folder is empty or of the same suite; returns the results that it holds, and the
         corrupted ones (put aside).
@@ -175,7 +180,7 @@ class Store:
         Raises:
             BadInputError: it holds something else; nothing was changed.
         """
-        self._check_suite({"format": FORMAT, "work": work, "cells": [cell.name for cell in cells]})
+        self._check_suite(work, {cell.name for cell in cells})
         found, corrupted = {}, []
         for cell in cells:
             try:
@@ -190,20 +195,13 @@ class Store:
         if others and len(found) < len(cells):
             raise BadInputError(
                 f"{self.out} holds results of l0_surgical {', '.join(sorted(others))} and this is "
-                f"{__version__}, which never go on "
-                f"together; finish with that version or {_REMEDY}"
+                f"{__version__}, which never go on together; finish with that version or {_REMEDY}"
             )
         for name, _ in corrupted:
             _put_aside(self.folder(name) / RESULT)
         if not (self.out / "suite.json").exists():
-            suite = {
-                "format": FORMAT,
-                "l0_surgical": __version__,
-                "work": work,
-                "cells": [cell.name for cell in cells],
-            }
-            with atomic_write(self.out / "suite.json") as file:
-                file.write((json.dumps(suite, indent=2) + "\n").encode())
+            head = {"format": FORMAT, "l0_surgical": __version__, "work": work.name}
+            _write_json(self.out / "suite.json", {**head, "cells": [cell.name for cell in cells]})
         return found, corrupted
 
     def finished(self, name: str) -> CellResult | None:
@@ -213,10 +211,6 @@ class Store:
         except CorruptedResult:
             return None
 
-    def save(self, result: CellResult) -> None:
-        """Writes a cell's result."""
-        write_result(self.folder(result.name), result)
-
     def attempts(self, name: str) -> list[dict[str, Any]]:
         """The cell's attempts that ended without a result: cause, seconds and cpu_seconds of each."""
         try:
@@ -224,29 +218,26 @@ class Store:
         except (FileNotFoundError, ValueError):
             return []
 
-    def add_attempt(self, name: str, attempt: dict[str, Any]) -> None:
+    def add_attempt(self, name: str, cause: str, seconds: float, cpu_seconds: float) -> None:
         """Records an attempt that ended without a result."""
-        attempts = [*self.attempts(name), attempt]
-        with atomic_write(self.folder(name) / "attempts.json") as file:
-            file.write((json.dumps(attempts, indent=2) + "\n").encode())
+        attempt = {"cause": cause, "seconds": seconds, "cpu_seconds": cpu_seconds}
+        _write_json(self.folder(name) / "attempts.json", [*self.attempts(name), attempt])
 
-    def _check_suite(self, suite: dict[str, Any]) -> None:
-        file = self.out / "suite.json"
-        here = set(suite["cells"])
-        there = here
+    def _check_suite(self, work: Work, here: set[str]) -> None:
+        file, there = self.out / "suite.json", here
         if file.exists():
             try:
                 found = json.loads(file.read_bytes())
-                form, work, there = found["format"], found["work"], set(found["cells"])
+                form, kind, there = found["format"], found["work"], set(found["cells"])
             except (OSError, ValueError, KeyError, TypeError):
                 raise BadInputError(
                     f"{file} is damaged; delete it to go on with the cells of the folder, or {_REMEDY}"
                 ) from None
             if form != FORMAT:
                 raise BadInputError(f"{file} has format {form} and this version knows {FORMAT}; {_REMEDY}")
-            if work != suite["work"]:
+            if kind not in (work.name, *work.former):
                 raise BadInputError(
-                    f"{self.out} holds a suite of {work} and this one is of {suite['work']}; {_REMEDY}"
+                    f"{self.out} holds a suite of {kind} and this one is of {work.name}; {_REMEDY}"
                 )
         elif (self.out / "cells").is_dir():
             there = here | {path.name for path in (self.out / "cells").iterdir()}
@@ -256,23 +247,23 @@ class Store:
             raise BadInputError(f"{self.out} holds another suite: cell {name} {where}; {_REMEDY}")
 
     def _check_specification(self, cell: Cell, found: CellResult) -> None:
-        if found.name == cell.name and canonical(found.specification) == canonical(cell.specification):
-            return
         here, there = {"cell": cell.name, **cell.specification}, {"cell": found.name, **found.specification}
-        keys = [key for key in sorted(here.keys() | there.keys()) if _shown(here, key) != _shown(there, key)]
-        raise BadInputError(
-            f"{self.out} holds another suite: in cell {cell.name} {keys[0]} is {_shown(there, keys[0])} "
-            "there and "
-            f"{_shown(here, keys[0])} here; {_REMEDY}"
-        )
-
-
-def _shown(data: dict[str, Any], key: str) -> str:
-    return canonical(data[key]) if key in data else "absent"
+        for key in sorted(here.keys() | there.keys()):
+            ours, theirs = (canonical(data[key]) if key in data else "absent" for data in (here, there))
+            if ours != theirs:
+                raise BadInputError(
+                    f"{self.out} holds another suite: in cell {cell.name} {key} is {theirs} there and {ours} "
+                    f"here; {_REMEDY}"
+                )
 
 
 def _checksum(specification: Any, result: Any) -> str:
     return hashlib.sha256(canonical({"specification": specification, "result": result}).encode()).hexdigest()
+
+
+def _write_json(file: Path, data: Any) -> None:
+    with atomic_write(file) as stream:
+        stream.write((json.dumps(data, indent=2) + "\n").encode())
 
 
 def _put_aside(file: Path) -> None:

@@ -1,7 +1,8 @@
-"""The worker's side of an attempt: `python -m l0_surgical.experiments._attempt_main DESCRIPTOR`, started by
-`_attempt.Attempt`."""
+"""The worker's side of an attempt: `python -m l0_surgical.experiments.jobs.worker_main`, started by
+`worker.Attempt`."""
 
 import contextlib
+import importlib
 import json
 import os
 import resource
@@ -10,19 +11,13 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from l0_surgical import __version__
-from l0_surgical.experiments._attempt import Ended, Job, ended_to_dict, resolve_work
-from l0_surgical.experiments._cell_store import (
-    RESULT,
-    CellResult,
-    CorruptedResult,
-    canonical,
-    read_result,
-    write_result,
-)
+from l0_surgical.experiments.jobs.store import CellResult, canonical, write_result
+from l0_surgical.experiments.jobs.worker import Job
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from l0_surgical.system.locks import acquire
 from l0_surgical.system.process import age_s, follow_parent
@@ -32,25 +27,41 @@ _POLL_S = 0.05
 
 
 def main() -> None:
-    """Reads the job, works, writes the reply. SIGINT is let through only while the work runs."""
+    """Reads the job, works, says how it ended. SIGINT is let through only while the work runs."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell's background jobs inherit that it is ignored
-    lifeline = os.dup(0)  # not inherited by the work's own processes
+    # a shell's background jobs inherit that it is ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    job = Job(**json.loads(sys.stdin.buffer.readline()))
+    lifeline, reply = os.dup(0), os.dup(1)  # not inherited by the work's own processes
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)  # what the work prints goes to the log
     follow_parent(lifeline, signal.SIGINT, GRACE_S)
-    with os.fdopen(int(sys.argv[1]), "r+b") as exchange:
-        exchange.seek(0)
-        job = Job(**json.load(exchange))
-        reply = json.dumps(ended_to_dict(_attempt(job))).encode()
-        exchange.seek(0)
-        exchange.truncate()
-        exchange.write(reply)
+    end, cause = _attempt(job)
+    with contextlib.suppress(BrokenPipeError):  # the suite is gone
+        os.write(reply, json.dumps({"end": end, "cause": cause}).encode())
 
 
-def _attempt(job: Job) -> Ended:
+def resolve_work(dotted: str) -> Callable[[dict[str, Any], Path], dict[str, Any]]:
+    """The function of a path "module:function".
+
+    Raises:
+        BadInputError: there is none.
+    """
+    module, _, function = dotted.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInputError(
+            f"cannot find the work {dotted!r} ({error}); give module:function, importable in every worker"
+        ) from error
+    if not callable(found):
+        raise BadInputError(f"the work {dotted!r} is no function; give module:function")
+    return found
+
+
+def _attempt(job: Job) -> tuple[str, str]:
+    """How it ended, and by what cause where there is no result."""
     try:
         if job.version != __version__:
             raise BadInputError(
@@ -58,39 +69,25 @@ def _attempt(job: Job) -> Ended:
                 "the same on every node"
             )
         with _folder_lock(Path(job.folder) / ".lock"):
-            return Ended(job.name, "finished", result=_earlier_result(job) or _work(job))
+            if job.result() is None:  # an attempt that was believed lost may have ended meanwhile
+                _work(job)
+        return "finished", ""
     except BadInputError as error:
-        return Ended(job.name, "refused", str(error))
+        return "refused", str(error)
     except KeyboardInterrupt:
-        return Ended(job.name, "interrupted", "interrupted")
+        return "interrupted", "interrupted"
     except BaseException as error:
         with contextlib.suppress(OSError):  # the log's disk may be full
             traceback.print_exc()
         if getattr(error, "exit_code", None) == 130:
-            return Ended(job.name, "interrupted", str(error))
-        return Ended(
-            job.name,
-            "failed",
-            str(error) if isinstance(error, L0SurgicalError) else f"{type(error).__name__}: {error}",
-        )
+            return "interrupted", str(error)
+        return "failed", str(error) if isinstance(
+            error, L0SurgicalError
+        ) else f"{type(error).__name__}: {error}"
 
 
-def _earlier_result(job: Job) -> CellResult | None:
-    """The result of an attempt that was believed lost and has ended meanwhile."""
-    try:
-        result = read_result(Path(job.folder) / RESULT, job.name)
-    except CorruptedResult:
-        return None
-    return (
-        result
-        if result is not None and canonical(result.specification) == canonical(job.specification)
-        else None
-    )
-
-
-def _work(job: Job) -> CellResult:
-    folder = Path(job.folder)
-    function = resolve_work(job.work)
+def _work(job: Job) -> None:
+    folder, function = Path(job.folder), resolve_work(job.function)
     with _sigint_let_through():
         returned = function(job.specification, folder)
     try:
@@ -111,7 +108,6 @@ def _work(job: Job) -> CellResult:
         host=socket.gethostname(),
     )
     write_result(folder, result)
-    return result
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
-"""Figures drawn from results: learning curves, return by rank (Goddla 2024, Figs. 16 to 18), and an animation
-of the arm."""
+"""Pictures of runs: learning curves, return by rank (Goddla 2024, Figs. 16 to 18), and an animation of the
+arm."""
 
-import csv
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import matplotlib.ticker
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 from scipy.stats import trim_mean
 
@@ -34,63 +34,37 @@ STYLE = {
     "font.size": 10,
     "figure.dpi": 130,
 }
-Curve = tuple[str, list[dict[str, Any]]]
+_SPARSITIES = {"actor_sparsity": "actor sparsity", "critic_sparsity": "critic sparsity"}
+Sweep = tuple[str, list[dict[str, Any]]]
 
 
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """The rows of a run's metrics.csv."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
-def learning_curves(metrics: Sequence[dict[str, str]], path: Path, title: str) -> None:
-    """Return, success and sparsity over training episodes; one colour per regularizer and coefficient.
+def learning_curves(metrics: Path, path: Path, title: str) -> None:
+    """Return, success and sparsity over training episodes, from a run's metrics.csv; one colour per
+    regularizer and coefficient.
 
     The line is the interquartile mean over seeds and the band runs from the lowest to the highest seed.
     """
-    cells = sorted(
-        {(row["regularizer"], float(row["coefficient"])) for row in metrics},
-        key=lambda cell: (cell[0] != "none", cell),
-    )
-    panels = [
-        ("validation_return", "return"),
-        ("validation_success", "success"),
-        ("actor_sparsity", "actor sparsity"),
-    ]
-    panels.append(("critic_sparsity", "critic sparsity"))
+    table = pd.read_csv(metrics)
+    table = table[table["validation_return"].notna()]
+    order = table.sort_values(["regularizer", "coefficient"])
+    cells = dict(list(order.groupby(["regularizer", "coefficient"], sort=False)))
+    cells = dict(sorted(cells.items(), key=lambda cell: cell[0][0] != "none"))  # dense first
+    panels = {"validation_return": "return", "validation_success": "success", **_SPARSITIES}
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 4, figsize=(15, 3.4), constrained_layout=True)
-        for colour, (regularizer, coefficient) in zip(_colours(len(cells)), cells, strict=True):
+        for colour, ((regularizer, coefficient), rows) in zip(
+            _colours(len(cells)), cells.items(), strict=True
+        ):
             label = "dense" if regularizer == "none" else f"{regularizer.upper()} {number_name(coefficient)}"
-            rows = [
-                r
-                for r in metrics
-                if r["regularizer"] == regularizer
-                and float(r["coefficient"]) == coefficient
-                and r["validation_return"]
-            ]
-            for axis, (column, _) in zip(axes, panels, strict=True):
-                episodes = sorted({int(row["round"]) for row in rows})
-                values = [
-                    np.array([float(row[column]) for row in rows if int(row["round"]) == e]) for e in episodes
-                ]
-                x = np.array(episodes) + 1
-                axis.plot(x, [trim_mean(v, 0.25) for v in values], color=colour, label=label, lw=1.8)
-                axis.fill_between(
-                    x, [v.min() for v in values], [v.max() for v in values], color=colour, alpha=0.15, lw=0
-                )
+            for axis, column in zip(axes, panels, strict=True):
+                by_round = rows.groupby("round")[column]
+                middle, low, high = by_round.apply(trim_mean, 0.25), by_round.min(), by_round.max()
+                axis.plot(middle.index + 1, middle, color=colour, label=label, lw=1.8)
+                axis.fill_between(middle.index + 1, low, high, color=colour, alpha=0.15, lw=0)
         axes[0].axhline(EXPERT_RETURN, color="0.4", ls=":", lw=1)
-        axes[0].text(
-            0.98,
-            EXPERT_RETURN,
-            "expert",
-            transform=axes[0].get_yaxis_transform(),
-            ha="right",
-            va="bottom",
-            fontsize=8,
-            color="0.4",
-        )
-        for axis, (_, name) in zip(axes, panels, strict=True):
+        where = {"transform": axes[0].get_yaxis_transform(), "ha": "right", "va": "bottom"}
+        axes[0].text(0.98, EXPERT_RETURN, "expert", **where, fontsize=8, color="0.4")
+        for axis, name in zip(axes, panels.values(), strict=True):
             axis.set(xlabel="training episode", ylabel=name)
         for axis in axes[1:]:
             axis.set_ylim(-0.03, 1.03)
@@ -100,7 +74,7 @@ def learning_curves(metrics: Sequence[dict[str, str]], path: Path, title: str) -
 
 
 def return_by_rank(
-    sweeps: Sequence[Curve], path: Path, title: str, band: tuple[str, str] = ("return_ci95", "95 % interval")
+    sweeps: Sequence[Sweep], path: Path, title: str, band: tuple[str, str] = ("return_ci95", "95 % interval")
 ) -> None:
     """Return and success of the policies folded to one rank for all layers, and the size change (Figs. 16 to
     18).
@@ -110,23 +84,19 @@ def return_by_rank(
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 3, figsize=(13, 3.6), constrained_layout=True)
         for colour, (name, rows) in zip(_colours(len(sweeps)), sweeps, strict=True):
-            ranks = [row["rank"] for row in rows]
-            mean = np.array([row["return_mean"] for row in rows])
-            low, high = np.array([row[band[0]] for row in rows]).T
-            axes[0].plot(ranks, mean, "o-", color=colour, label=name, ms=3.5)
-            axes[0].fill_between(ranks, low, high, color=colour, alpha=0.18, lw=0)
-            axes[1].plot(ranks, [row["success_rate"] for row in rows], "o-", color=colour, label=name, ms=3.5)
-        rows = sweeps[0][1]
-        axes[2].plot(
-            [r["rank"] for r in rows], [r["size_decrease_percent"] for r in rows], "o-", color="0.25", ms=3.5
-        )
+            table = pd.DataFrame(rows)
+            low, high = zip(*table[band[0]], strict=True)
+            axes[0].plot(table["rank"], table["return_mean"], "o-", color=colour, label=name, ms=3.5)
+            axes[0].fill_between(table["rank"], low, high, color=colour, alpha=0.18, lw=0)
+            axes[1].plot(table["rank"], table["success_rate"], "o-", color=colour, label=name, ms=3.5)
+        table = pd.DataFrame(sweeps[0][1])
+        axes[2].plot(table["rank"], table["size_decrease_percent"], "o-", color="0.25", ms=3.5)
         axes[2].axhline(0, color="0.6", lw=0.8)
-        axes[0].set(xlabel="rank of every layer", ylabel=f"return ({band[1]})")
-        axes[1].set(xlabel="rank of every layer", ylabel="success", ylim=(-0.03, 1.03))
-        axes[2].set(xlabel="rank of every layer", ylabel="size decrease, % (paper's accounting)")
-        for axis in axes:
-            axis.set_xscale("log")
+        names = (f"return ({band[1]})", "success", "size decrease, % (paper's accounting)")
+        for axis, name in zip(axes, names, strict=True):
+            axis.set(xlabel="rank of every layer", ylabel=name, xscale="log")
             axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+        axes[1].set_ylim(-0.03, 1.03)
         axes[0].legend(frameon=False, fontsize=9)
         figure.suptitle(title)
         _save(figure, path)
@@ -135,32 +105,21 @@ def return_by_rank(
 def by_coefficient(members: Sequence[dict[str, Any]], path: Path, title: str) -> None:
     """Return, success and sparsity of every seed by coefficient, dense at the left, beside the initial
     sparsity (Figs. 10 to 12)."""
-    coefficients = sorted({row["coefficient"] for row in members})
-    labels = ["dense" if c == 0 else number_name(c) for c in coefficients]
-    panels = [
-        ("return_mean", "return"),
-        ("success_rate", "success"),
-        ("sparsity", "actor sparsity"),
-        ("critic_sparsity", "critic sparsity"),
-    ]
+    groups = dict(list(pd.DataFrame(members).groupby("coefficient")))
+    labels = ["dense" if c == 0 else number_name(c) for c in groups]
+    panels = {"return_mean": "return", "success_rate": "success", "sparsity": "actor sparsity"}
+    panels["critic_sparsity"] = "critic sparsity"
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 4, figsize=(15, 3.4), constrained_layout=True)
-        for axis, (key, name) in zip(axes, panels, strict=True):
-            for x, coefficient in enumerate(coefficients):
-                values = np.array([row[key] for row in members if row["coefficient"] == coefficient])
-                axis.bar(x, trim_mean(values, 0.25), color=COLOURS[0] if coefficient else "0.6", alpha=0.55)
-                axis.plot(np.full(len(values), x), values, "k.", ms=4)
+        for axis, (key, name) in zip(axes, panels.items(), strict=True):
+            for x, (coefficient, rows) in enumerate(groups.items()):
+                axis.bar(
+                    x, trim_mean(rows[key], 0.25), color=COLOURS[0] if coefficient else "0.6", alpha=0.55
+                )
+                axis.plot(np.full(len(rows), x), rows[key], "k.", ms=4)
                 if "sparsity" in key:
-                    initial = np.mean(
-                        [row[key + "_at_init"] for row in members if row["coefficient"] == coefficient]
-                    )
-                    axis.plot(
-                        [x - 0.4, x + 0.4],
-                        [initial, initial],
-                        color=COLOURS[1],
-                        lw=1.8,
-                        label="at initialisation" if x == 1 else None,
-                    )
+                    initial, label = rows[f"{key}_at_init"].mean(), "at initialisation" if x == 1 else None
+                    axis.plot([x - 0.4, x + 0.4], [initial] * 2, color=COLOURS[1], lw=1.8, label=label)
             axis.set_xticks(range(len(labels)), labels, rotation=45)
             axis.set(xlabel="coefficient", ylabel=name)
         axes[2].legend(frameon=False, fontsize=8)

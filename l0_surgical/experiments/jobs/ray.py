@@ -10,12 +10,13 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from l0_surgical.experiments._attempt import Attempt, Ended, Job, ended_from_dict, ended_to_dict
+from l0_surgical.experiments.jobs.worker import Ended, Job, ProcessPool
 from l0_surgical.system.errors import BadInputError
 
 _POLL_S = 0.1
@@ -47,7 +48,7 @@ class RayEngine:
         _check_address(address)
         self._ray, self._address, self._jobs = ray, address, jobs
         self._out, self._token = str(out), token
-        self._running: dict[Any, tuple[str, float]] = {}  # task: cell, when it was started
+        self._running: dict[Future[Ended], Any] = {}  # the task of each
 
     def __enter__(self) -> "RayEngine":
         started: dict[str, Any] = (
@@ -76,36 +77,33 @@ class RayEngine:
     ) -> None:
         self._ray.shutdown()
 
-    def room(self) -> int:
-        """How many more attempts may be started now; one may always wait, as a cluster may grow."""
-        return max(1, int(self._ray.cluster_resources().get("CPU", 0))) - len(self._running)
+    def room(self, running: int) -> int:
+        """How many more attempts may be submitted while so many run; one may always wait, as a cluster may
+        grow."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 0))) - running
 
-    def start(self, job: Job) -> None:
+    def submit(self, job: Job) -> "Future[Ended]":
         """Submits an attempt."""
-        self._running[self._task.remote(job, self._out, self._token)] = job.name, time.monotonic()
-
-    def wait(self, timeout_s: float) -> list[Ended]:
-        """The attempts that have ended since; waits for one, but no longer than the timeout."""
-        tasks, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
-        return [self._collect(task, *self._running.pop(task)) for task in tasks]
+        task, started, ended = self._task.remote(job, self._out, self._token), time.monotonic(), Future()
+        self._running[ended] = task
+        ended.add_done_callback(self._running.pop)
+        task.future().add_done_callback(lambda done: self._collect(done, ended, started))
+        return ended
 
     def interrupt(self) -> None:
         """Asks all attempts to save and end."""
-        for task in self._running:
+        for task in list(self._running.values()):
             self._ray.cancel(task, force=False)
 
-    def _collect(self, task: Any, name: str, started: float) -> Ended:
-        exceptions = self._ray.exceptions
-        seconds = time.monotonic() - started
+    def _collect(self, done: "Future[Ended]", ended: "Future[Ended]", started: float) -> None:
         try:
-            return ended_from_dict(self._ray.get(task))
-        except exceptions.TaskCancelledError:
-            return Ended(name, "interrupted", "interrupted", seconds=seconds)
-        except (
-            exceptions.RayError
-        ) as error:  # the node or Ray's process on it is gone, or the library is not installed there
+            ended.set_result(done.result())
+        except self._ray.exceptions.TaskCancelledError:
+            ended.set_result(Ended("interrupted", "interrupted", seconds=time.monotonic() - started))
+        # the node or Ray's process on it is gone, or the library is not installed there
+        except self._ray.exceptions.RayError as error:
             cause = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            return Ended(name, "failed", cause, seconds=seconds)
+            ended.set_result(Ended("failed", cause, seconds=time.monotonic() - started))
 
 
 def _check_address(address: str | None) -> None:
@@ -122,18 +120,16 @@ def _check_address(address: str | None) -> None:
         ) from error
 
 
-def _run(job: Job, out: str, token: str) -> dict[str, Any]:
+def _run(job: Job, out: str, token: str) -> Ended:
     """The task: one attempt on this node."""
-    with _folder(job, out, token) as folder:
-        attempt = Attempt(replace(job, folder=folder))
+    with _folder(job, out, token) as folder, ProcessPool(1) as pool:
+        ended = pool.submit(replace(job, folder=folder))
         try:
-            while not attempt.has_ended(_POLL_S):
+            while not wait([ended], _POLL_S).done:
                 pass
         except KeyboardInterrupt:  # by ray.cancel
-            attempt.interrupt()
-            while not attempt.has_ended(_POLL_S):
-                pass
-        return ended_to_dict(attempt.collect())
+            pool.interrupt()
+        return ended.result()
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from l0_surgical.experiments.intervals import Estimate
 from l0_surgical.experiments.report.content import Figure
+from l0_surgical.experiments.statistics import Estimate
 
 # CSS variable: the colour on a light page
 COLOURS = {
@@ -76,7 +76,6 @@ def draw(
     alt: str,
     paint: Callable[[plt.Figure], None],
     size: tuple[float, float] = SIZE,
-    wide: bool = False,
 ) -> Figure:
     """The figure that `paint` paints on an empty canvas of `size` inches, as SVG (with text as text) and PNG
     on white."""
@@ -85,24 +84,13 @@ def draw(
         try:
             paint(canvas)
             vector, pixels = io.StringIO(), io.BytesIO()
-            canvas.savefig(
-                vector,
-                format="svg",
-                transparent=True,
-                metadata={"Date": None, "Creator": None},
-                bbox_inches="tight",
-            )
-            canvas.savefig(
-                pixels, format="png", facecolor="white", metadata={"Software": None}, bbox_inches="tight"
-            )
+            nothing = {"Date": None, "Creator": None}
+            canvas.savefig(vector, format="svg", transparent=True, metadata=nothing, bbox_inches="tight")
+            nothing = {"Software": None}
+            canvas.savefig(pixels, format="png", facecolor="white", metadata=nothing, bbox_inches="tight")
         finally:
             plt.close(canvas)
-    return Figure(name, title, caption, alt, vector.getvalue(), pixels.getvalue(), wide)
-
-
-def colour(name: str) -> str:
-    """A colour by its CSS variable."""
-    return COLOURS[name]
+    return Figure(name, title, caption, alt, vector.getvalue(), pixels.getvalue())
 
 
 def step_colour(place: int, count: int) -> str:
@@ -134,6 +122,14 @@ def reference(axes: plt.Axes, level: float, words: str) -> None:
     axes.axhline(level, color=COLOURS["muted"], ls=(0, (1.5, 2)), lw=1.2, label=words)
 
 
+def bars(estimates: Sequence[Estimate]) -> np.ndarray:
+    """Lengths (2, points) of the error bars below and above; an interquartile mean may lie outside its own
+    percentile interval."""
+    low = [max(0.0, e.value - e.low) if e.low is not None else 0.0 for e in estimates]
+    high = [max(0.0, e.high - e.value) if e.high is not None else 0.0 for e in estimates]
+    return np.array([low, high])
+
+
 def legend(axes: plt.Axes, **where: object) -> None:
     """A legend, if there is anything to name: above the plot, where it hides nothing, or at the place given
     to matplotlib."""
@@ -151,13 +147,9 @@ def heatmap(
     digits: int,
 ) -> None:
     """A heatmap with the number in each cell; an unknown one stays empty."""
+    lines = {"edgecolors": COLOURS["grid"], "linewidth": 0.8}
     mesh = axes.pcolormesh(
-        np.ma.masked_invalid(values),
-        cmap=palette,
-        vmin=bounds[0],
-        vmax=bounds[1],
-        edgecolors=COLOURS["grid"],
-        linewidth=0.8,
+        np.ma.masked_invalid(values), cmap=palette, vmin=bounds[0], vmax=bounds[1], **lines
     )
     axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=30, ha="right")
     axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
@@ -166,19 +158,12 @@ def heatmap(
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
+    middle = {"ha": "center", "va": "center", "fontsize": 8}
     for (row, column), value in np.ndenumerate(values):
         if np.isnan(value):
-            axes.text(column + 0.5, row + 0.5, "–", ha="center", va="center", fontsize=8)
+            axes.text(column + 0.5, row + 0.5, "–", **middle)
             continue
         red, green, blue, _ = mesh.cmap(mesh.norm(value))
         bright = 0.299 * red + 0.587 * green + 0.114 * blue > 0.55
-        text = f"{value:.{digits}f}".replace("-", "−")
-        axes.text(
-            column + 0.5,
-            row + 0.5,
-            text,
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="#101010" if bright else "#fdfdfd",
-        )
+        shade = "#101010" if bright else "#fdfdfd"
+        axes.text(column + 0.5, row + 0.5, f"{value:.{digits}f}".replace("-", "−"), color=shade, **middle)

@@ -6,24 +6,21 @@ unplugged at any time, and the same call goes on. An attempt that fails or dies 
 tried again in the same folder, where its work finds its own checkpoints.
 """
 
-import contextlib
-import threading
 from collections import Counter, deque
 from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from l0_surgical import __version__
-from l0_surgical.experiments._attempt import Ended, Engine, Job, module_path, resolve_work
-from l0_surgical.experiments._cell_store import Cell, CellResult, Store, check_cells, read_result
-from l0_surgical.experiments._local import LocalEngine
-from l0_surgical.experiments._ray import RayEngine
+from l0_surgical.experiments.jobs.ray import RayEngine
+from l0_surgical.experiments.jobs.store import Cell, CellResult, Store, Work, check_cells, write_result
+from l0_surgical.experiments.jobs.worker import Ended, Job, ProcessPool, module_path
+from l0_surgical.experiments.jobs.worker_main import resolve_work
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from l0_surgical.system.progress import Progress
 from l0_surgical.system.stopping import Stop
-
-__all__ = ["Cell", "CellResult", "InterruptedCells", "Outcome", "read_result", "run_cells"]
 
 ENGINES = ("local", "ray")
 _WAIT_S = 0.25
@@ -57,7 +54,7 @@ class Outcome:
 
 def run_cells(
     cells: Sequence[Cell],
-    work: str,
+    work: Work,
     out: Path,
     *,
     engine: Literal["local", "ray"] = "local",
@@ -70,10 +67,10 @@ def run_cells(
 
     Args:
         cells: what is to be done; the same for every call with the same `out`.
-        work: "module:function", called as function(specification, folder) in a process of its own with one
-            thread. What it keeps in the folder is there in the next attempt (on Ray: where the nodes see
-            `out`). It returns what JSON can hold. On SIGINT it should save and raise; without a handler of
-            its own a KeyboardInterrupt ends it. BadInputError fails the cell without another attempt.
+        work: its function is called with (specification, folder) in a process of its own with one thread.
+            What it keeps in the folder is there in the next attempt (on Ray: where the nodes see `out`). It
+            returns what JSON can hold. On SIGINT it should save and raise; without a handler of its own a
+            KeyboardInterrupt ends it. BadInputError fails the cell without another attempt.
         out: the suite's folder.
         engine: local processes, or a Ray cluster.
         jobs: cells at a time (a Ray cluster that is joined runs as many as it has CPUs).
@@ -89,7 +86,7 @@ def run_cells(
         L0SurgicalError: the disk is full.
     """
     check_cells(cells)
-    resolve_work(work)
+    resolve_work(work.function)
     if engine not in ENGINES or jobs < 1 or retries < 0 or (engine == "local" and address is not None):
         raise BadInputError(
             f"cannot run cells with engine {engine!r}, {jobs} jobs, {retries} retries, address {address!r}; "
@@ -98,39 +95,36 @@ def run_cells(
     with Store(Path(out)) as store:
         run = _Run(cells, work, store, retries, progress or (lambda text, done, total: None))
         if run.waiting:
-            make = (
-                LocalEngine(jobs) if engine == "local" else RayEngine(address, jobs, store.out, store.token)
-            )
-            with make as running:
-                run.go(running)
+            ray = engine == "ray"
+            with RayEngine(address, jobs, store.out, store.token) if ray else ProcessPool(jobs) as pool:
+                run.go(pool)
         return run.outcome()
 
 
 class _Run:
     def __init__(
-        self, cells: Sequence[Cell], work: str, store: Store, retries: int, progress: Progress
+        self, cells: Sequence[Cell], work: Work, store: Store, retries: int, progress: Progress
     ) -> None:
         self.cells, self.work, self.store, self.retries, self.progress = cells, work, store, retries, progress
         self.finished, self.rerun = store.open_suite(work, cells)
         self.failed: dict[str, str] = {}
         self.waiting = deque(cell for cell in cells if cell.name not in self.finished)
-        self._running: dict[str, Cell] = {}
         self._failures: Counter[str] = Counter()
         self._stop = Stop()
 
-    def go(self, engine: Engine) -> None:
-        in_main = threading.current_thread() is threading.main_thread()
-        interrupted = False
+    def go(self, pool: ProcessPool | RayEngine) -> None:
+        interrupted, running = False, {}
         self._tell()
-        with self._stop.on_signals() if in_main else contextlib.nullcontext():
-            while self._running or (self.waiting and not interrupted):
+        with self._stop.on_signals():
+            while running or (self.waiting and not interrupted):
                 if self._stop.is_set() and not interrupted:
                     interrupted = True
-                    engine.interrupt()
-                while self.waiting and not interrupted and engine.room() > 0:
-                    self._start(engine, self.waiting.popleft())
-                for ended in engine.wait(_WAIT_S) if self._running else []:
-                    self._take(ended, interrupted)
+                    pool.interrupt()
+                while self.waiting and not interrupted and pool.room(len(running)) > 0:
+                    cell = self.waiting.popleft()
+                    running[pool.submit(self._job(cell))] = cell
+                for future in wait(running, _WAIT_S, FIRST_COMPLETED).done:
+                    self._take(running.pop(future), future.result(), interrupted)
         if interrupted and len(self.finished) + len(self.failed) < len(self.cells):
             raise InterruptedCells(self.store.out, len(self.finished), len(self.cells))
 
@@ -141,37 +135,31 @@ class _Run:
             self.rerun,
         )
 
-    def _start(self, engine: Engine, cell: Cell) -> None:
+    def _job(self, cell: Cell) -> Job:
         before = self.store.attempts(cell.name)
         seconds, cpu_seconds = (sum(attempt[key] for attempt in before) for key in ("seconds", "cpu_seconds"))
-        folder = str(self.store.folder(cell.name))
-        self._running[cell.name] = cell
-        job = Job(
-            cell.name,
-            self.work,
-            cell.specification,
-            folder,
-            len(before) + 1,
-            seconds,
-            cpu_seconds,
-            module_path(),
-            __version__,
+        return Job(
+            name=cell.name,
+            function=self.work.function,
+            specification=cell.specification,
+            folder=str(self.store.folder(cell.name)),
+            attempt=len(before) + 1,
+            seconds=seconds,
+            cpu_seconds=cpu_seconds,
+            path=module_path(),
+            version=__version__,
         )
-        engine.start(job)
 
-    def _take(self, ended: Ended, interrupted: bool) -> None:
-        cell = self._running.pop(ended.name)
+    def _take(self, cell: Cell, ended: Ended, interrupted: bool) -> None:
         saved = self.store.finished(cell.name)  # also of a worker that has died after its work
         result = saved or ended.result
         if result is not None:
-            if saved is None:
-                self.store.save(result)
+            if saved is None:  # of a node that does not see the folder
+                write_result(self.store.folder(cell.name), result)
             self.finished[cell.name] = result
             self._tell()
             return
-        self.store.add_attempt(
-            cell.name, {"cause": ended.cause, "seconds": ended.seconds, "cpu_seconds": ended.cpu_seconds}
-        )
+        self.store.add_attempt(cell.name, ended.cause, ended.seconds, ended.cpu_seconds)
         if interrupted and ended.end != "refused":
             return
         self._failures[cell.name] += 1

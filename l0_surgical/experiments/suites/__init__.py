@@ -1,0 +1,1 @@
+"""What is run: the grids of the suites, as data."""
