@@ -20,6 +20,7 @@ from l0_surgical.experiments.jobs.store import CellResult, canonical, write_resu
 from l0_surgical.experiments.jobs.worker import Job
 from l0_surgical.system.errors import BadInputError, L0SurgicalError
 from l0_surgical.system.locks import acquire
+from l0_surgical.system.plugins import import_named_modules
 from l0_surgical.system.process import age_s, follow_parent
 
 GRACE_S = 300.0
@@ -50,6 +51,7 @@ def resolve_work(dotted: str) -> Callable[[dict[str, Any], Path], dict[str, Any]
     """
     module, _, function = dotted.partition(":")
     try:
+        import_named_modules()
         found = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise BadInputError(
