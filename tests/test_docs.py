@@ -1,5 +1,6 @@
 """The documents: their examples run and their links lead somewhere."""
 
+import csv
 import json
 import os
 import re
@@ -69,7 +70,7 @@ def test_the_module_and_the_commands_of_extending_run(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         results.append(json.loads(done.stdout))
-    trained, evaluated, compressed, inspected = results
+    trained, evaluated, compressed, inspected, corridor, suite, report = results
     dense, pruned = trained["members"]
     assert [row["regularizer"] for row in (dense, pruned)] == ["none", "magnitude"]
     assert pruned["sparsity"] == pytest.approx(0.8, abs=0.01) and dense["sparsity"] == 0
@@ -77,6 +78,12 @@ def test_the_module_and_the_commands_of_extending_run(tmp_path: Path) -> None:
     assert evaluated["task"] == inspected["task"] == "point-reach"
     assert evaluated["return_mean"] == pruned["return_mean"]
     assert compressed["chosen"]["parameters"] < pruned["parameters"]
+    assert corridor["members"][0]["return_mean"] > -7.5
+    assert (suite["policies"], suite["failed"]) == (6, {})
+    (table,) = (name for name in report["tables"] if name.endswith("other-groups.csv"))
+    with (tmp_path / "runs" / "report" / table).open(encoding="utf-8", newline="") as stream:
+        rows = [(row["Cell"], row["Regularizer"], row["Seeds"]) for row in csv.DictReader(stream)]
+    assert rows == [("Corridor REINFORCE", name, "2") for name in ("NONE", "L0", "MAGNITUDE")]
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,22 @@ from typing import Any
 
 import pandas as pd
 
+from l0_surgical.settings import registry
 from l0_surgical.system.errors import BadInputError
 from l0_surgical.system.files import atomic_write, number_name
+from l0_surgical.tasks import TASKS
+from l0_surgical.tasks.classic import CLASSIC as CLASSIC_TASKS
 
 SUITE, FORMAT = "classic", 1
-ENVIRONMENTS = {"cartpole": "CartPole", "acrobot": "Acrobot", "lunar-lander": "LunarLander"}
-ALGORITHMS = {"dqn": "DQN", "ppo": "PPO"}
-REGULARIZERS = ("none", "l0", "l1", "l2")
+_KNOWN = {name: TASKS[name].open() for name in TASKS if TASKS[name].experience == "vector"}
+FACTS = {n: task for n, task in _KNOWN.items() if None not in (task.target, task.random_return)}
+"""The tasks that the suite can judge, the registered ones of a user's too."""
+ENVIRONMENTS = {name: task.title or name for name, task in FACTS.items()}
+_SIDE_BY_SIDE = [n for n in registry.ALGORITHMS if registry.ALGORITHMS[n].experience == "vector"]
+ALGORITHMS = {name: name.upper() for name in _SIDE_BY_SIDE}
+REGULARIZERS = tuple(registry.SPARSIFIERS)
+PAPER_ENVIRONMENTS, PAPER_ALGORITHMS = tuple(CLASSIC_TASKS), ("dqn", "ppo")
+PAPER_REGULARIZERS = ("none", "l0", "l1", "l2")
 RANKS = range(5, 30)
 """Of the classic suite's sweeps, as in the paper."""
 KEY = ["environment", "algorithm", "regularizer", "coefficient"]

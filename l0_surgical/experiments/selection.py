@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import pandas as pd
 
+from l0_surgical.experiments.results import FACTS
 from l0_surgical.experiments.statistics import Estimate, differences
-from l0_surgical.tasks.classic import CLASSIC
 
 Key = TypeVar("Key")
 
-TARGET_RETURN = {name: task.target for name, task in CLASSIC.items()}
-RANDOM_RETURN = {name: task.random_return for name, task in CLASSIC.items()}
+TARGET_RETURN = {name: task.target for name, task in FACTS.items()}
+RANDOM_RETURN = {name: task.random_return for name, task in FACTS.items()}
 
 TOLERANCE = 0.01
 RULES = {"paper": "paper's rule", "ours": "our rule", "doubt": "not shown lower"}

@@ -133,6 +133,7 @@ def classic_part(results: ClassicResults) -> Part:
             "regularizers-section",
             "L0 against L1 and L2",
             tables.by_regularizer(results),
+            tables.other_groups(results),
             *(figures.trade_off(a) for a in groups),
             *(figures.sparsity(a) for a in groups),
             paragraphs=(regularizers,),

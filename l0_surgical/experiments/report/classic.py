@@ -16,6 +16,9 @@ from l0_surgical.experiments.results import (
     FORMAT,
     KEY,
     MORE_SEEDS,
+    PAPER_ALGORITHMS,
+    PAPER_ENVIRONMENTS,
+    PAPER_REGULARIZERS,
     RANKS,
     REGULARIZERS,
     SUITE,
@@ -31,7 +34,7 @@ from l0_surgical.tasks.classic import CLASSIC as TASKS
 WIDTHS = {name: (len(task.fields), 128, 64, 32, len(task.actions)) for name, task in TASKS.items()}
 Group = tuple[str, str]  # environment, algorithm
 Key = tuple[str, str, str, float]  # environment, algorithm, regularizer, coefficient
-GROUPS = [(environment, algorithm) for environment in ENVIRONMENTS for algorithm in ALGORITHMS]
+GROUPS = [(environment, algorithm) for environment in PAPER_ENVIRONMENTS for algorithm in PAPER_ALGORITHMS]
 """All six, in the paper's order."""
 
 
@@ -110,7 +113,7 @@ class ClassicTables:
         regularizers, coefficients = self.members["regularizer"], self.members["coefficient"]
         used = {name: sorted(set(coefficients[regularizers == name])) for name in REGULARIZERS}
         used["none"] = [0.0]
-        found = [f"no policy with {name.upper()}" for name in REGULARIZERS[1:] if not used[name]]
+        found = [f"no policy with {name.upper()}" for name in PAPER_REGULARIZERS[1:] if not used[name]]
         curves, ranks = grouped(self.curves), grouped(self.ranks)
         for group in GROUPS:
             for key in [(*group, name, c) for name in REGULARIZERS for c in used[name]]:

@@ -11,18 +11,18 @@ from l0_surgical.experiments.report.classic import grouped, printed
 from l0_surgical.experiments.report.content import Figure
 from l0_surgical.experiments.report.style import (
     COLOURS,
-    REGULARIZERS,
     SIZE,
     band,
     bars,
     draw,
     heatmap,
     legend,
+    look_of,
     reference,
     step_colour,
 )
 from l0_surgical.experiments.report.tables import paper_size_decrease
-from l0_surgical.experiments.results import ENVIRONMENTS, RANKS
+from l0_surgical.experiments.results import ENVIRONMENTS, PAPER_ENVIRONMENTS, RANKS
 from l0_surgical.experiments.selection import RULES
 
 _BAND = (
@@ -52,8 +52,9 @@ def size_by_rank() -> Figure:
 
     def paint(canvas: plt.Figure) -> None:
         axes = canvas.subplots()
-        looks = zip(ENVIRONMENTS.items(), ("blue", "orange", "green"), "os^", strict=True)
-        for (name, words), shade, marker in looks:
+        looks = zip(PAPER_ENVIRONMENTS, ("blue", "orange", "green"), "os^", strict=True)
+        for name, shade, marker in looks:
+            words = ENVIRONMENTS[name]
             ours, theirs = (
                 [paper_size_decrease(name, rank) for rank in RANKS],
                 printed()["size_decrease_by_rank"],
@@ -187,7 +188,7 @@ def trade_off(a: GroupAnalysis) -> Figure:
             axes.axhline(dense.value, color=COLOURS["dense"], lw=1.2, ls="--", label="dense")
         reference(axes, a.target, "target")
         for name in a.results.regularizers:
-            label, shade, marker = REGULARIZERS[name]
+            label, shade, marker = look_of(name)
             points = [
                 (a.estimate(rows, "sparsity", 100), a.estimate(rows, "return_mean"))
                 for c in a.coefficients(name)
@@ -217,7 +218,7 @@ def sparsity(a: GroupAnalysis) -> Figure:
     def paint(canvas: plt.Figure) -> None:
         axes = canvas.subplots()
         for name in a.results.regularizers:
-            label, shade, marker = REGULARIZERS[name]
+            label, shade, marker = look_of(name)
             rows = {c: a.policies(c, name) for c in a.coefficients(name)}
             final, initial = (
                 [a.estimate(policies, column, 100) for policies in rows.values()]

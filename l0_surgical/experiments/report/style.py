@@ -13,6 +13,7 @@ import numpy as np
 
 from l0_surgical.experiments.report.content import Figure
 from l0_surgical.experiments.statistics import Estimate
+from l0_surgical.settings.registry import SPARSIFIERS
 
 # CSS variable: the colour on a light page
 COLOURS = {
@@ -42,6 +43,7 @@ REGULARIZERS = {
     "l1": ("L1", "orange", "^"),
     "l2": ("L2", "green", "D"),
 }
+_MORE_LOOKS = (("plum", "v"), ("s3", "P"), ("s7", "X"), ("s1", "*"))
 SIZE = (4.5, 3.1)
 _STEPS = 10
 _STYLE = {
@@ -67,6 +69,14 @@ _STYLE = {
     **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), COLOURS["muted"]),
     **dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), COLOURS["ink"]),
 }
+
+
+def look_of(regularizer: str) -> tuple[str, str, str]:
+    """Its label, colour and marker."""
+    if regularizer in REGULARIZERS:
+        return REGULARIZERS[regularizer]
+    others = [name for name in SPARSIFIERS if name not in REGULARIZERS]
+    return SPARSIFIERS[regularizer].title, *_MORE_LOOKS[others.index(regularizer) % len(_MORE_LOOKS)]
 
 
 def draw(

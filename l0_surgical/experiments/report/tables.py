@@ -8,6 +8,7 @@ import pandas as pd
 
 from l0_surgical.experiments.report.analysis import ClassicResults, GroupAnalysis, normalised, reaching
 from l0_surgical.experiments.report.classic import (
+    GROUPS,
     WIDTHS,
     grouped,
     name_of,
@@ -17,7 +18,7 @@ from l0_surgical.experiments.report.classic import (
 )
 from l0_surgical.experiments.report.content import TEXT, Table, Value
 from l0_surgical.experiments.report.verdicts import EXACT, POINTS, Verdict, judge, judge_all
-from l0_surgical.experiments.results import ENVIRONMENTS, RANKS
+from l0_surgical.experiments.results import ENVIRONMENTS, PAPER_ENVIRONMENTS, RANKS
 from l0_surgical.experiments.selection import (
     RULES,
     TARGET_RETURN,
@@ -93,8 +94,8 @@ def spaces(results: ClassicResults) -> Table:
     formats = {"Environment": TEXT, "Observation": 0, "Actions": 0, "Network": TEXT}
     formats |= {"Parameters, printed": 0, "Parameters, of the network": 0, "Parameters, trained": TEXT}
     rows: list[list[Value]] = []
-    for environment, name in ENVIRONMENTS.items():
-        shown = printed()["networks"][environment]
+    for environment in PAPER_ENVIRONMENTS:
+        name, shown = ENVIRONMENTS[environment], printed()["networks"][environment]
         known = results.members["parameters"][results.members["environment"] == environment].dropna()
         trained = sorted({int(number) for number in known})
         judged = [judge(float(number), shown["parameters"], 0, lower_is_better=True) for number in trained]
@@ -141,13 +142,13 @@ def _rank_row(a: GroupAnalysis, label: str, coefficient: float | None, regulariz
 def size_by_rank() -> Table:
     """Fig. 32: the paper's accounting computed from the networks, beside the printed percentages."""
     formats: dict[str, int | None] = {"Rank": 0}
-    for name in ENVIRONMENTS.values():
+    for name in map(ENVIRONMENTS.__getitem__, PAPER_ENVIRONMENTS):
         formats |= {f"{name} %, printed": 2, f"{name} %, computed": 2}
     rows: list[list[Value]] = []
     for place, rank in enumerate(RANKS):
         pairs = [
             (printed()["size_decrease_by_rank"][name][place], paper_size_decrease(name, rank))
-            for name in ENVIRONMENTS
+            for name in PAPER_ENVIRONMENTS
         ]
         is_met = all(abs(ours - theirs) <= EXACT for theirs, ours in pairs)
         verdict = Verdict.REPRODUCED if is_met else Verdict.NOT_REPRODUCED
@@ -212,6 +213,21 @@ def _rows_with_more_seeds(a: GroupAnalysis) -> list[list[Value]]:
         ]
         for c, rows in every.items()
     ]
+
+
+def other_groups(results: ClassicResults) -> Table | None:
+    """Every way of training in the groups that the paper does not have: tasks and algorithms of a user's own;
+    None where there are none."""
+    formats = {"Cell": TEXT, "Regularizer": TEXT, "λ": 2, "Seeds": 0, "Reward": 1, "Sparsity %": 1}
+    rows = [
+        [
+            *(name_of(key[:2]), key[2].upper(), float(key[3]), len(policies)),
+            *(results.estimate(policies, "return_mean"), results.estimate(policies, "sparsity", 100)),
+        ]
+        for key, policies in results.policies.items()
+        if key[:2] not in GROUPS
+    ]
+    return Table("other-groups", formats, rows) if rows else None
 
 
 def by_regularizer(results: ClassicResults) -> Table:

@@ -11,7 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from l0_surgical.experiments.jobs.store import Cell, canonical
-from l0_surgical.experiments.results import KEY, RANKS
+from l0_surgical.experiments.results import (
+    ALGORITHMS,
+    KEY,
+    PAPER_ALGORITHMS,
+    PAPER_REGULARIZERS,
+    RANKS,
+    REGULARIZERS,
+)
+from l0_surgical.experiments.results import ENVIRONMENTS as KNOWN
 from l0_surgical.settings.presets import preset
 from l0_surgical.settings.presets.classic import COEFFICIENTS
 from l0_surgical.settings.training import Coefficient, Seeds, TrainingConfig, as_dict
@@ -29,11 +37,11 @@ TEMPERATURE_GRID = (("cartpole", "ppo"), ("acrobot", "ppo"))
 class SuiteConfig:
     """What the suite runs."""
 
-    environments: tuple[Literal["lunar-lander", "acrobot", "cartpole"], ...] = ENVIRONMENTS
-    """Tasks."""
-    algorithms: tuple[Literal["dqn", "ppo"], ...] = ("dqn", "ppo")
+    environments: tuple[str, ...] = ENVIRONMENTS
+    """Tasks: the paper's, or registered ones with environments side by side, a target and a random return."""
+    algorithms: tuple[str, ...] = PAPER_ALGORITHMS
     """Learning algorithms."""
-    regularizers: tuple[Literal["l0", "l1", "l2", "none"], ...] = ("none", "l0", "l1", "l2")
+    regularizers: tuple[str, ...] = PAPER_REGULARIZERS
     """Trained with every coefficient; none once per seed. Empty: only the map of temperatures."""
     coefficients: tuple[Coefficient, ...] = COEFFICIENTS
     """Sparsification coefficients lambda."""
@@ -56,8 +64,12 @@ class SuiteConfig:
             BadInputError: a number out of its range, an empty axis or a duplicate.
         """
         check_fields(self)
+        known = {"environments": tuple(KNOWN), "algorithms": tuple(ALGORITHMS), "regularizers": REGULARIZERS}
         for name in ("environments", "algorithms", "regularizers", "coefficients", "temperatures"):
             values = getattr(self, name)
+            for value in values:
+                if name in known and value not in known[name]:
+                    raise BadInputError(f"--{name} {value}: choose {', '.join(known[name])}")
             if len(set(values)) != len(values):
                 raise BadInputError(
                     f"--{name} {' '.join(map(str, values))}: a cell of the grid would be run twice; name "
@@ -85,7 +97,7 @@ def training_cells(config: SuiteConfig) -> list[Cell]:
     temperatures."""
     cells = [
         _training_cell(config, environment, algorithm, regularizer, seed)
-        for group in (("none", "l0"), ("l1", "l2"))
+        for group in (("none", "l0"), set(config.regularizers) - {"none", "l0"})
         for environment in config.environments
         for algorithm in config.algorithms
         for regularizer in config.regularizers
