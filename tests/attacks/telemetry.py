@@ -30,7 +30,7 @@ def _displaced(name: str, does: str, *topics: str, when: Phase = "reaching", **h
     def act(a: Attacker) -> None:
         mimic_moved(a, *topics, **how)
 
-    return _second(name, does, topics[0], act, when)
+    return _second(name, does, "|".join(topics), act, when)  # whichever is heard first
 
 
 def _now(record: Any, _: float) -> Any:
