@@ -215,8 +215,7 @@ def at_arm(arm: str, recording: Path, options: list[str]) -> dict:
     timing = ", ".join(f"{key} {result['jitter'][f'{key}_ms']:.3f}" for key in ("p50", "p99", "p999", "max"))
     print(
         f"{arm}: {result['reached']} of {result['goals']} goals, faults {result['faults']}, violations "
-        f"{len(found.violations)}; "
-        f"jitter (ms): {timing}; missed {result['missed_periods']}, longest late "
+        f"{len(found.violations)}; jitter (ms): {timing}; missed {result['missed_periods']}, longest late "
         f"{result['longest_late_periods']:.2f} periods; "
         f"{result['resident_mib']:.0f} MiB; the arm's process {result['arm_cpu_percent']:.0f} % of a core"
     )

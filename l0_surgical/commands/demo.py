@@ -56,7 +56,6 @@ def demo_table(report: dict[str, Any]) -> Table:
     end = f", ended by: {control['failure']}" if control["failure"] else ""
     table.caption = (
         f"L0 compressed at a simulated arm, over DDS in real time: {control['reached']} of "
-        f"{control['goals']} goals reached, "
-        f"jitter p99 {control['jitter']['p99_ms']:.2f} ms{end}"
+        f"{control['goals']} goals reached, jitter p99 {control['jitter']['p99_ms']:.2f} ms{end}"
     )
     return table

@@ -109,8 +109,7 @@ class Processes:
         except Exception as error:
             raise BadInputError(
                 f"the task {task!r} cannot be sent to evaluation processes: {in_words(error)}; evaluate "
-                "with 1 job, or register it in a "
-                "module and name it module:id"
+                "with 1 job, or register it in a module and name it module:id"
             ) from error
         try:
             with _as_children():
@@ -235,8 +234,7 @@ def _loaded(player_bytes: bytes) -> Player:
     except Exception as error:
         raise BadInputError(
             f"an evaluation process cannot load the task: {in_words(error)}; evaluate with 1 job, or "
-            "register it in a module and name it "
-            "module:id"
+            "register it in a module and name it module:id"
         ) from error
 
 
@@ -259,8 +257,7 @@ def _death(process: BaseProcess) -> str:
         return f"an evaluation process was ended by {signal.Signals(-code).name} ({why})"
     return (
         f"an evaluation process ended with exit code {code}; what it said stands above. A script that "
-        "evaluates with several jobs does so "
-        "under `if __name__ == '__main__':`"
+        "evaluates with several jobs does so under `if __name__ == '__main__':`"
     )
 
 

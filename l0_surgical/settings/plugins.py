@@ -39,8 +39,7 @@ def _import(name: str) -> None:
     except BaseException as error:  # a script may even exit
         raise BadInputError(
             f"--import {name}: the module cannot be imported: {in_words(error)}; install it, or put its "
-            "folder "
-            "into PYTHONPATH"
+            "folder into PYTHONPATH"
         ) from error
     if _registered() == before:
         raise BadInputError(

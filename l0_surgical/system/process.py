@@ -28,8 +28,7 @@ def claim_threads() -> None:
     if _threaded not in (None, os.getpid()):
         raise BadInputError(
             "this process is a fork of one that has trained, and the threads of PyTorch and numba do not "
-            "survive a fork; "
-            "start it by multiprocessing.get_context('spawn')"
+            "survive a fork; start it by multiprocessing.get_context('spawn')"
         )
     _threaded = os.getpid()
 

@@ -64,8 +64,7 @@ def check_time_limit(name: str, environment: gymnasium.Env) -> None:
     if environment.spec is None or environment.spec.max_episode_steps is None:
         raise BadInputError(
             f"the task {name!r} has no time limit, so an episode may never end; register it with "
-            "max_episode_steps, for example "
-            "gymnasium.register(..., max_episode_steps=200)"
+            "max_episode_steps, for example gymnasium.register(..., max_episode_steps=200)"
         )
 
 
@@ -246,8 +245,7 @@ class CheckedEnvironment:
             what = "too large for single precision" if np.isfinite(array).all() else "NaN or infinite"
             raise L0SurgicalError(
                 f"the {key} of {self._episode} is {what} at step {self.steps} in entries "
-                f"{np.flatnonzero(~good).tolist()}; {self._name} is "
-                "at fault: check its physics and units"
+                f"{np.flatnonzero(~good).tolist()}; {self._name} is at fault: check its physics and units"
             )
 
     def _fault(self, what: str, remedy: str) -> L0SurgicalError:

@@ -199,8 +199,7 @@ def _registered(name: str) -> gymnasium.envs.registration.EnvSpec:
         )
     raise BadInputError(
         f"unknown task {name!r}; known are {', '.join(known_tasks())}, any registered Gymnasium id, and "
-        "module:id for what a module of "
-        f"yours registers{_near(name)}"
+        f"module:id for what a module of yours registers{_near(name)}"
     )
 
 
@@ -213,8 +212,7 @@ def _import(module: str, name: str) -> None:
     except BaseException as error:  # a script may even exit
         raise BadInputError(
             f"the task {name!r} names the module {module!r}, which cannot be imported: {in_words(error)}; "
-            "install it, or put its folder "
-            "into PYTHONPATH"
+            "install it, or put its folder into PYTHONPATH"
         ) from error
 
 
@@ -250,8 +248,7 @@ def _task_from_spaces(name: str, make: Callable[..., gymnasium.Env], expert: Cal
     if not all(_is_vector(part) for part in parts.values()):
         raise BadInputError(
             f"the task {name!r} has the observation space {observations}; only vectors are supported: "
-            "register it with "
-            "gymnasium.wrappers.FlattenObservation around it"
+            "register it with gymnasium.wrappers.FlattenObservation around it"
         )
     check_time_limit(name, env)
     inputs = tuple(Field(key, part.shape[0], "1") for key, part in parts.items())

@@ -66,8 +66,7 @@ def _totals(outcomes: list[Outcome]) -> list[str]:
         f"- {len(outcomes)} attacks and faults; {sum(result.commands for result in results)} commands of "
         "the controller.",
         "- The tool outside the workspace by more than 2 mm and a step through a command of the "
-        f"controller: {counted['outside']}; "
-        f"farthest: {max(result.outside_mm for result in results):.2f} mm.",
+        f"controller: {counted['outside']}; farthest: {max(result.outside_mm for result in results):.2f} mm.",
         f"- A command that moved the arm by more than `max_step_m`: {counted['step']}; "
         f"longest: {max(result.step_mm for result in results):.2f} mm.",
         f"- Unnoticed, too late, or noticed as something else: {counted['unnoticed']}.",

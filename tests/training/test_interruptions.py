@@ -299,8 +299,7 @@ def test_a_full_disk_while_metrics_are_written_is_one_line(tmp_path: Path) -> No
     assert saved > 2
     assert the_line(errors) == (
         f"l0-surgical: could not write {run / 'metrics.csv'}: File too large; the checkpoint of round "
-        f"{saved} is intact. "
-        f"Free some space and go on with: l0-surgical train --resume {run}"
+        f"{saved} is intact. Free some space and go on with: l0-surgical train --resume {run}"
     )
     with pytest.raises(training.InterruptedRun, match=f"after round {saved + 1} of"):
         training.resume(run, budget_minutes=0.0)

@@ -23,8 +23,7 @@ TOLERANCES = (
     "Tolerances: for a reward 1 % of what the printed reward is above the reward of random actions; for a "
     "sparsity or a size decrease "
     f"{POINTS:g} percentage point; for a rank 0; for a size that follows from arithmetic alone {EXACT:g} "
-    "points. "
-    "Where there is one seed only, its value stands for the interval."
+    "points. Where there is one seed only, its value stands for the interval."
 )
 
 

@@ -133,8 +133,7 @@ class Limits:
         if not self.holds(tool_m):
             raise BadInputError(
                 f"limits: the workspace {self.workspace_low_m} .. {self.workspace_high_m} does not hold "
-                f"{what}, "
-                f"({', '.join(f'{value:.4f}' for value in tool_m)}) m in the arm's base frame; widen "
+                f"{what}, ({', '.join(f'{value:.4f}' for value in tool_m)}) m in the arm's base frame; widen "
                 "workspace_low_m or workspace_high_m"
             )
 

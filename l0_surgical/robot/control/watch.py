@@ -164,8 +164,7 @@ class ArmWatch:
         if gap_s > self._limits.max_loop_gap_s:
             raise SafetyError(
                 f"the servo loop stood still for {1e3 * gap_s:.0f} ms (limit "
-                f"{1e3 * self._limits.max_loop_gap_s:g} ms); "
-                "see what else this computer does"
+                f"{1e3 * self._limits.max_loop_gap_s:g} ms); see what else this computer does"
             )
         step_s = 1e-9 * (now.wall_ns - former.wall_ns) - gap_s
         if abs(step_s) > self._limits.max_clock_step_s:

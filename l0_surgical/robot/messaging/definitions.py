@@ -32,13 +32,11 @@ DEFINITIONS: dict[str, str] = {
     "geometry_msgs/msg/TwistStamped": "std_msgs/Header header; geometry_msgs/Twist twist",
     "geometry_msgs/msg/WrenchStamped": "std_msgs/Header header; geometry_msgs/Wrench wrench",
     "sensor_msgs/msg/JointState": "std_msgs/Header header; string[] name; float64[] position; "
-    "float64[] velocity; float64[] "
-    "effort",
+    "float64[] velocity; float64[] effort",
     "sensor_msgs/msg/Joy": "std_msgs/Header header; float32[] axes; int32[] buttons",
     "crtk_msgs/msg/CartesianState": (
         "std_msgs/Header header; geometry_msgs/Pose pose; std_msgs/Bool pose_is_valid; geometry_msgs/Twist "
-        "twist; "
-        "std_msgs/Bool twist_is_valid; geometry_msgs/Wrench wrench; std_msgs/Bool wrench_is_valid"
+        "twist; std_msgs/Bool twist_is_valid; geometry_msgs/Wrench wrench; std_msgs/Bool wrench_is_valid"
     ),
     "crtk_msgs/msg/CartesianImpedanceHalfPlaneGains": (
         "geometry_msgs/Vector3 p; geometry_msgs/Vector3 d; geometry_msgs/Vector3 bias; "
@@ -48,8 +46,7 @@ DEFINITIONS: dict[str, str] = {
         "std_msgs/Header header; geometry_msgs/Quaternion force_orientation; geometry_msgs/Vector3 "
         "force_position; "
         "geometry_msgs/Quaternion torque_orientation; crtk_msgs/CartesianImpedanceHalfPlaneGains "
-        "position_positive; "
-        "crtk_msgs/CartesianImpedanceHalfPlaneGains position_negative; "
+        "position_positive; crtk_msgs/CartesianImpedanceHalfPlaneGains position_negative; "
         "crtk_msgs/CartesianImpedanceHalfPlaneGains orientation_positive; "
         "crtk_msgs/CartesianImpedanceHalfPlaneGains orientation_negative"
     ),

@@ -239,8 +239,7 @@ def test_the_start_up_line_says_why_those_who_are_there_are_not_heard(transport:
         other.publisher(f"/{ARM}/operating_state", OperatingState, TELEMETRY)
         expected = (
             f"{ARM}: 0 of 12 topics have found their peer; met but not matched: /{ARM}/measured_cp (message "
-            "type) "
-            f"/{ARM}/setpoint_cp (reliability) /{ARM}/operating_state (durability); nobody on: "
+            f"type) /{ARM}/setpoint_cp (reliability) /{ARM}/operating_state (durability); nobody on: "
             f"/{ARM}/measured_js "
         )
         wait_until(lambda: arm.describe_peers().startswith(expected))

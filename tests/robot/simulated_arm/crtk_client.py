@@ -13,8 +13,7 @@ import numpy
 
 FEATURES = {
     "": "operating_state measured_js measured_cp measured_cv setpoint_js setpoint_cp hold free servo_jp "
-    "servo_jr servo_jf servo_cp move_jp "
-    "move_jr move_cp",
+    "servo_jr servo_jf servo_cp move_jp move_jr move_cp",
     "local": "measured_cp setpoint_cp",
     "body": "measured_cf jacobian servo_cf",
     "spatial": "measured_cf jacobian servo_cf",
