@@ -105,7 +105,7 @@ class Stage:
         self._returns = np.zeros(self._observations.shape[:2])
         self._ended: list[list[float]] = [[] for _ in self._members]
         for count, actions in enumerate(self._taken, 1):
-            self._advance(self.by_member(actions.astype(np.int64) if self._chooses else actions))
+            self.step(self.by_member(actions.astype(np.int64) if self._chooses else actions))
             if count % self._steps_each == 0:
                 self.train_returns()  # of a round that is over
 
@@ -124,15 +124,6 @@ class Stage:
     def step(self, actions: np.ndarray) -> Step:
         """Takes the actions (members, environments), or (members, environments, act) where they are no
         choice; `remember` comes next, unless they are to be taken again."""
-        return self._advance(actions)
-
-    def remember(self, actions: np.ndarray) -> None:
-        """Keeps the actions that were taken, for a resumption."""
-        few = self._chooses and self._problem.dimensions[1] <= 256
-        kind = np.uint8 if few else np.int32 if self._chooses else np.float32
-        self._taken.append(self.flat(actions).astype(kind))
-
-    def _advance(self, actions: np.ndarray) -> Step:
         result = self._environment.step(self.flat(actions))
         observations, rewards, terminated, truncated = map(self.by_member, result)
         self.note_failures(self._environment, self._each)
@@ -143,6 +134,12 @@ class Stage:
             self._returns[member, environment] = 0.0
         self._begins, self._observations, self._normalized = ended, observations, None
         return Step(rewards, terminated, ended, valid)
+
+    def remember(self, actions: np.ndarray) -> None:
+        """Keeps the actions that were taken, for a resumption."""
+        few = self._chooses and self._problem.dimensions[1] <= 256
+        kind = np.uint8 if few else np.int32 if self._chooses else np.float32
+        self._taken.append(self.flat(actions).astype(kind))
 
     def train_returns(self) -> list[dict[str, float]]:
         """The mean return of the episodes that ended since the last call, where any did."""

@@ -13,7 +13,6 @@ from l0_surgical.settings.values import (
     Repeats,
     Scale,
     Share,
-    Units,
     require,
 )
 from l0_surgical.system.bounds import Bound
@@ -26,8 +25,6 @@ class DQNConfig(VectorConfig):
     name: ClassVar[str] = "dqn"
     learner: ClassVar[str] = "l0_surgical.algorithms.dqn:DQN"
 
-    hidden: tuple[Units, ...] = (128, 64, 32)
-    """Units of each hidden layer."""
     environments: Environments = 64
     """Environments side by side, per member."""
     steps_per_cycle: Repeats = 4

@@ -5,7 +5,6 @@ from typing import Annotated, ClassVar
 
 from l0_surgical.settings.algorithm import VectorConfig
 from l0_surgical.settings.values import (
-    Environments,
     LearningRate,
     NotNegative,
     Repeats,
@@ -26,8 +25,6 @@ class PPOConfig(VectorConfig):
 
     hidden: tuple[Units, ...] = (128, 64, 32)
     """Units of each hidden layer, policy and value network alike."""
-    environments: Environments = 32
-    """Environments side by side, per member."""
     horizon: Repeats = 256
     """Steps of every environment in a roll-out."""
     epochs: Annotated[int, Bound(1, 1000)] = 4

@@ -46,13 +46,10 @@ class Registry(Generic[T]):
 
     def known(self) -> str:
         """The names, and how to add one, as the end of a message."""
-        own = f"--import a module that calls {self._how} (docs/extending.md)"
-        return f"choose {' or '.join(self.shown())}, or {own}"
-
-    def shown(self) -> list[str]:
-        """The names, commas between all but the last two, to be joined by "or"."""
         *most, last = self._entries
-        return [", ".join(most), last] if most else [last]
+        names = [", ".join(most), last] if most else [last]
+        own = f"--import a module that calls {self._how} (docs/extending.md)"
+        return f"choose {' or '.join(names)}, or {own}"
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
